@@ -1,0 +1,118 @@
+// What a kernel leaves behind when it cannot go on, and what it is told when it starts.
+//
+// faults (read_write, 32-bit atomics):
+//   [ header: FAULT_HEADER_WORDS ][ 4 workgroup bitmaps ][ 8 page bitmaps ][ first: one word a page ]
+// control (read only):
+//   [ header: CONTROL_HEADER_WORDS ][ grants: one word a page ][ worklist: one word a slot ]
+//
+// A *slot* is the position of a workgroup in the window that this pass runs. Page bitmaps and `first`, `grants` are indexed by table
+// index (abi/geometry). Bitmaps have no order and cannot overflow: correctness never depends on a list.
+
+/** Word offsets in the header of `faults`. */
+export const FAULT = {
+  /** 1 when the record of one bad access below is taken. */
+  badClaim: 0,
+  badAddress: 1,
+  badAddressHigh: 2,
+  /** Bits of NEED, plus NEED_MISALIGNED. */
+  badKind: 3,
+  badSlot: 4,
+  /** Invocations that ran out of fuel. */
+  fuelOut: 5,
+} as const
+export const FAULT_HEADER_WORDS = 16
+
+/** What a dispatch wants of a page. Real faults use these bits; hints (faults of poisoned invocations) the same, in bitmaps of their own. */
+export const NEED = { read: 1, write: 2, exclusive: 4 } as const
+export const NEED_MISALIGNED = 8
+
+/** Workgroup bitmaps, in this order, each `workgroupWords` long. */
+export const WORKGROUP_BITMAP = {
+  /** Must run again: it faulted, made a bad access or ran out of fuel. */
+  faulted: 0,
+  /** It took a fault that the host can service (a bad access of the same workgroup may be an echo of it). */
+  serviceable: 1,
+  /** It accessed a private page. */
+  touched: 2,
+  /** It stored to a private page. */
+  dirty: 3,
+} as const
+export const WORKGROUP_BITMAPS = 4
+
+/** Page bitmaps, in this order, each `pageWords` long. */
+export const PAGE_BITMAP = {
+  read: 0,
+  write: 1,
+  exclusive: 2,
+  hintRead: 3,
+  hintWrite: 4,
+  hintExclusive: 5,
+  /** Touched with success by the workgroup in slot 0 (the lead). */
+  lead: 6,
+  /** Stored to while writable. */
+  dirty: 7,
+} as const
+export const PAGE_BITMAPS = 8
+
+/** Word offsets in the header of `control`. */
+export const CONTROL = {
+  /** Bits of CONTROL_MODE. */
+  mode: 0,
+  /** Workgroups in this pass. */
+  slots: 1,
+  /** Linear id of the workgroup in slot 0 when there is no worklist. */
+  firstWorkgroup: 2,
+  /** Workgroups of the whole launch, x, y, z. */
+  workgroupsX: 3,
+  workgroupsY: 4,
+  workgroupsZ: 5,
+  /** Work-items of the whole launch, x, y, z: a guard for remainders. */
+  globalX: 6,
+  globalY: 7,
+  globalZ: 8,
+  /** Added to global_invocation_id. */
+  offsetX: 9,
+  offsetY: 10,
+  offsetZ: 11,
+  /** Loop iterations an invocation may make in a pass that may fault. */
+  fuel: 12,
+  /** Word offset of the grants in this buffer. */
+  grants: 13,
+  /** Word offset of the worklist in this buffer. */
+  worklist: 14,
+  /** Length in words of a workgroup bitmap. */
+  workgroupWords: 15,
+  /** Length in words of a page bitmap. */
+  pageWords: 16,
+} as const
+export const CONTROL_HEADER_WORDS = 32
+
+export const CONTROL_MODE = {
+  /** Slot s runs workgroup worklist[s]; without it, firstWorkgroup + s. */
+  worklist: 1,
+} as const
+
+/** Where the parts of `faults` lie for one pass, in words. */
+export interface FaultLayout {
+  readonly workgroupWords: number
+  readonly pageWords: number
+  readonly workgroupBitmaps: number
+  readonly pageBitmaps: number
+  readonly first: number
+  readonly endWords: number
+}
+
+/** @param slots workgroups in the pass; @param tableEntries entries of the page table */
+export function faultLayout(slots: number, tableEntries: number): FaultLayout {
+  const workgroupWords = Math.ceil(slots / 32)
+  const pageWords = Math.ceil(tableEntries / 32)
+  const workgroupBitmaps = FAULT_HEADER_WORDS
+  const pageBitmaps = workgroupBitmaps + WORKGROUP_BITMAPS * workgroupWords
+  const first = pageBitmaps + PAGE_BITMAPS * pageWords
+  return { workgroupWords, pageWords, workgroupBitmaps, pageBitmaps, first, endWords: first + tableEntries }
+}
+
+// `first[i]` holds 0 when nobody wanted page i, else 0xffffffff minus the smallest slot that wanted it (atomicMax keeps the smallest).
+export function firstSlotOf(word: number): number {
+  return 0xffffffff - word
+}

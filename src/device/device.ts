@@ -1,0 +1,153 @@
+// What the driver needs of a device. Implemented by device/webgpu (a GPUDevice) and device/sim (real bytes in this process).
+//
+// Always:
+// - Work is done in the order of the calls `write` and `submit`; so GPU-side reuse of memory needs no wait.
+// - `write` takes its bytes before it returns. A read-back is complete when its promise settles; no earlier.
+// - `liveBytes` is the sum of the sizes of all live buffers made here, those of the device's own read-back ring included.
+// - After a loss every call is harmless and every promise still pending rejects with DeviceFailure('lost').
+
+import type { AuthorBinding } from '../wgsl/program.ts'
+import type { KernelTwin } from './twin.ts'
+
+export type BufferRole = 'pool' | 'table' | 'control' | 'faults' | 'arguments' | 'bounce'
+
+export interface DeviceBuffer {
+  readonly role: BufferRole
+  readonly label: string
+  readonly byteLength: number
+  destroy(): void
+}
+
+/** What only the moment can tell: it cannot be foreseen, so it is not a mistake of the caller. */
+export class DeviceFailure extends Error {
+  readonly reason: 'no-memory' | 'lost'
+  constructor(reason: 'no-memory' | 'lost', message: string) {
+    super(message)
+    this.name = 'DeviceFailure'
+    this.reason = reason
+  }
+}
+
+/** One message of the WGSL compiler. `line` and `column` are 1-based; 0 when unknown. */
+export interface CompilerMessage {
+  readonly type: 'error' | 'warning' | 'info'
+  readonly line: number
+  readonly column: number
+  readonly text: string
+}
+
+/** The program does not compile. */
+export class ProgramFailure extends Error {
+  readonly messages: readonly CompilerMessage[]
+  constructor(messages: readonly CompilerMessage[]) {
+    super(messages.map((m) => `${m.line}:${m.column} ${m.text}`).join('\n'))
+    this.name = 'ProgramFailure'
+    this.messages = messages
+  }
+}
+
+export type ProgramVariant = 'attempt' | 'resident'
+
+/** One variant of a kernel, ready to be made: the text for devices that compile WGSL, the twin for the simulated one. */
+export interface ProgramDescriptor {
+  readonly label: string
+  readonly variant: ProgramVariant
+  /** The whole WGSL module: the author's text, the runtime, the wrapper. */
+  readonly code: string
+  readonly entryPoint: string
+  readonly constants: Readonly<Record<string, number>>
+  /** Pool bindings of the module: 1, 2, 4 or 8. A device binds placeholders for those that do not exist. */
+  readonly pools: number
+  readonly hasArguments: boolean
+  readonly authorBindings: readonly AuthorBinding[]
+  readonly workgroupSize: readonly [number, number, number]
+  /** True where the wrapper must leave out work-items beyond the launch. */
+  readonly guard: boolean
+  /** Every invocation starts tainted (a used workgroup atomic somewhere in the module). */
+  readonly startTainted: boolean
+  readonly pageShift: number
+  readonly twin?: KernelTwin
+}
+
+export interface Program {
+  readonly label: string
+  readonly descriptor: ProgramDescriptor
+}
+
+/** Group 3 as the program sees it. */
+export interface DispatchBindings {
+  readonly table: DeviceBuffer
+  readonly faults: DeviceBuffer
+  readonly control: DeviceBuffer
+  readonly args: DeviceBuffer
+  /** By pool number; null where there is none. */
+  readonly pools: readonly (DeviceBuffer | null)[]
+}
+
+export type Work =
+  | { readonly kind: 'copy'; readonly from: DeviceBuffer; readonly fromOffset: number; readonly to: DeviceBuffer; readonly toOffset: number; readonly byteLength: number }
+  | { readonly kind: 'clear'; readonly buffer: DeviceBuffer; readonly offset: number; readonly byteLength: number }
+  | {
+      readonly kind: 'dispatch'
+      readonly program: Program
+      readonly bindings: DispatchBindings
+      /** Workgroups as dispatched (already folded), each at most `workgroupsPerDimension`. */
+      readonly groups: readonly [number, number, number]
+      /** The author's GPUBindGroups for groups 0 to 2; undefined entries are empty. */
+      readonly authorGroups: readonly unknown[]
+      /** For the twin of a simulated device: the arguments by name. */
+      readonly args: Readonly<Record<string, unknown>>
+    }
+
+/** Bytes to bring to the host after the work of the same submission. `into` is filled before the promise settles. */
+export interface Readback {
+  readonly from: DeviceBuffer
+  readonly offset: number
+  readonly into: Uint8Array
+}
+
+export interface DeviceLimits {
+  /** Largest buffer, and largest storage binding, in bytes: the smaller of both. */
+  readonly bufferBytes: number
+  readonly storageBuffers: number
+  readonly workgroupsPerDimension: number
+  readonly invocationsPerWorkgroup: number
+}
+
+export interface Device {
+  readonly kind: 'webgpu' | 'sim'
+  readonly label: string
+  readonly limits: DeviceLimits
+  /** Bytes the creator allows this library on the device; undefined: the driver's default. */
+  readonly memory: number | undefined
+  readonly liveBytes: number
+  readonly peakBytes: number
+  /** Submissions and maps so far, for stats and tests. */
+  readonly counters: { submits: number; maps: number; buffers: number }
+  /** Why the device was lost; null while it lives. */
+  readonly lostReason: string | null
+  /** Calls back once, at the loss. */
+  onLost(callback: (reason: string) => void): void
+  /** Milliseconds, monotonic: the device's clock (the simulated one may have its own). */
+  now(): number
+
+  /** The read-back ring may hold at most this many bytes, in slots of at most `slotBytes`. Called once, before any work. */
+  configure(readback: { ringBytes: number; slotBytes: number }): void
+  /** @throws DeviceFailure */
+  createBuffer(role: BufferRole, byteLength: number, label: string): Promise<DeviceBuffer>
+  /** @throws ProgramFailure, DeviceFailure */
+  createProgram(descriptor: ProgramDescriptor): Promise<Program>
+  /**
+   * Type-checks a text without making a pipeline (used to refuse operators on svm_ptr).
+   * A device without a compiler returns no messages.
+   */
+  checkText(code: string): Promise<readonly CompilerMessage[]>
+  /** Offset and length are multiples of 4. The bytes are taken before this returns. */
+  write(buffer: DeviceBuffer, offset: number, bytes: Uint8Array): void
+  /** One submission: the work in order, then the read-backs. Resolves when all of it is complete. @throws DeviceFailure */
+  submit(work: readonly Work[], readbacks?: readonly Readback[]): Promise<void>
+  /** For copyFromBuffer / copyToBuffer: wraps a buffer of the program (a GPUBuffer). Not counted in liveBytes. */
+  foreignBuffer(buffer: unknown): DeviceBuffer
+  /** Destroys what the device made for itself (the read-back ring). The GPUDevice stays the caller's. */
+  release(): void
+}
