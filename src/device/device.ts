@@ -6,7 +6,6 @@
 // - `liveBytes` is the sum of the sizes of all live buffers made here, those of the device's own read-back ring included.
 // - After a loss every call is harmless and every promise still pending rejects with DeviceFailure('lost').
 
-import type { AuthorBinding } from '../wgsl/program.ts'
 import type { KernelTwin } from './twin.ts'
 
 export type BufferRole = 'pool' | 'table' | 'control' | 'faults' | 'arguments' | 'bounce'
@@ -44,6 +43,16 @@ export class ProgramFailure extends Error {
     this.name = 'ProgramFailure'
     this.messages = messages
   }
+}
+
+/** A binding of the author's in groups 0 to 2. `kind` follows GPUBindGroupLayoutEntry. */
+export interface AuthorBinding {
+  readonly group: number
+  readonly binding: number
+  readonly name: string
+  readonly kind: 'uniform' | 'read-only-storage' | 'storage' | 'sampler' | 'comparison-sampler' | 'texture' | 'storage-texture' | 'external-texture'
+  /** For textures: the WGSL type, e.g. `texture_2d<f32>`. */
+  readonly type: string
 }
 
 export type ProgramVariant = 'attempt' | 'resident'

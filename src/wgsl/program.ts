@@ -1,17 +1,7 @@
 // What the WGSL room hands out: the translated kernel and its variants, as plain data.
 
-import type { ProgramDescriptor, ProgramVariant } from '../device/device.ts'
+import type { AuthorBinding, ProgramDescriptor, ProgramVariant } from '../device/device.ts'
 import type { KernelTwin } from '../device/twin.ts'
-
-/** A binding of the author's in groups 0 to 2. `kind` follows GPUBindGroupLayoutEntry. */
-export interface AuthorBinding {
-  readonly group: number
-  readonly binding: number
-  readonly name: string
-  readonly kind: 'uniform' | 'read-only-storage' | 'storage' | 'sampler' | 'comparison-sampler' | 'texture' | 'storage-texture' | 'external-texture'
-  /** For textures: the WGSL type, e.g. `texture_2d<f32>`. */
-  readonly type: string
-}
 
 /** Offsets, sizes and alignments in bytes. */
 export interface StructLayout {
