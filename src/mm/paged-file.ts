@@ -1,0 +1,140 @@
+// The bounded host cache of pager-backed pages, and one pager as its client.
+//
+// The cache is a ring of page slots. Always: a slot belongs to at most one page; a slot that is pinned (a read into it is under way) is
+// never taken; runs of pages are read into runs of slots, so that one request to the pager fills many pages and one copy takes them on.
+
+import { assert } from '../base/assert.ts'
+import { SvmError } from '../base/error.ts'
+import { type Bytes, printBytes, type Vpn } from '../base/units.ts'
+import type { Pager } from '../pager/pager.ts'
+
+/** The bytes that are asked of a pager at once, at most. */
+const READ_BYTES_MAX = 4 * 1024 * 1024
+
+export class HostCache {
+  readonly slots: number
+  readonly #pageBytes: Bytes
+  #slab: Uint8Array | null = null
+  /** Page in each slot, or -1. */
+  readonly #pageOf: Float64Array
+  readonly #pinned: Uint8Array
+  readonly #slotOf = new Map<Vpn, number>()
+  readonly #onDrop: (vpn: Vpn) => void
+  #hand = 0
+
+  /** @param onDrop told of every page whose bytes leave the cache */
+  constructor(byteLength: Bytes, pageBytes: Bytes, onDrop: (vpn: Vpn) => void) {
+    this.slots = Math.max(4, Math.floor(byteLength / pageBytes))
+    this.#pageBytes = pageBytes
+    this.#pageOf = new Float64Array(this.slots).fill(-1)
+    this.#pinned = new Uint8Array(this.slots)
+    this.#onDrop = onDrop
+  }
+
+  get byteLength(): Bytes {
+    return this.#slab === null ? 0 : this.#slab.length
+  }
+
+  has(vpn: Vpn): boolean {
+    return this.#slotOf.has(vpn)
+  }
+
+  /** The longest view that starts at `vpn` and covers at most `pages` cached pages in adjacent slots; null if `vpn` is not cached. */
+  run(vpn: Vpn, pages: number): Uint8Array | null {
+    const slot = this.#slotOf.get(vpn)
+    if (slot === undefined || this.#slab === null) return null
+    let count = 1
+    while (count < pages && this.#slotOf.get(vpn + count) === slot + count) count++
+    return this.#slab.subarray(slot * this.#pageBytes, (slot + count) * this.#pageBytes)
+  }
+
+  /** Takes up to `wanted` adjacent slots, dropping what they hold. Pages in [keep.start, keep.end) are not dropped. Pins them. */
+  take(wanted: number, keep: { start: Vpn; end: Vpn }): { slot: number; count: number; bytes: Uint8Array } {
+    this.#slab ??= new Uint8Array(this.slots * this.#pageBytes)
+    const usable = (slot: number) => {
+      const page = this.#pageOf[slot] as number
+      return this.#pinned[slot] === 0 && !(page >= keep.start && page < keep.end)
+    }
+    for (let tried = 0; tried < this.slots && !usable(this.#hand); tried++) this.#hand = (this.#hand + 1) % this.slots
+    const slot = this.#hand
+    assert(usable(slot), 'the host cache has a slot that is neither pinned nor kept')
+    let count = 0
+    while (count < wanted && slot + count < this.slots && usable(slot + count)) count++
+    for (let i = slot; i < slot + count; i++) {
+      this.#drop(i)
+      this.#pinned[i] = 1
+    }
+    this.#hand = (slot + count) % this.slots
+    return { slot, count, bytes: this.#slab.subarray(slot * this.#pageBytes, (slot + count) * this.#pageBytes) }
+  }
+
+  /** Ends the pin of `take`; with `vpn`, the slots now hold the pages from `vpn` on. */
+  settle(slot: number, count: number, vpn: Vpn | null): void {
+    for (let i = 0; i < count; i++) {
+      this.#pinned[slot + i] = 0
+      if (vpn === null) continue
+      this.forget(vpn + i)
+      this.#pageOf[slot + i] = vpn + i
+      this.#slotOf.set(vpn + i, slot + i)
+    }
+  }
+
+  /** Drops a page without telling anybody (its mapping is gone, or it is replaced). */
+  forget(vpn: Vpn): void {
+    const slot = this.#slotOf.get(vpn)
+    if (slot === undefined) return
+    this.#slotOf.delete(vpn)
+    this.#pageOf[slot] = -1
+  }
+
+  #drop(slot: number): void {
+    const page = this.#pageOf[slot] as number
+    if (page < 0) return
+    this.#slotOf.delete(page)
+    this.#pageOf[slot] = -1
+    this.#onDrop(page)
+  }
+}
+
+/** A pager, opened: it reads whole pages and knows where the source ends. */
+export class PagedFile {
+  readonly label: string
+  readonly byteLength: Bytes
+  readonly #pager: Pager
+  readonly #pageBytes: Bytes
+
+  constructor(pager: Pager, pageBytes: Bytes, label: string) {
+    this.#pager = pager
+    this.#pageBytes = pageBytes
+    this.label = label
+    this.byteLength = pager.size
+  }
+
+  /** Pages that one request to the pager brings at most. */
+  get pagesAtOnce(): number {
+    return Math.max(1, Math.floor(READ_BYTES_MAX / this.#pageBytes))
+  }
+
+  /** Reads [offset, offset + into.length); what lies past the end of the source reads as zero. @throws SvmError pager-failed */
+  async read(offset: Bytes, into: Uint8Array): Promise<void> {
+    const expected = Math.max(0, Math.min(into.length, this.byteLength - offset))
+    let got: number
+    try {
+      got = expected === 0 ? 0 : await this.#pager.read(offset, into.subarray(0, expected))
+    } catch (cause) {
+      const why = cause instanceof Error ? cause.message : String(cause)
+      throw new SvmError('pager-failed', `The pager of ${this.label} could not read ${printBytes(expected)} at offset ${offset}: ${why}. Nothing was changed; the read can be tried again.`, { cause })
+    }
+    if (got !== expected) {
+      throw new SvmError(
+        'pager-failed',
+        `The pager of ${this.label} gave ${got} bytes at offset ${offset} where ${expected} were expected: the source is shorter than the ${this.byteLength} bytes it had when it was mapped. Unmap it and map it again.`,
+      )
+    }
+    into.fill(0, expected)
+  }
+
+  async close(): Promise<void> {
+    await this.#pager.close?.()
+  }
+}

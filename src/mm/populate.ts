@@ -1,0 +1,60 @@
+// Bringing bytes to the host for the first time. Always: an await stands only at the pager; after it the VMA is looked up again, because
+// it may have been unmapped or cut meanwhile.
+
+import type { Vpn } from '../base/units.ts'
+import { PAGE } from './page-table.ts'
+import type { Space } from './space.ts'
+import type { Vma } from './vma.ts'
+
+/** Pages of a pager that can be asked for at once so that all of them are still cached when the last has arrived. */
+export function populateWindow(space: Space, vma: Vma): number {
+  if (vma.backing.kind === 'anonymous') return Number.MAX_SAFE_INTEGER
+  return Math.max(1, Math.floor(space.cache.slots / 2))
+}
+
+/** True when every page of [start, end) has host bytes, or is elsewhere on purpose (device-private). */
+export function isPopulated(space: Space, vma: Vma, start: Vpn, end: Vpn): boolean {
+  if (vma.backing.kind === 'anonymous') return true
+  for (let vpn = start; vpn < end; vpn++) {
+    if (!space.cache.has(vpn) && !space.pages.isDevicePrivate(vpn)) return false
+  }
+  return true
+}
+
+/**
+ * Makes the host bytes of [start, end) present: anonymous pages have them already (zeros), a pager's are read. At most `populateWindow`
+ * pages. Returns 'gone' when the mapping changed meanwhile. Compare handle_mm_fault(). @throws SvmError pager-failed
+ */
+export async function populate(space: Space, vma: Vma, start: Vpn, end: Vpn): Promise<'ok' | 'gone'> {
+  if (vma.backing.kind === 'anonymous') return 'ok'
+  const { file } = vma.backing
+  for (let vpn = start; vpn < end; ) {
+    if (space.cache.has(vpn) || space.pages.isDevicePrivate(vpn)) {
+      vpn++
+      continue
+    }
+    const wanted = missingRun(space, vpn, end, file.pagesAtOnce)
+    const { slot, count, bytes } = space.cache.take(wanted, { start, end })
+    const offset = vma.backing.fileOffset + (vpn - vma.start) * space.geometry.pageBytes
+    let arrived = false
+    try {
+      await file.read(offset, bytes)
+      arrived = space.addresses.find(vpn) === vma
+    } finally {
+      space.cache.settle(slot, count, arrived ? vpn : null)
+    }
+    if (!arrived) return 'gone'
+    for (let page = vpn; page < vpn + count; page++) {
+      const state = space.pages.state(page)
+      if (state === PAGE.none || state === PAGE.zero) space.pages.populate(page)
+    }
+    vpn += count
+  }
+  return 'ok'
+}
+
+function missingRun(space: Space, vpn: Vpn, end: Vpn, limit: number): number {
+  let count = 1
+  while (count < limit && vpn + count < end && !space.cache.has(vpn + count) && !space.pages.isDevicePrivate(vpn + count)) count++
+  return count
+}
