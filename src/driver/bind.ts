@@ -1,0 +1,229 @@
+// The migrate request. Compare nouveau_svmm_bind() and nouveau_dmem_migrate_vma().
+//
+// Always: the VMAs of the ranges are walked one by one; pages that are in place are counted and left alone, their entries too; what cannot
+// move is counted by reason; moved + present + discarded + skipped = pages asked for (a page in several ranges counts in each).
+
+import { SvmError } from '../base/error.ts'
+import { printBytes, type Vpn, type VpnRange } from '../base/units.ts'
+import { faultWindow, rangeFault, rangeIsPresent } from '../mm/hmm.ts'
+import { type MigrateArgs, migrateFinalize, migratePages, migrateSetup, type SkipReason, SRC, skip } from '../mm/migrate.ts'
+import { PAGE } from '../mm/page-table.ts'
+import type { Vma } from '../mm/vma.ts'
+import type { Evictor } from './evict.ts'
+import type { Mirror } from './svmm.ts'
+
+/** Pages in one step: bounded arrays, whatever the range. */
+const WINDOW = 16_384
+
+/** Pages, bytes and entries; for the program. */
+export interface MigrateResult {
+  moved: number
+  present: number
+  discarded: number
+  skipped: Partial<Record<SkipReason, number>>
+  bytesCopied: number
+  ptesWritten: number
+}
+
+export interface BindRequest {
+  /** Whole pages that hold the ranges, in the order of the request. */
+  readonly ranges: readonly VpnRange[]
+  /** Whole pages inside the ranges: with contentUndefined these need not be copied. Empty otherwise. */
+  readonly discard: readonly VpnRange[]
+  readonly to: 'device' | 'host'
+  readonly mode: 'best-effort' | 'all-or-nothing'
+}
+
+/** @throws SvmError (all-or-nothing: device-memory, host-mapped), DeviceFailure, pager errors */
+export async function bind(mirror: Mirror, evictor: Evictor, request: BindRequest): Promise<MigrateResult> {
+  const result: MigrateResult = { moved: 0, present: 0, discarded: 0, skipped: {}, bytesCopied: 0, ptesWritten: 0 }
+  const written = mirror.vmm.written
+  const moved: Vpn[] = []
+  const requested = (vpn: Vpn) => request.ranges.some((range) => vpn >= range.start && vpn < range.end)
+  try {
+    for (const range of request.ranges) {
+      for (const { vma, start, end } of [...mirror.space.addresses.pieces(range)]) {
+        if (request.to === 'host') await bindHome(mirror, vma, start, end, request, result)
+        else await bindDevice(mirror, evictor, { vma, start, end, request, result, moved, requested })
+      }
+    }
+    if (request.mode === 'all-or-nothing') refusePartial(mirror, result)
+  } catch (failure) {
+    if (request.mode === 'all-or-nothing' && mirror.device.lostReason === null) await undo(mirror, moved, request)
+    throw failure
+  }
+  mirror.dmem.trim()
+  result.ptesWritten = mirror.vmm.written - written
+  return result
+}
+
+interface DevicePiece {
+  readonly vma: Vma
+  readonly start: Vpn
+  readonly end: Vpn
+  readonly request: BindRequest
+  readonly result: MigrateResult
+  readonly moved: Vpn[]
+  readonly requested: (vpn: Vpn) => boolean
+}
+
+async function bindDevice(mirror: Mirror, evictor: Evictor, piece: DevicePiece): Promise<void> {
+  const { space } = mirror
+  const { vma, end, result } = piece
+  const step = Math.min(WINDOW, faultWindow(space, vma))
+  let copied = 0
+  let moved = 0
+  for (let start = piece.start; start < end; start += step) {
+    const stop = Math.min(end, start + step)
+    const resident = countResident(mirror, start, stop)
+    if (resident === stop - start) {
+      result.present += resident
+      continue
+    }
+    const room = await evictor.makeRoom(framesWanted(mirror, start, stop), piece.requested)
+    const wish = { space, vma, start, end: stop, owner: mirror, subscription: mirror.subscription }
+    if (!rangeIsPresent(wish) && (await rangeFault(wish)) === 'gone') continue
+    const before = result.moved
+    copied += migrateWindow(mirror, piece, start, stop, room)
+    moved += result.moved - before
+  }
+  result.bytesCopied += copied
+  if (moved > 0) space.tracer.emit({ kind: 'migrate', device: mirror.label, to: 'device', pages: moved, bytesCopied: copied, why: 'request' })
+}
+
+/** Setup, copy, pages, table, finalize: no await in here. Compare nouveau_dmem_migrate_chunk(). Returns the bytes copied. */
+function migrateWindow(mirror: Mirror, piece: DevicePiece, start: Vpn, end: Vpn, room: number): number {
+  const { result, request } = piece
+  const args = migrateSetup({ space: mirror.space, vma: piece.vma, start, end, owner: mirror, to: 'device' })
+  const discarded = request.discard.length === 0 ? 0 : discard(args, request.discard)
+  const bytes = fillDestinations(mirror, args, room)
+  const moved = migratePages(args)
+  migrateFinalize(args)
+  nameFrames(mirror, args)
+  mirror.refresh({ start, end })
+  for (let i = 0; i < args.src.length; i++) if ((args.dst[i] as number) >= 0) piece.moved.push(start + i)
+  result.discarded += Math.min(discarded, moved)
+  result.moved += moved - Math.min(discarded, moved)
+  result.present += args.present
+  for (const reason of Object.keys(args.skipped) as SkipReason[]) result.skipped[reason] = (result.skipped[reason] ?? 0) + (args.skipped[reason] ?? 0)
+  return bytes
+}
+
+/** Frames for the pages that setup took, and their bytes in them. Pages beyond `room` stay. Compare nouveau_dmem_migrate_copy_one(). */
+export function fillDestinations(mirror: Mirror, args: MigrateArgs, room: number): number {
+  const pages = args.src.length
+  const upload = new Int32Array(pages).fill(-1)
+  const zero = new Int32Array(pages).fill(-1)
+  let wanted = 0
+  for (let i = 0; i < pages; i++) if (needsFrame(args.src[i] as number)) wanted++
+  const frames = mirror.dmem.take(Math.min(wanted, room))
+  let next = 0
+  for (let i = 0; i < pages; i++) {
+    const src = args.src[i] as number
+    if ((src & SRC.migrate) === 0) continue
+    if ((src & SRC.copied) !== 0) {
+      args.dst[i] = mirror.takeSystemFrame(args.start + i)
+      continue
+    }
+    if (next === frames.length) {
+      skip(args, 'no-memory')
+      continue
+    }
+    const frame = frames[next++] as number
+    args.dst[i] = frame
+    if ((src & SRC.zero) !== 0) zero[i] = frame
+    else upload[i] = frame
+  }
+  mirror.copies.clear(zero)
+  return mirror.copies.upload(args.vma, args.start, upload)
+}
+
+/** The frames know their pages. */
+export function nameFrames(mirror: Mirror, args: MigrateArgs): void {
+  for (let i = 0; i < args.dst.length; i++) if ((args.dst[i] as number) >= 0) mirror.dmem.name(args.dst[i] as number, args.start + i)
+}
+
+function needsFrame(src: number): boolean {
+  return (src & SRC.migrate) !== 0 && (src & SRC.copied) === 0
+}
+
+/** The bytes of these pages need not come along: they count as zero. Returns how many of the collected pages that are. */
+function discard(args: MigrateArgs, ranges: readonly VpnRange[]): number {
+  let count = 0
+  for (let i = 0; i < args.src.length; i++) {
+    const vpn = args.start + i
+    if (((args.src[i] as number) & SRC.migrate) === 0 || !ranges.some((range) => vpn >= range.start && vpn < range.end)) continue
+    args.src[i] = (args.src[i] as number) | SRC.zero
+    count++
+  }
+  return count
+}
+
+async function bindHome(mirror: Mirror, vma: Vma, start: Vpn, end: Vpn, request: BindRequest, result: MigrateResult): Promise<void> {
+  const { pages } = mirror.space
+  const moving: Vpn[] = []
+  const dropping: Vpn[] = []
+  const copies: Vpn[] = []
+  for (let vpn = start; vpn < end; vpn++) {
+    if (!pages.isDevicePrivate(vpn)) {
+      if (pages.state(vpn) === PAGE.lost) result.skipped.lost = (result.skipped.lost ?? 0) + 1
+      else result.present++
+      if (mirror.systemFrame(vpn) >= 0) copies.push(vpn)
+    } else if (request.discard.some((range) => vpn >= range.start && vpn < range.end)) dropping.push(vpn)
+    else moving.push(vpn)
+  }
+  for (const list of [moving, dropping]) {
+    if (list.length === 0) continue
+    const how = { keepCopy: false, discard: list === dropping, why: 'request' } as const
+    result.bytesCopied += await ownersSendHome(mirror, list, how)
+  }
+  for (const vpn of copies) mirror.dropSystemCopy(vpn)
+  if (copies.length > 0) mirror.refresh({ start: vma.start > start ? vma.start : start, end })
+  result.moved += moving.length
+  result.discarded += dropping.length
+}
+
+/** A migrate to the host takes pages from whichever device has them. */
+async function ownersSendHome(mirror: Mirror, pages: readonly Vpn[], how: { keepCopy: boolean; discard: boolean; why: 'request' }): Promise<number> {
+  const mine = pages.filter((vpn) => mirror.space.pages.memory(vpn) === mirror.memory)
+  const foreign = pages.filter((vpn) => mirror.space.pages.memory(vpn) !== mirror.memory)
+  for (const vpn of foreign) await mirror.space.owners[mirror.space.pages.memory(vpn)]?.migrateToRam([vpn], how)
+  return mine.length === 0 ? 0 : mirror.sendHome(mine, how)
+}
+
+function countResident(mirror: Mirror, start: Vpn, end: Vpn): number {
+  const { pages } = mirror.space
+  let count = 0
+  for (let vpn = start; vpn < end; vpn++) if (pages.isDevicePrivate(vpn) && pages.memory(vpn) === mirror.memory) count++
+  return count
+}
+
+function framesWanted(mirror: Mirror, start: Vpn, end: Vpn): number {
+  const { space } = mirror
+  const held = space.hostMappings.count > 0
+  let count = 0
+  for (let vpn = start; vpn < end; vpn++) {
+    if (mirror.frameOf(vpn) >= 0 || space.pages.state(vpn) === PAGE.lost) continue
+    if (!held || space.hostMappings.holdOn(vpn) === 'none') count++
+  }
+  return count
+}
+
+function refusePartial(mirror: Mirror, result: MigrateResult): void {
+  const reasons = Object.entries(result.skipped)
+  if (reasons.length === 0) return
+  const text = reasons.map(([reason, pages]) => `${pages} pages: ${reason}`).join(', ')
+  const code = result.skipped['host-mapped'] !== undefined ? 'host-mapped' : result.skipped.lost !== undefined ? 'device-lost' : 'device-memory'
+  throw new SvmError(
+    code,
+    `An all-or-nothing migrate to ${mirror.label} could not move everything (${text}; the budget is ${printBytes(mirror.plan.budgetBytes)}). Everything is where it was; unmap, free something, or use mode 'best-effort'.`,
+  )
+}
+
+/** All-or-nothing: what moved goes back. It is clean (nobody ran in between), so this copies nothing. */
+async function undo(mirror: Mirror, moved: readonly Vpn[], request: BindRequest): Promise<void> {
+  if (request.to === 'host' || moved.length === 0) return
+  const back = [...moved].sort((a, b) => a - b).filter((vpn) => mirror.space.pages.isDevicePrivate(vpn))
+  await mirror.sendHome(back, { keepCopy: false, discard: false, why: 'request' })
+  mirror.dmem.trim()
+}

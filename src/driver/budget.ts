@@ -1,0 +1,79 @@
+// How a device's bytes are divided. Always: the parts add up to at most the budget, so that it is never exceeded whatever is in use.
+//
+//   [ frames: pools ............................ ][ ring: read-backs ][ bounce ][ reserve: page table, control, faults, arguments ]
+
+import { POOL_BYTES_MAX, POOL_HEAD_BYTES } from '../abi/pool.ts'
+import { POOLS_MAX } from '../abi/pte.ts'
+import { SvmError } from '../base/error.ts'
+import { type Bytes, KIB, MIB, printBytes } from '../base/units.ts'
+import type { DeviceLimits } from '../device/device.ts'
+
+/** Storage bindings that the runtime takes for itself: page table, faults, control. */
+export const RUNTIME_BINDINGS = 3
+const FRAMES_MIN = 8
+const RESERVE_MIN = 192 * KIB
+const RING_SMALL = 128 * KIB
+const SLOT_MAX = 8 * MIB
+const WINDOW_MAX = 65_536
+
+export interface MemoryPlan {
+  readonly budgetBytes: Bytes
+  readonly reserveBytes: Bytes
+  readonly slotBytes: Bytes
+  readonly ringBytes: Bytes
+  readonly bouncePages: number
+  readonly poolCount: number
+  /** Frames of each pool; the last may have fewer. */
+  readonly poolFrames: number
+  readonly frames: number
+  /** Workgroups that one pass may hold. */
+  readonly windowMax: number
+}
+
+/** The smallest budget that works with this page size. */
+export function budgetMin(pageBytes: Bytes): Bytes {
+  return RESERVE_MIN + RING_SMALL + (FRAMES_MIN + 2) * pageBytes + POOL_HEAD_BYTES
+}
+
+/** Half of what the device could bind, as a start. */
+export function budgetDefault(limits: DeviceLimits, authorStorageBuffers: number): Bytes {
+  const pools = poolsMax(limits, authorStorageBuffers)
+  return Math.floor(Math.min(limits.bufferBytes, pools * limits.bufferBytes) / 2)
+}
+
+/** @throws SvmError invalid-value, when the budget or the device is too small */
+export function planMemory(wish: { budgetBytes: Bytes; pageBytes: Bytes; limits: DeviceLimits; authorStorageBuffers: number }): MemoryPlan {
+  const { budgetBytes, pageBytes, limits } = wish
+  const least = budgetMin(pageBytes)
+  if (budgetBytes < least) {
+    throw new SvmError(
+      'invalid-value',
+      `deviceMemory is ${printBytes(budgetBytes)}, but pages of ${printBytes(pageBytes)} need at least ${printBytes(least)} (${least} bytes). Give more device memory, or choose smaller pages.`,
+    )
+  }
+  const most = poolsMax(limits, wish.authorStorageBuffers)
+  const reserveBytes = Math.min(Math.max(RESERVE_MIN, Math.floor(budgetBytes / 16)), 64 * MIB)
+  const slotBytes = Math.min(SLOT_MAX, Math.max(pageBytes, Math.floor(budgetBytes / 16 / pageBytes) * pageBytes))
+  const ringBytes = RING_SMALL + slotBytes * (budgetBytes >= 64 * MIB ? 3 : 1)
+  const bouncePages = Math.max(1, Math.floor(Math.min(2 * MIB, budgetBytes / 64) / pageBytes))
+  const poolBytesMax = Math.min(limits.bufferBytes, POOL_BYTES_MAX) - POOL_HEAD_BYTES
+  const spare = budgetBytes - reserveBytes - ringBytes - bouncePages * pageBytes - most * POOL_HEAD_BYTES
+  const frames = Math.min(Math.floor(spare / pageBytes), Math.floor(poolBytesMax / pageBytes) * most)
+  const wanted = frames * pageBytes <= 32 * MIB ? 1 : frames * pageBytes <= 128 * MIB ? 2 : 4
+  const poolCount = Math.min(most, Math.max(wanted, Math.ceil((frames * pageBytes) / poolBytesMax)))
+  const windowMax = Math.min(WINDOW_MAX, 2 ** Math.floor(Math.log2(reserveBytes / 24)))
+  return { budgetBytes, reserveBytes, slotBytes, ringBytes, bouncePages, poolCount, poolFrames: Math.ceil(frames / poolCount), frames, windowMax }
+}
+
+function poolsMax(limits: DeviceLimits, authorStorageBuffers: number): number {
+  const pools = Math.min(POOLS_MAX, limits.storageBuffers - RUNTIME_BINDINGS - authorStorageBuffers)
+  // Modules declare 1, 2, 4 or 8 pools.
+  const usable = pools >= 8 ? 8 : pools >= 4 ? 4 : pools
+  if (usable < 1) {
+    throw new SvmError(
+      'invalid-value',
+      `This device binds ${limits.storageBuffers} storage buffers per stage; ${RUNTIME_BINDINGS} for the runtime, ${authorStorageBuffers} for the author and at least one pool are needed. Ask for more (svmDeviceDescriptor) or lower authorStorageBuffers.`,
+    )
+  }
+  return usable >= 2 && usable < 4 ? 2 : usable
+}

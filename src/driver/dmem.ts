@@ -1,0 +1,248 @@
+// Device memory: frames of one page each, in pools. Compare nouveau_dmem.c; a pool is its chunk.
+//
+// Always: used + free = frames of the pools that exist; a frame is used at most once; a pool exists only while it has a used frame, or
+// until `trim`; every used frame knows the page it holds (or that it is a private copy of a pass). The allocator is synchronous; only making
+// a pool asks the device.
+
+import { POOL_HEAD_BYTES } from '../abi/pool.ts'
+import { assert } from '../base/assert.ts'
+import type { Bytes, Vpn } from '../base/units.ts'
+import { type Device, type DeviceBuffer, DeviceFailure } from '../device/device.ts'
+import type { Tracer } from '../trace/tracer.ts'
+import type { MemoryPlan } from './budget.ts'
+
+const FREE = -1
+/** A frame that holds a pass's private copy of a page, or is taken and not yet filled. */
+export const UNNAMED = -2
+
+interface Pool {
+  readonly buffer: DeviceBuffer
+  readonly first: number
+  readonly frames: number
+  used: number
+}
+
+export class DeviceMemory {
+  readonly pageBytes: Bytes
+  readonly #device: Device
+  readonly #plan: MemoryPlan
+  readonly #tracer: Tracer
+  readonly #pools: (Pool | null)[]
+  /** By frame: the page it holds, FREE or UNNAMED. */
+  readonly #holds: Float64Array
+  /** By frame: when it was last known to be used, in ticks of `use`. */
+  readonly #lastUse: Uint32Array
+  #tick = 0
+  #used = 0
+  /** Frames that the device really gives: less than planned after a pool could not be made. */
+  #capacity: number
+
+  constructor(device: Device, plan: MemoryPlan, pageBytes: Bytes, tracer: Tracer) {
+    this.#device = device
+    this.#plan = plan
+    this.pageBytes = pageBytes
+    this.#tracer = tracer
+    this.#pools = new Array<Pool | null>(plan.poolCount).fill(null)
+    this.#holds = new Float64Array(plan.poolFrames * plan.poolCount).fill(FREE)
+    this.#lastUse = new Uint32Array(this.#holds.length)
+    this.#capacity = plan.frames
+  }
+
+  /** Frames that can exist under the budget. */
+  get capacity(): number {
+    return this.#capacity
+  }
+
+  get used(): number {
+    return this.#used
+  }
+
+  /** Frames that could be taken without an eviction (pools may have to be made). */
+  get available(): number {
+    return this.#capacity - this.#used
+  }
+
+  get poolBuffers(): readonly (DeviceBuffer | null)[] {
+    return this.#pools.map((pool) => pool?.buffer ?? null)
+  }
+
+  /** One more than the highest pool that exists; at least 1. */
+  get poolsInUse(): number {
+    let most = 1
+    for (let p = 0; p < this.#pools.length; p++) if (this.#pools[p] !== null) most = p + 1
+    return most
+  }
+
+  poolOf(frame: number): number {
+    return Math.floor(frame / this.#plan.poolFrames)
+  }
+
+  /** Words from the start of the pool's frames, as an entry names them. */
+  frameWords(frame: number): number {
+    return ((frame % this.#plan.poolFrames) * this.pageBytes) / 4
+  }
+
+  buffer(frame: number): DeviceBuffer {
+    const pool = this.#pools[this.poolOf(frame)]
+    assert(pool !== null && pool !== undefined, `the pool of frame ${frame} exists`)
+    return pool.buffer
+  }
+
+  byteOffset(frame: number): Bytes {
+    return POOL_HEAD_BYTES + (frame % this.#plan.poolFrames) * this.pageBytes
+  }
+
+  /** The page in a frame; negative when it holds none. */
+  vpnOf(frame: number): number {
+    return this.#holds[frame] as number
+  }
+
+  /** Makes pools until `wanted` frames are free, or no more can be had; returns how many are free. @throws DeviceFailure 'lost' */
+  async reserve(wanted: number): Promise<number> {
+    for (let p = 0; p < this.#pools.length && this.#free() < wanted; p++) {
+      if (this.#pools[p] === null && this.#framesOfPool(p) > 0) await this.#makePool(p)
+    }
+    return this.#free()
+  }
+
+  /** Takes `count` free frames (adjacent ones where there are), unnamed. The caller has reserved them. Compare nouveau_dmem_page_alloc_locked(). */
+  take(count: number): Int32Array {
+    const taken = new Int32Array(count)
+    const run = this.#findRun(count)
+    if (run >= 0) for (let i = 0; i < count; i++) taken[i] = run + i
+    else this.#gather(taken)
+    this.#tick++
+    for (const frame of taken) {
+      assert(this.#holds[frame] === FREE, `frame ${frame} is free when it is taken`)
+      this.#holds[frame] = UNNAMED
+      this.#lastUse[frame] = this.#tick
+      const pool = this.#pools[this.poolOf(frame)] as Pool
+      pool.used++
+    }
+    this.#used += count
+    return taken
+  }
+
+  /** The frame now holds page `vpn`. */
+  name(frame: number, vpn: Vpn): void {
+    assert((this.#holds[frame] as number) !== FREE, `frame ${frame} is taken when it gets a page`)
+    this.#holds[frame] = vpn
+  }
+
+  /** Compare nouveau_dmem_page_free(). The device may still read it in work already submitted: its queue keeps the order. */
+  free(frame: number): void {
+    assert((this.#holds[frame] as number) !== FREE, `frame ${frame} is freed once`)
+    this.#holds[frame] = FREE
+    ;(this.#pools[this.poolOf(frame)] as Pool).used--
+    this.#used--
+  }
+
+  /** Notes that a page was asked for now. */
+  touch(frame: number): void {
+    this.#lastUse[frame] = this.#tick
+  }
+
+  /** Starts a new tick of use: what is touched after it is younger than all before. */
+  advance(): void {
+    this.#tick++
+  }
+
+  lastUse(frame: number): number {
+    return this.#lastUse[frame] as number
+  }
+
+  /** Calls `visit` for each frame that holds a page. */
+  forEachPage(visit: (frame: number, vpn: Vpn) => void): void {
+    for (const pool of this.#pools) {
+      if (pool === null || pool.used === 0) continue
+      for (let frame = pool.first; frame < pool.first + pool.frames; frame++) {
+        const vpn = this.#holds[frame] as number
+        if (vpn >= 0) visit(frame, vpn)
+      }
+    }
+  }
+
+  /** Destroys the pools that are empty. Compare the FIXME in nouveau_dmem_page_free(): there, chunks are never given back. */
+  trim(): void {
+    for (let p = 0; p < this.#pools.length; p++) {
+      const pool = this.#pools[p]
+      if (pool === null || pool === undefined || pool.used > 0) continue
+      this.#tracer.emit({ kind: 'pool', device: this.#device.label, pool: p, byteLength: pool.buffer.byteLength, made: false })
+      pool.buffer.destroy()
+      this.#pools[p] = null
+    }
+  }
+
+  /** The device is gone, and every frame with it. */
+  drop(): void {
+    for (let p = 0; p < this.#pools.length; p++) {
+      this.#pools[p]?.buffer.destroy()
+      this.#pools[p] = null
+    }
+    this.#holds.fill(FREE)
+    this.#used = 0
+  }
+
+  /** What must hold; for tests. */
+  assertCounts(): void {
+    let used = 0
+    for (const holds of this.#holds) if (holds !== FREE) used++
+    assert(used === this.#used, `used frames (${used}) are counted right (${this.#used})`)
+    for (const pool of this.#pools) {
+      if (pool === null) continue
+      let mine = 0
+      for (let frame = pool.first; frame < pool.first + pool.frames; frame++) if (this.#holds[frame] !== FREE) mine++
+      assert(mine === pool.used, `used frames of a pool (${mine}) are counted right (${pool.used})`)
+    }
+  }
+
+  #free(): number {
+    let free = 0
+    for (const pool of this.#pools) if (pool !== null) free += pool.frames - pool.used
+    return free
+  }
+
+  #framesOfPool(p: number): number {
+    const planned = Math.min(this.#plan.poolFrames, this.#plan.frames - p * this.#plan.poolFrames)
+    let existing = 0
+    for (const pool of this.#pools) if (pool !== null) existing += pool.frames
+    return Math.min(planned, this.#capacity - existing)
+  }
+
+  async #makePool(p: number): Promise<void> {
+    const frames = this.#framesOfPool(p)
+    try {
+      const byteLength = POOL_HEAD_BYTES + frames * this.pageBytes
+      const buffer = await this.#device.createBuffer('pool', byteLength, `svm:pool${p}`)
+      this.#pools[p] = { buffer, first: p * this.#plan.poolFrames, frames, used: 0 }
+      this.#tracer.emit({ kind: 'pool', device: this.#device.label, pool: p, byteLength, made: true })
+    } catch (failure) {
+      if (!(failure instanceof DeviceFailure) || failure.reason === 'lost') throw failure
+      // The device has less than it promised: live with what there is.
+      this.#capacity -= frames
+    }
+  }
+
+  #findRun(count: number): number {
+    for (const pool of this.#pools) {
+      if (pool === null || pool.frames - pool.used < count) continue
+      let run = 0
+      for (let frame = pool.first; frame < pool.first + pool.frames; frame++) {
+        run = this.#holds[frame] === FREE ? run + 1 : 0
+        if (run === count) return frame - count + 1
+      }
+    }
+    return -1
+  }
+
+  #gather(into: Int32Array): void {
+    let got = 0
+    for (const pool of this.#pools) {
+      if (pool === null) continue
+      for (let frame = pool.first; frame < pool.first + pool.frames && got < into.length; frame++) {
+        if (this.#holds[frame] === FREE) into[got++] = frame
+      }
+    }
+    assert(got === into.length, `${into.length} frames were reserved before they are taken (${got} are free)`)
+  }
+}

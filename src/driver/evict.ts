@@ -1,0 +1,65 @@
+// Making room. Always: pinned pages and pages that migrate are never chosen; only dirty pages cost a copy; the policy chooses, this file acts;
+// one call frees what was asked for or says how much less it could.
+
+import type { Vpn } from '../base/units.ts'
+import { PAGE } from '../mm/page-table.ts'
+import type { EvictionPolicy } from '../policy/policy.ts'
+import type { Mirror } from './svmm.ts'
+
+export class Evictor {
+  readonly #mirror: Mirror
+  readonly #policy: EvictionPolicy
+
+  constructor(mirror: Mirror, policy: EvictionPolicy) {
+    this.#mirror = mirror
+    this.#policy = policy
+  }
+
+  /** Frames that could be had: free ones, and those of pages that `keeps` does not hold. */
+  obtainable(keeps: (vpn: Vpn) => boolean): number {
+    return this.#mirror.dmem.available + this.#candidates(keeps).length
+  }
+
+  /** Makes `wanted` frames available if it can; returns how many are. @throws DeviceFailure 'lost' */
+  async makeRoom(wanted: number, keeps: (vpn: Vpn) => boolean): Promise<number> {
+    const { dmem } = this.#mirror
+    if (dmem.available < wanted) await this.#evict(wanted - dmem.available, keeps)
+    let free = await dmem.reserve(Math.min(wanted, dmem.available))
+    if (free < wanted && dmem.available < wanted) {
+      // A pool could not be made: the device has less than planned.
+      await this.#evict(wanted - dmem.available, keeps)
+      free = await dmem.reserve(Math.min(wanted, dmem.available))
+    }
+    return Math.min(free, wanted)
+  }
+
+  async #evict(wanted: number, keeps: (vpn: Vpn) => boolean): Promise<void> {
+    const { dmem, space } = this.#mirror
+    const candidates = this.#candidates(keeps)
+    const lastUse = Uint32Array.from(candidates, (vpn) => dmem.lastUse(this.#mirror.frameOf(vpn)))
+    const dirty = Uint8Array.from(candidates, (vpn) => Number(space.pages.state(vpn) === PAGE.dirty))
+    const victims = this.#policy.victims(lastUse, dirty, wanted).map((index) => candidates[index] as Vpn)
+    if (victims.length === 0) return
+    const home: Vpn[] = []
+    for (const vpn of victims) {
+      if (space.pages.isDevicePrivate(vpn)) home.push(vpn)
+      else {
+        this.#mirror.dropSystemCopy(vpn)
+        this.#mirror.refreshPage(vpn)
+      }
+    }
+    home.sort((a, b) => a - b)
+    const bytesCopied = home.length === 0 ? 0 : await this.#mirror.sendHome(home, { keepCopy: false, discard: false, why: 'eviction' })
+    this.#mirror.evictions += victims.length
+    space.tracer.emit({ kind: 'evict', device: this.#mirror.label, pages: victims.length, bytesCopied })
+  }
+
+  #candidates(keeps: (vpn: Vpn) => boolean): Vpn[] {
+    const { space, dmem } = this.#mirror
+    const found: Vpn[] = []
+    dmem.forEachPage((_frame, vpn) => {
+      if (space.pages.state(vpn) !== PAGE.migrating && !keeps(vpn)) found.push(vpn)
+    })
+    return found
+  }
+}

@@ -1,0 +1,89 @@
+// The buffers that a kernel's runtime is told by: page table, control, faults, arguments. Always: together they fit the reserve of the
+// budget; they grow by doubling, the old ones are destroyed before the new ones are made, and a new table is filled at once.
+
+import { CONTROL_HEADER_WORDS, faultLayout } from '../abi/fault-record.ts'
+import { SvmError } from '../base/error.ts'
+import { type Bytes, printBytes } from '../base/units.ts'
+import type { Device, DeviceBuffer } from '../device/device.ts'
+import type { MemoryPlan } from './budget.ts'
+import type { DeviceVmm } from './vmm.ts'
+
+const ARGUMENT_BYTES = 256
+
+export interface TableBuffers {
+  readonly table: DeviceBuffer
+  readonly control: DeviceBuffer
+  readonly faults: DeviceBuffer
+  readonly args: DeviceBuffer
+  /** Entries of the table, grants and page bitmaps. */
+  readonly entries: number
+  /** Workgroups that control and faults have room for. */
+  readonly slots: number
+}
+
+export class Tables {
+  readonly #device: Device
+  readonly #plan: MemoryPlan
+  readonly #vmm: DeviceVmm
+  #buffers: TableBuffers | null = null
+  /** What the grants in `control` are on the device. */
+  grants = new Uint32Array(0)
+
+  constructor(device: Device, plan: MemoryPlan, vmm: DeviceVmm) {
+    this.#device = device
+    this.#plan = plan
+    this.#vmm = vmm
+  }
+
+  /** Buffers large enough for what is mapped and for `slots` workgroups; the table is up to date. @throws SvmError device-memory, DeviceFailure */
+  async ready(slots: number, argumentBytes: Bytes): Promise<TableBuffers> {
+    const now = this.#buffers
+    if (now !== null && now.entries >= this.#vmm.entries && now.slots >= slots && now.args.byteLength >= argumentBytes) {
+      this.#vmm.flush(now.table)
+      return now
+    }
+    const entries = Math.max(now?.entries ?? 0, powerOfTwo(this.#vmm.entries, 256))
+    const wantedSlots = Math.max(now?.slots ?? 0, powerOfTwo(slots, 256))
+    const args = Math.max(now?.args.byteLength ?? 0, powerOfTwo(argumentBytes, ARGUMENT_BYTES))
+    this.drop()
+    const made = (await this.#make(entries, wantedSlots, args)) ?? (await this.#make(this.#vmm.entries, slots, args))
+    if (made === null) throw this.#tooLarge()
+    this.#buffers = made
+    this.grants = new Uint32Array(made.entries)
+    this.#vmm.flushAll(made.table)
+    return made
+  }
+
+  drop(): void {
+    if (this.#buffers === null) return
+    const { table, control, faults, args } = this.#buffers
+    for (const buffer of [table, control, faults, args]) buffer.destroy()
+    this.#buffers = null
+  }
+
+  async #make(entries: number, slots: number, argumentBytes: Bytes): Promise<TableBuffers | null> {
+    const controlBytes = (CONTROL_HEADER_WORDS + entries + slots) * 4
+    const faultBytes = faultLayout(slots, entries).endWords * 4
+    // A table narrowed to a kernel's reach may be needed beside the whole one.
+    if (entries * 8 + controlBytes + faultBytes + argumentBytes > this.#plan.reserveBytes) return null
+    const table = await this.#device.createBuffer('table', entries * 4, 'svm:table')
+    const control = await this.#device.createBuffer('control', controlBytes, 'svm:control')
+    const faults = await this.#device.createBuffer('faults', faultBytes, 'svm:faults')
+    const args = await this.#device.createBuffer('arguments', argumentBytes, 'svm:arguments')
+    return { table, control, faults, args, entries, slots }
+  }
+
+  #tooLarge(): SvmError {
+    const { reserveBytes, budgetBytes } = this.#plan
+    return new SvmError(
+      'device-memory',
+      `The page table for ${this.#vmm.entries} pages does not fit the ${printBytes(reserveBytes)} that a budget of ${printBytes(budgetBytes)} keeps for tables. Use larger pages (pageSize), map less, or raise deviceMemory.`,
+    )
+  }
+}
+
+function powerOfTwo(value: number, least: number): number {
+  let result = least
+  while (result < value) result *= 2
+  return result
+}
