@@ -1,0 +1,141 @@
+// One work-item's way to memory: rights, faults, poison and taint. The twin of the WGSL runtime's access path (replay-grants section 3).
+//
+// Always, in an attempt: the first fault of an invocation is real and poisons it; a poisoned invocation changes nothing any more, and what it
+// lacks is a hint. Taint comes from every atomic load and every atomic whose result is used; a tainted store needs the page for itself.
+// Always, in a resident pass: an access without a right is a bad access; it gives 0 or does nothing, and everything else goes on.
+
+import { NEED, NEED_MISALIGNED, PAGE_BITMAP, WORKGROUP_BITMAP } from '../../abi/fault-record.ts'
+import { PTE } from '../../abi/pte.ts'
+import type { Address } from '../../base/units.ts'
+import type { SimPass } from './sim-pass.ts'
+
+/** 'exclusive': atomic stores, read-modify-writes, compare-exchanges. Atomic loads are loads that taint. */
+export type AccessKind = 'load' | 'store' | 'exclusive'
+
+/** Accesses a poisoned invocation may still make: its twin has no loop tests to end it. */
+export const POISONED_ACCESSES_MAX = 10_000
+
+/** Ends an invocation from inside an accessor. Never leaves the simulated device. */
+export class EndInvocation extends Error {}
+
+interface Want {
+  readonly right: number
+  readonly need: number
+  readonly may: number
+  readonly realBitmap: number
+  readonly hintBitmap: number
+}
+
+const WANT_READ: Want = { right: PTE.load, need: NEED.read, may: PTE.mayLoad, realBitmap: PAGE_BITMAP.read, hintBitmap: PAGE_BITMAP.hintRead }
+const WANT_WRITE: Want = { right: PTE.store, need: NEED.write, may: PTE.mayStore, realBitmap: PAGE_BITMAP.write, hintBitmap: PAGE_BITMAP.hintWrite }
+const WANT_EXCLUSIVE: Want = {
+  right: PTE.exclusive,
+  need: NEED.exclusive,
+  may: PTE.mayStore,
+  realBitmap: PAGE_BITMAP.exclusive,
+  hintBitmap: PAGE_BITMAP.hintExclusive,
+}
+
+const NO_WORDS = new Uint32Array(0)
+
+export class Invocation {
+  readonly pass: SimPass
+  readonly slot: number
+  poisoned = false
+  tainted: boolean
+  /** The pool that the last successful `reach` ended in. */
+  words: Uint32Array
+  #accesses = 0
+  #poisonedAccesses = 0
+  #ended = false
+
+  constructor(pass: SimPass, slot: number) {
+    this.pass = pass
+    this.slot = slot
+    this.tainted = pass.startTainted && !pass.resident
+    this.words = NO_WORDS
+  }
+
+  /** Counts one access, and ends an invocation that makes too many. @throws EndInvocation */
+  tick(): void {
+    const { pass } = this
+    pass.accesses++
+    this.#accesses++
+    if (this.poisoned) this.#poisonedAccesses++
+    const ranOut = this.#poisonedAccesses > POISONED_ACCESSES_MAX || (pass.fuel !== 0 && this.#accesses > pass.fuel)
+    if (!ranOut) return
+    if (!this.#ended) pass.ranOut(this.slot)
+    this.#ended = true
+    this.poisoned = true
+    throw new EndInvocation(`an invocation of '${pass.label}' would not end`)
+  }
+
+  /** True when stores and atomics of this invocation must change nothing. */
+  get suppressed(): boolean {
+    return this.poisoned && !this.pass.resident
+  }
+
+  taint(): void {
+    if (!this.pass.resident) this.tainted = true
+  }
+
+  /** True when all bytes lie in one page, so that one walk serves them. */
+  onePage(address: Address, byteLength: number): boolean {
+    return this.pass.indexOf(address) === this.pass.indexOf(address + byteLength - 1)
+  }
+
+  /** Walks to one scalar. Returns its word in `words`, or -1 when the access must not happen. */
+  reach(address: Address, alignment: number, kind: AccessKind): number {
+    this.tick()
+    const { pass } = this
+    const index = pass.indexOf(address)
+    const entry = pass.entry(index)
+    const want = this.#want(kind)
+    const misaligned = address % alignment !== 0
+    if (misaligned || (entry & want.right) === 0) {
+      this.#refuse(address, index, entry, want, misaligned)
+      return -1
+    }
+    if (kind !== 'load' && this.suppressed) return -1
+    this.#note(index, entry, kind)
+    this.words = pass.pool(entry)
+    return pass.wordOf(entry, address, this.words)
+  }
+
+  #want(kind: AccessKind): Want {
+    if (kind === 'load') return WANT_READ
+    return kind === 'exclusive' || this.tainted ? WANT_EXCLUSIVE : WANT_WRITE
+  }
+
+  /** What a granted access leaves behind. */
+  #note(index: number, entry: number, kind: AccessKind): void {
+    const { pass, slot } = this
+    if ((entry & PTE.private) !== 0) {
+      pass.markWorkgroup(WORKGROUP_BITMAP.touched, slot)
+      if (kind !== 'load') pass.markWorkgroup(WORKGROUP_BITMAP.dirty, slot)
+    }
+    if (kind !== 'load' && (entry & PTE.dirty) === 0) pass.markPage(PAGE_BITMAP.dirty, index)
+    if (slot === 0 && !this.poisoned) pass.markPage(PAGE_BITMAP.lead, index)
+  }
+
+  #refuse(address: Address, index: number, entry: number, want: Want, misaligned: boolean): void {
+    const { pass, slot } = this
+    const serviceable = !misaligned && (entry & want.may) !== 0
+    if (pass.resident) {
+      pass.claimBad(address, want.need | (misaligned ? NEED_MISALIGNED : 0), slot)
+      this.poisoned = true
+    } else if (!serviceable) {
+      if (this.poisoned) return
+      pass.claimBad(address, want.need | (misaligned ? NEED_MISALIGNED : 0), slot)
+      pass.markWorkgroup(WORKGROUP_BITMAP.faulted, slot)
+      this.poisoned = true
+    } else {
+      pass.markPage(this.poisoned ? want.hintBitmap : want.realBitmap, index)
+      pass.markFirst(index, slot)
+      if (this.poisoned) return
+      pass.markWorkgroup(WORKGROUP_BITMAP.faulted, slot)
+      pass.markWorkgroup(WORKGROUP_BITMAP.serviceable, slot)
+      this.poisoned = true
+    }
+  }
+}

@@ -1,0 +1,47 @@
+// What goes wrong on a simulated device, on purpose. Always: calls are counted from 1; a probability draws from the seed at every call, a
+// predicate and a number draw nothing, so adding one does not move the others.
+
+import type { Random } from '../../base/world.ts'
+import type { BufferRole } from '../device.ts'
+
+export interface Mischief {
+  /** createBuffer fails for want of memory: with this probability, or where this says so of the n-th call. */
+  failBuffer?: number | ((nth: number, role: BufferRole, byteLength: number) => boolean)
+  /** A submission loses the device: with this probability, or where this says so of the n-th submission. */
+  failSubmit?: number | ((nth: number) => boolean)
+  /** The device is lost at this submission, before any of its work. */
+  lossAt?: number
+  /** Most turns that anything takes to settle; 0 settles at once. */
+  latency?: number
+}
+
+export class MischiefMaker {
+  readonly #mischief: Mischief
+  readonly #random: Random
+  #buffers = 0
+  #submits = 0
+
+  constructor(mischief: Mischief, random: Random) {
+    this.#mischief = mischief
+    this.#random = random
+  }
+
+  /** To be asked once a createBuffer call: does it fail? */
+  buffer(role: BufferRole, byteLength: number): boolean {
+    this.#buffers++
+    const fail = this.#mischief.failBuffer
+    return typeof fail === 'function' ? fail(this.#buffers, role, byteLength) : this.#happens(fail)
+  }
+
+  /** To be asked once a submission: does it lose the device? */
+  submit(): boolean {
+    this.#submits++
+    const fail = this.#mischief.failSubmit
+    const failed = typeof fail === 'function' ? fail(this.#submits) : this.#happens(fail)
+    return failed || this.#mischief.lossAt === this.#submits
+  }
+
+  #happens(probability: number | undefined): boolean {
+    return probability !== undefined && this.#random.u32() < probability * 0x1_0000_0000
+  }
+}
