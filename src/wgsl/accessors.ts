@@ -1,0 +1,160 @@
+// The functions that kernel authors call, as WGSL. The same for every variant: they are written over four verbs of the variant,
+//
+//   svm_reach_load(address, misaligned)         -> place of the word to read, or SVM_ZERO
+//   svm_reach_store(address, misaligned)        -> place of the word to write, or SVM_SINK
+//   svm_reach_exclusive(address, misaligned)    -> place for an atomic, or SVM_SINK
+//   svm_taint()                                 the invocation has seen what other workgroups may change
+//
+// and over the words of the pools (words.ts). A *place* is pool << 29 | word. Always: a refused load gives 0, a refused store changes no page, a
+// refused atomic gives 0. Address 0xffffffff, to which pointer arithmetic saturates, is refused by every accessor: it is misaligned for words, and
+// bytes refuse it by value.
+
+import { Pieces, constant } from './wgsl-text.ts'
+
+const SCALARS = ['u32', 'i32', 'f32'] as const
+const WIDTHS = [2, 3, 4] as const
+/** Atomics that are the same bits for both signs. */
+const SIGNLESS = ['add', 'sub', 'and', 'or', 'xor', 'exchange'] as const
+const ORDERED = ['max', 'min'] as const
+
+const POINTERS = [
+  'alias svm_ptr = u32;',
+  'const SVM_NULL = svm_ptr(0u);',
+  constant('SVM_PTR_SIZE', 4),
+  'fn svm_add(p: svm_ptr, bytes: u32) -> svm_ptr { let q = p + bytes; return select(q, 0xffffffffu, q < p); }',
+  'fn svm_sub(p: svm_ptr, bytes: u32) -> svm_ptr { return select(p - bytes, 0xffffffffu, bytes > p); }',
+  'fn svm_index(p: svm_ptr, i: u32, stride: u32) -> svm_ptr { return select(p + i * stride, 0xffffffffu, (stride != 0u) & (i > (0xffffffffu - p) / stride)); }',
+  'fn svm_equal(a: svm_ptr, b: svm_ptr) -> bool { return a == b; }',
+  'fn svm_is_null(p: svm_ptr) -> bool { return p == 0u; }',
+  'fn svm_difference(a: svm_ptr, b: svm_ptr) -> u32 { return a - b; }',
+  'fn svm_select(a: svm_ptr, b: svm_ptr, condition: bool) -> svm_ptr { return select(a, b, condition); }',
+]
+
+function scalarAccessors(): string[] {
+  const texts = [
+    'fn svm_load_u32(p: svm_ptr) -> u32 { return svm_word(svm_reach_load(p, (p & 3u) != 0u)); }',
+    'fn svm_store_u32(p: svm_ptr, value: u32) { svm_set_word(svm_reach_store(p, (p & 3u) != 0u), value); }',
+    'fn svm_load_ptr(p: svm_ptr) -> svm_ptr { return svm_load_u32(p); }',
+    'fn svm_store_ptr(p: svm_ptr, value: svm_ptr) { svm_store_u32(p, value); }',
+    'fn svm_load_u8(p: svm_ptr) -> u32 { return (svm_word(svm_reach_load(p, p == 0xffffffffu)) >> ((p & 3u) * 8u)) & 0xffu; }',
+    'fn svm_load_u16(p: svm_ptr) -> u32 { return (svm_word(svm_reach_load(p, (p & 1u) != 0u)) >> ((p & 2u) * 8u)) & 0xffffu; }',
+    `fn svm_store_u8(p: svm_ptr, value: u32) {
+  let shift = (p & 3u) * 8u;
+  svm_set_part(svm_reach_store(p, p == 0xffffffffu), 0xffu << shift, (value & 0xffu) << shift);
+}`,
+    `fn svm_store_u16(p: svm_ptr, value: u32) {
+  let shift = (p & 2u) * 8u;
+  svm_set_part(svm_reach_store(p, (p & 1u) != 0u), 0xffffu << shift, (value & 0xffffu) << shift);
+}`,
+    // Two idempotent steps: after any number of repetitions the part is the same, and neighbours never change.
+    'fn svm_set_part(at: u32, mask: u32, bits: u32) { if (at != SVM_SINK) { svm_raw_and(at, ~mask); svm_raw_or(at, bits); } }',
+  ]
+  for (const type of ['i32', 'f32'] as const) {
+    texts.push(
+      `fn svm_load_${type}(p: svm_ptr) -> ${type} { return bitcast<${type}>(svm_load_u32(p)); }`,
+      `fn svm_store_${type}(p: svm_ptr, value: ${type}) { svm_store_u32(p, bitcast<u32>(value)); }`,
+    )
+  }
+  return texts
+}
+
+/** A vector is translated once; one that crosses the end of a page goes word by word. */
+function wideAccessors(): string[] {
+  const texts = ['fn svm_straddles(p: u32, bytes: u32) -> bool { return (p & SVM_PAGE_MASK) > SVM_PAGE_MASK + 1u - bytes; }']
+  for (const width of WIDTHS) {
+    const offsets = Array.from({ length: width }, (_, k) => k * 4)
+    const at = (offset: number) => (offset === 0 ? 'p' : `svm_add(p, ${offset}u)`)
+    const loads = offsets.map((offset) => `svm_load_u32(${at(offset)})`).join(', ')
+    const stores = offsets.map((offset, k) => `svm_store_u32(${at(offset)}, value[${k}]);`).join(' ')
+    texts.push(
+      `fn svm_load_words${width}(p: u32) -> vec${width}<u32> {
+  if (svm_straddles(p, ${width * 4}u)) { return vec${width}<u32>(${loads}); }
+  return svm_words${width}(svm_reach_load(p, (p & 3u) != 0u));
+}`,
+      `fn svm_store_words${width}(p: u32, value: vec${width}<u32>) {
+  if (svm_straddles(p, ${width * 4}u)) { ${stores} return; }
+  svm_set_words${width}(svm_reach_store(p, (p & 3u) != 0u), value);
+}`,
+    )
+    for (const type of SCALARS) {
+      const vector = `vec${width}<${type}>`
+      texts.push(
+        `fn svm_load_vec${width}_${type}(p: svm_ptr) -> ${vector} { return bitcast<${vector}>(svm_load_words${width}(p)); }`,
+        `fn svm_store_vec${width}_${type}(p: svm_ptr, value: ${vector}) { svm_store_words${width}(p, bitcast<vec${width}<u32>>(value)); }`,
+      )
+    }
+  }
+  return texts
+}
+
+/** `atomic` is the function that authors call; `silent` the same without the taint, for calls whose result nobody uses. */
+function atomicPair(name: string, type: string, parameters: string, raw: string): string[] {
+  const names = parameters
+    .split(', ')
+    .map((parameter) => parameter.split(':')[0])
+    .join(', ')
+  return [
+    `fn svm_silent_${name}_${type}(p: svm_ptr, ${parameters}) -> ${type} {
+  let at = svm_reach_exclusive(p, (p & 3u) != 0u);
+  if (at == SVM_SINK) { return ${type}(); }
+  return ${raw};
+}`,
+    `fn svm_atomic_${name}_${type}(p: svm_ptr, ${parameters}) -> ${type} { let old = svm_silent_${name}_${type}(p, ${names}); svm_taint(); return old; }`,
+  ]
+}
+
+function atomicAccessors(): string[] {
+  const texts: string[] = []
+  for (const type of ['u32', 'i32'] as const) {
+    const word = (text: string) => (type === 'u32' ? text : `bitcast<u32>(${text})`)
+    const back = (text: string) => (type === 'u32' ? text : `bitcast<i32>(${text})`)
+    texts.push(
+      `fn svm_atomic_load_${type}(p: svm_ptr) -> ${type} { let word = svm_word(svm_reach_load(p, (p & 3u) != 0u)); svm_taint(); return ${back('word')}; }`,
+      `fn svm_silent_store_${type}(p: svm_ptr, value: ${type}) {
+  let at = svm_reach_exclusive(p, (p & 3u) != 0u);
+  if (at != SVM_SINK) { svm_set_word(at, ${word('value')}); }
+}`,
+      `fn svm_atomic_store_${type}(p: svm_ptr, value: ${type}) { svm_silent_store_${type}(p, value); }`,
+    )
+    for (const name of SIGNLESS) texts.push(...atomicPair(name, type, `value: ${type}`, back(`svm_raw_${name}(at, ${word('value')})`)))
+    for (const name of ORDERED) texts.push(...atomicPair(name, type, `value: ${type}`, `svm_raw_${name}_${type}(at, value)`))
+    const swap = back(`svm_raw_compare_exchange(at, ${word('expected')}, ${word('value')})`)
+    texts.push(...atomicPair('compare_exchange', type, `expected: ${type}, value: ${type}`, swap))
+  }
+  return texts
+}
+
+/** All of them, as pieces. */
+export function addAccessors(pieces: Pieces): void {
+  pieces.addAll([...POINTERS, ...scalarAccessors(), ...wideAccessors(), ...atomicAccessors()])
+}
+
+/** Names that belong to the runtime alone, though they look like an accessor's. */
+const INTERNAL = /^svm_(silent_|set_part$|straddles$|load_words|store_words)/
+const BY_VARIANT = ['fn svm_barrier() { workgroupBarrier(); }', 'fn svm_faulted() -> bool { return false; }']
+
+/** The names that an author may use. */
+export const PUBLIC_NAMES: ReadonlySet<string> = publicNames()
+
+function publicNames(): Set<string> {
+  const pieces = new Pieces()
+  addAccessors(pieces)
+  pieces.addAll(BY_VARIANT)
+  return new Set(pieces.names.filter((name) => !INTERNAL.test(name)))
+}
+
+/** Declarations of all public names with empty bodies, in which svm_ptr is a type of its own. Editors and the pointer check read it. */
+export function stubText(): string {
+  const pieces = new Pieces()
+  addAccessors(pieces)
+  const stubs = pieces.names.filter((name) => PUBLIC_NAMES.has(name)).map((name) => stub(pieces.text(name) as string))
+  return [...stubs, ...BY_VARIANT].join('\n')
+}
+
+function stub(text: string): string {
+  if (text.startsWith('alias svm_ptr')) return 'struct svm_ptr { address: u32 }'
+  if (!text.startsWith('fn ')) return text
+  const header = text.slice(0, text.indexOf('{')).trim()
+  const returned = /-> (.*)$/.exec(header)?.[1]
+  return returned === undefined ? `${header} {}` : `${header} { return ${returned}(); }`
+}

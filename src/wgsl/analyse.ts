@@ -1,0 +1,170 @@
+// What a kernel does, read off its tokens: who calls whom, which loops can be left, whose results are used.
+//
+// Always: the answers err on the safe side. A name that only might be a call, a result that only might be used, counts.
+
+import { closingOf, type Token } from './scanner.ts'
+import type { FunctionDeclaration, SourceModule, TokenRange } from './module.ts'
+
+export interface Loop {
+  readonly kind: 'for' | 'while' | 'loop'
+  readonly owner: string
+  /** Token of the `{` that opens the body. */
+  readonly open: number
+  /** It holds a barrier or a subgroup operation, itself or by a call: leaving it early would split the workgroup. */
+  readonly collective: boolean
+  /** It accesses shared memory, itself or by a call. */
+  readonly accessing: boolean
+}
+
+const BARRIERS = new Set(['workgroupBarrier', 'storageBarrier', 'textureBarrier', 'svm_barrier'])
+const QUADS = new Set(['quadBroadcast', 'quadSwapX', 'quadSwapY', 'quadSwapDiagonal'])
+const RAW_ATOMIC = /^atomic(Load|Store|Add|Sub|Max|Min|And|Or|Xor|Exchange|CompareExchangeWeak)$/
+const ACCESS = /^svm_(load|store|atomic)_/
+/** `svm_atomic_load` taints whatever becomes of its result. */
+const ALWAYS_USED = /^(svm_atomic_load_|atomicLoad$)/
+
+/** What the functions reachable from the entry point do. */
+export interface Behaviour {
+  readonly reachable: ReadonlySet<string>
+  readonly loads: boolean
+  readonly stores: boolean
+  readonly atomics: boolean
+  readonly usedAtomics: boolean
+  readonly usedRawAtomics: boolean
+  readonly barriers: boolean
+  /** subgroup*, quad* or workgroupUniformLoad: values cross the workgroup without a barrier that the runtime sees. */
+  readonly collectives: boolean
+  readonly subgroups: boolean
+}
+
+export class Analyser {
+  readonly #module: SourceModule
+  readonly #functions: ReadonlyMap<string, FunctionDeclaration>
+  readonly #reached = new Map<string, ReadonlySet<string>>()
+
+  constructor(module: SourceModule) {
+    this.#module = module
+    this.#functions = new Map(module.functions.map((declaration) => [declaration.name, declaration]))
+  }
+
+  /** The words in a range that are followed by `(`, with their tokens. */
+  #calls(range: TokenRange): { name: string; token: number }[] {
+    const calls: { name: string; token: number }[] = []
+    for (let i = range.start; i < range.end; i++) {
+      const token = this.#module.tokens[i] as Token
+      if (token.kind === 'word' && this.#module.tokens[i + 1]?.text === '(') calls.push({ name: token.text, token: i })
+    }
+    return calls
+  }
+
+  /** Every function of the author's that a call in this range can lead to. */
+  #closure(range: TokenRange): Set<string> {
+    const reached = new Set<string>()
+    const pending = [range]
+    for (let next = pending.pop(); next !== undefined; next = pending.pop()) {
+      for (const { name } of this.#calls(next)) {
+        const callee = this.#functions.get(name)
+        if (callee === undefined || reached.has(name)) continue
+        reached.add(name)
+        pending.push(callee.body)
+      }
+    }
+    return reached
+  }
+
+  /** A name with this property is called in the range or in what it calls. */
+  #does(range: TokenRange, property: (name: string) => boolean): boolean {
+    const bodies = [range]
+    for (const name of this.#closure(range)) bodies.push((this.#functions.get(name) as FunctionDeclaration).body)
+    return bodies.some((body) => this.#calls(body).some(({ name }) => !this.#functions.has(name) && property(name)))
+  }
+
+  /** The entry point and what it calls, directly or not. */
+  reachableFrom(entryPoint: string): ReadonlySet<string> {
+    const known = this.#reached.get(entryPoint)
+    if (known !== undefined) return known
+    const entry = this.#functions.get(entryPoint)
+    const reached = entry === undefined ? new Set<string>() : this.#closure(entry.body)
+    reached.add(entryPoint)
+    this.#reached.set(entryPoint, reached)
+    return reached
+  }
+
+  /** True when a function reachable from the entry point mentions the name (a local variable of the same name counts as well). */
+  mentions(entryPoint: string, name: string): boolean {
+    for (const reached of this.reachableFrom(entryPoint)) {
+      const { range } = this.#functions.get(reached) as FunctionDeclaration
+      for (let i = range.start; i < range.end; i++) if ((this.#module.tokens[i] as Token).text === name) return true
+    }
+    return false
+  }
+
+  behaviour(entryPoint: string): Behaviour {
+    const reachable = this.reachableFrom(entryPoint)
+    const calls = [...reachable].flatMap((name) => this.#calls((this.#functions.get(name) as FunctionDeclaration).body))
+    const foreign = calls.filter(({ name }) => !this.#functions.has(name))
+    const some = (property: (name: string) => boolean) => foreign.some(({ name }) => property(name))
+    const used = ({ name, token }: { name: string; token: number }) => ALWAYS_USED.test(name) || !this.isStatement(token)
+    return {
+      reachable,
+      loads: some((name) => name.startsWith('svm_load_')),
+      stores: some((name) => name.startsWith('svm_store_')),
+      atomics: some((name) => name.startsWith('svm_atomic_')),
+      usedAtomics: foreign.some((call) => call.name.startsWith('svm_atomic_') && !call.name.startsWith('svm_atomic_store_') && used(call)),
+      usedRawAtomics: foreign.some((call) => RAW_ATOMIC.test(call.name) && call.name !== 'atomicStore' && used(call)),
+      barriers: some((name) => BARRIERS.has(name) || name === 'workgroupUniformLoad'),
+      collectives: some((name) => name === 'workgroupUniformLoad' || isSubgroupOperation(name)),
+      subgroups: some(isSubgroupOperation),
+    }
+  }
+
+  /** A call whose result is dropped: it stands where a statement begins. In the header of a `for` every call counts as used. */
+  isStatement(token: number): boolean {
+    const previous = this.#module.tokens[token - 1]?.text ?? ''
+    if (previous !== ';' && previous !== '{' && previous !== '}') return false
+    return previous !== ';' || !this.#insideParentheses(token)
+  }
+
+  #insideParentheses(token: number): boolean {
+    let depth = 0
+    for (let i = token - 1; i >= 0; i--) {
+      const text = (this.#module.tokens[i] as Token).text
+      if (text === ')') depth++
+      else if (text === '(' && depth-- === 0) return true
+      else if (text === '{' || text === '}') return false
+    }
+    return false
+  }
+
+  loops(): Loop[] {
+    const loops: Loop[] = []
+    for (const owner of this.#module.functions) {
+      for (let i = owner.body.start; i < owner.body.end; i++) {
+        const kind = (this.#module.tokens[i] as Token).text
+        if (kind !== 'for' && kind !== 'while' && kind !== 'loop') continue
+        const open = this.#loopBody(i, kind)
+        if (open < 0) continue
+        const range = { start: i, end: closingOf(this.#module.tokens, open) + 1 }
+        const collective = this.#does(range, (name) => BARRIERS.has(name) || name === 'workgroupUniformLoad' || isSubgroupOperation(name))
+        loops.push({ kind, owner: owner.name, open, collective, accessing: this.#does(range, (name) => ACCESS.test(name)) })
+      }
+    }
+    return loops
+  }
+
+  /** The `{` of a loop's body: the first one outside parentheses. */
+  #loopBody(keyword: number, kind: Loop['kind']): number {
+    const tokens = this.#module.tokens
+    let at = keyword + 1
+    if (kind === 'for') at = closingOf(tokens, at) + 1
+    while (at < tokens.length && (tokens[at] as Token).text !== '{') {
+      at = (tokens[at] as Token).text === '(' ? closingOf(tokens, at) + 1 : at + 1
+      if (at === 0) return -1
+    }
+    return at < tokens.length ? at : -1
+  }
+}
+
+function isSubgroupOperation(name: string): boolean {
+  return name.startsWith('subgroup') || QUADS.has(name)
+}

@@ -1,0 +1,138 @@
+// The variant for passes that may fault: the protocol of replay by grants (reference/replay-grants.md section 3) on the side of the kernel.
+//
+// An invocation is *poisoned* from its first fault, bad access or empty fuel on: its loads without right give 0, its stores and atomics change
+// nothing, its later faults are hints, its guarded loops end. It is *tainted* once it has used what another workgroup may change: its stores then need
+// the exclusive right. Both are sticky, and cross the workgroup at barriers through `svm_wgf` (bit 0 poison, bit 1 taint), which the cold paths
+// set at once. Where values cross without a barrier that the runtime sees (subgroup operations, workgroupUniformLoad) every store, atomic, fault and loop
+// head looks at `svm_wgf` first.
+//
+// Always: an access with the right touches exactly the granted frame; one without it touches words 0 to 7 of pool 0 and nothing else.
+
+import { CONTROL, FAULT, PAGE_BITMAP, WORKGROUP_BITMAP } from '../abi/fault-record.ts'
+import type { Pieces } from './wgsl-text.ts'
+
+export interface AttemptWish {
+  /** The workgroup shares poison and taint: it has barriers, workgroup memory or subgroup operations. */
+  readonly workgroupFlag: boolean
+  /** Look at the workgroup's flag before every store, atomic, fault and loop head. */
+  readonly polls: boolean
+}
+
+export function addAttempt(pieces: Pieces, wish: AttemptWish): void {
+  pieces.addAll([...state(wish), ...rights(), ...failure(wish), ...reach(wish), ...control(wish)])
+}
+
+function state(wish: AttemptWish): string[] {
+  const share = (bit: number) => (wish.workgroupFlag ? ` if ((atomicLoad(&svm_wgf) & ${bit}u) == 0u) { atomicOr(&svm_wgf, ${bit}u); }` : '')
+  const texts = [
+    'var<private> svm_poisoned: bool;',
+    'var<private> svm_tainted: bool;',
+    'var<private> svm_fuel: u32;',
+    'var<private> svm_was_touched: bool;',
+    'var<private> svm_was_dirty: bool;',
+    `fn svm_poison() { svm_poisoned = true;${share(1)} }`,
+    `fn svm_taint() { if (!svm_tainted) { svm_tainted = true;${share(2)} } }`,
+  ]
+  if (wish.workgroupFlag) {
+    texts.push(
+      'var<workgroup> svm_wgf: atomic<u32>;',
+      `fn svm_poll() {
+  let flags = atomicLoad(&svm_wgf);
+  svm_poisoned = svm_poisoned | ((flags & 1u) != 0u);
+  svm_tainted = svm_tainted | ((flags & 2u) != 0u);
+}`,
+    )
+  }
+  return texts
+}
+
+/** The entry of this pass: a grant is the whole entry; without one the table's entry, for loads only. */
+function rights(): string[] {
+  return [
+    `fn svm_pte(i: u32) -> u32 {
+  let g = svm_control[svm_control[${CONTROL.grants}] + i];
+  return select(svm_table[i] & ~(SVM_STORE | SVM_EXCLUSIVE), g, g != 0u);
+}`,
+    `fn svm_note(i: u32, e: u32) {
+  if (((e & SVM_PRIVATE) != 0u) & !svm_was_touched) { svm_was_touched = true; svm_mark_workgroup(${WORKGROUP_BITMAP.touched}u); }
+  if ((svm_slot == 0u) & !svm_poisoned) { svm_mark_page(${PAGE_BITMAP.lead}u, i); }
+}`,
+    `fn svm_note_store(i: u32, e: u32) {
+  svm_note(i, e);
+  if (((e & SVM_PRIVATE) != 0u) & !svm_was_dirty) { svm_was_dirty = true; svm_mark_workgroup(${WORKGROUP_BITMAP.dirty}u); }
+  if ((e & SVM_DIRTY) == 0u) { svm_mark_page(${PAGE_BITMAP.dirty}u, i); }
+}`,
+  ]
+}
+
+function failure(wish: AttemptWish): string[] {
+  const poll = wish.polls ? '\n  svm_poll();' : ''
+  return [
+    `fn svm_fault(a: u32, i: u32, e: u32, need: u32, misaligned: bool) {${poll}
+  let may = select(SVM_MAY_STORE, SVM_MAY_LOAD, need == SVM_LOAD);
+  if (misaligned | ((e & may) == 0u)) {
+    if (!svm_poisoned) { svm_record_bad(a, need | select(0u, SVM_MISALIGNED, misaligned)); svm_poison(); }
+    return;
+  }
+  svm_mark_page(countTrailingZeros(need) + select(0u, SVM_HINTS, svm_poisoned), i);
+  svm_wanted(i);
+  if (svm_poisoned) { return; }
+  svm_mark_workgroup(${WORKGROUP_BITMAP.faulted}u);
+  svm_mark_workgroup(${WORKGROUP_BITMAP.serviceable}u);
+  svm_poison();
+}`,
+  ]
+}
+
+function reach(wish: AttemptWish): string[] {
+  const poll = wish.polls ? '\n  svm_poll();' : ''
+  return [
+    `fn svm_reach_load(a: u32, misaligned: bool) -> u32 {
+  let i = svm_page_of(a);
+  let e = svm_pte(i);
+  let right = ((e & SVM_LOAD) != 0u) & !misaligned;
+  if (!right) { svm_fault(a, i, e, SVM_LOAD, misaligned); }
+  else if (((e & SVM_PRIVATE) != 0u) | (svm_slot == 0u)) { svm_note(i, e); }
+  return select(SVM_ZERO, svm_place(e, a), right);
+}`,
+    `fn svm_reach_write(a: u32, misaligned: bool, need: u32) -> u32 {
+  let i = svm_page_of(a);
+  let e = svm_pte(i);
+  let right = ((e & need) != 0u) & !misaligned;
+  if (!right) { svm_fault(a, i, e, need, misaligned); }
+  let allowed = right & !svm_poisoned;
+  if (allowed) { svm_note_store(i, e); }
+  return select(SVM_SINK, svm_place(e, a), allowed);
+}`,
+    `fn svm_reach_store(a: u32, misaligned: bool) -> u32 {${poll}
+  return svm_reach_write(a, misaligned, select(SVM_STORE, SVM_EXCLUSIVE, svm_tainted));
+}`,
+    `fn svm_reach_exclusive(a: u32, misaligned: bool) -> u32 {${poll}
+  return svm_reach_write(a, misaligned, SVM_EXCLUSIVE);
+}`,
+  ]
+}
+
+function control(wish: AttemptWish): string[] {
+  const poll = wish.polls ? '\n  svm_poll();' : ''
+  const after = wish.workgroupFlag ? ' svm_poll();' : ''
+  return [
+    `fn svm_stop() -> bool {${poll}
+  if (svm_poisoned) { return true; }
+  svm_fuel -= 1u;
+  if (svm_fuel != 0u) { return false; }
+  svm_mark_workgroup(${WORKGROUP_BITMAP.faulted}u);
+  atomicAdd(&svm_faults[${FAULT.fuelOut}], 1u);
+  svm_poison();
+  return true;
+}`,
+    `fn svm_barrier() { workgroupBarrier();${after} }`,
+    `fn svm_sbarrier() { storageBarrier();${after} }`,
+    'fn svm_faulted() -> bool { return svm_poisoned; }',
+  ]
+}
+
+/** Statements at the start of the entry point. */
+export function attemptPrologue(startTainted: boolean): string[] {
+  return [`svm_fuel = svm_control[${CONTROL.fuel}];`, ...(startTainted ? ['svm_tainted = true;'] : [])]
+}

@@ -1,0 +1,66 @@
+// What both variants share: the constants of the layouts, the walk of the page table, and the marks that a kernel leaves in `faults`.
+//
+// Always: every number of a layout is printed from src/abi, none is written twice. A mark is tested before it is made, so that a storm of faults
+// on one page costs one atomic and many loads.
+
+import { assert } from '../base/assert.ts'
+import { CONTROL, FAULT, FAULT_HEADER_WORDS, NEED, NEED_MISALIGNED, PAGE_BITMAP, PAGE_BITMAPS, WORKGROUP_BITMAP, WORKGROUP_BITMAPS } from '../abi/fault-record.ts'
+import { POOL_HEAD_WORDS } from '../abi/pool.ts'
+import { PTE, PTE_FLAGS_MASK } from '../abi/pte.ts'
+import { constant, type Pieces } from './wgsl-text.ts'
+import { RUNTIME_BINDING } from './words.ts'
+
+// One test serves as right and as need, and a need's bit number is its bitmap's number.
+assert(NEED.read === PTE.load && NEED.write === PTE.store && NEED.exclusive === PTE.exclusive, 'a need and the right that answers it are the same bit')
+assert(2 ** PAGE_BITMAP.read === NEED.read && 2 ** PAGE_BITMAP.write === NEED.write && 2 ** PAGE_BITMAP.exclusive === NEED.exclusive, 'need bits number the bitmaps')
+assert(
+  PAGE_BITMAP.hintRead - PAGE_BITMAP.read === 3 && PAGE_BITMAP.hintWrite - PAGE_BITMAP.write === 3 && PAGE_BITMAP.hintExclusive - PAGE_BITMAP.exclusive === 3,
+  'hint bitmaps follow the need bitmaps',
+)
+
+const HINT_BITMAPS = PAGE_BITMAP.hintRead - PAGE_BITMAP.read
+
+export function addFaults(pieces: Pieces, pageShift: number): void {
+  pieces.addAll([
+    `@group(3) @binding(${RUNTIME_BINDING.table}) var<storage, read> svm_table: array<u32>;`,
+    `@group(3) @binding(${RUNTIME_BINDING.faults}) var<storage, read_write> svm_faults: array<atomic<u32>>;`,
+    `@group(3) @binding(${RUNTIME_BINDING.control}) var<storage, read> svm_control: array<u32>;`,
+    constant('SVM_PAGE_SHIFT', pageShift),
+    constant('SVM_PAGE_MASK', 2 ** pageShift - 1),
+    constant('SVM_LOAD', PTE.load),
+    constant('SVM_STORE', PTE.store),
+    constant('SVM_EXCLUSIVE', PTE.exclusive),
+    constant('SVM_PRIVATE', PTE.private),
+    constant('SVM_MAY_LOAD', PTE.mayLoad),
+    constant('SVM_MAY_STORE', PTE.mayStore),
+    constant('SVM_DIRTY', PTE.dirty),
+    constant('SVM_MISALIGNED', NEED_MISALIGNED),
+    constant('SVM_HINTS', HINT_BITMAPS),
+    constant('SVM_PLACE_MASK', ~PTE_FLAGS_MASK >>> 0),
+    'var<private> svm_slot: u32;',
+    // The table is indexed from the top; what lies past its end falls on the last entry, which is always 0.
+    'fn svm_page_of(a: u32) -> u32 { return min((~a) >> SVM_PAGE_SHIFT, arrayLength(&svm_table) - 1u); }',
+    `fn svm_place(e: u32, a: u32) -> u32 { return (e & SVM_PLACE_MASK) + ${POOL_HEAD_WORDS}u + ((a & SVM_PAGE_MASK) >> 2u); }`,
+    'fn svm_mark(word: u32, bit: u32) { if ((atomicLoad(&svm_faults[word]) & bit) == 0u) { atomicOr(&svm_faults[word], bit); } }',
+    `fn svm_mark_workgroup(bitmap: u32) {
+  svm_mark(${FAULT_HEADER_WORDS}u + bitmap * svm_control[${CONTROL.workgroupWords}] + (svm_slot >> 5u), 1u << (svm_slot & 31u));
+}`,
+    `fn svm_page_bitmap(bitmap: u32) -> u32 {
+  return ${FAULT_HEADER_WORDS}u + ${WORKGROUP_BITMAPS}u * svm_control[${CONTROL.workgroupWords}] + bitmap * svm_control[${CONTROL.pageWords}];
+}`,
+    'fn svm_mark_page(bitmap: u32, i: u32) { svm_mark(svm_page_bitmap(bitmap) + (i >> 5u), 1u << (i & 31u)); }',
+    `fn svm_wanted(i: u32) {
+  let word = svm_page_bitmap(${PAGE_BITMAPS}u) + i;
+  let mine = 0xffffffffu - svm_slot;
+  if (atomicLoad(&svm_faults[word]) < mine) { atomicMax(&svm_faults[word], mine); }
+}`,
+    `fn svm_record_bad(a: u32, kind: u32) {
+  svm_mark_workgroup(${WORKGROUP_BITMAP.faulted}u);
+  if (atomicLoad(&svm_faults[${FAULT.badClaim}]) != 0u) { return; }
+  if (atomicExchange(&svm_faults[${FAULT.badClaim}], 1u) != 0u) { return; }
+  atomicStore(&svm_faults[${FAULT.badAddress}], a);
+  atomicStore(&svm_faults[${FAULT.badKind}], kind);
+  atomicStore(&svm_faults[${FAULT.badSlot}], svm_slot);
+}`,
+  ])
+}

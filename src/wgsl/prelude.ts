@@ -1,0 +1,29 @@
+// The runtime's part of a module: the pieces that the author's text and the wrapper need, and no others.
+//
+// Always: what it declares begins with svm_ or SVM_, and it is a function of the wish alone.
+
+import type { ProgramVariant } from '../device/device.ts'
+import { addAccessors } from './accessors.ts'
+import { addAttempt, type AttemptWish } from './attempt.ts'
+import { addFaults } from './faults.ts'
+import { addResident } from './resident.ts'
+import { Pieces } from './wgsl-text.ts'
+import { addWords } from './words.ts'
+
+export interface PreludeWish extends AttemptWish {
+  readonly variant: ProgramVariant
+  readonly pools: 1 | 2 | 4 | 8
+  readonly atomicPools: boolean
+  readonly pageShift: number
+}
+
+/** The declarations that these texts need. */
+export function preludeText(wish: PreludeWish, ...users: readonly string[]): string {
+  const pieces = new Pieces()
+  addAccessors(pieces)
+  addFaults(pieces, wish.pageShift)
+  addWords(pieces, wish.pools, wish.atomicPools)
+  if (wish.variant === 'attempt') addAttempt(pieces, wish)
+  else addResident(pieces)
+  return pieces.link(...users)
+}

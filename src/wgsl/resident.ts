@@ -1,0 +1,45 @@
+// The variant for passes in which no fault is possible: the table walk without grants, poison or taint.
+//
+// Always: loads have no branch. A bad access gives 0 or goes to the sink, the first one of an invocation is kept in private variables, and the
+// wrapper reports it at the end; from then on the invocation changes nothing more.
+
+import { PAGE_BITMAP } from '../abi/fault-record.ts'
+import type { Pieces } from './wgsl-text.ts'
+
+export function addResident(pieces: Pieces): void {
+  pieces.addAll([
+    'var<private> svm_bad_address: u32;',
+    'var<private> svm_bad_kind: u32;',
+    `fn svm_check(a: u32, kind: u32, right: bool) {
+  let first = !right & (svm_bad_kind == 0u);
+  svm_bad_address = select(svm_bad_address, a, first);
+  svm_bad_kind = select(svm_bad_kind, kind, first);
+}`,
+    `fn svm_reach_load(a: u32, misaligned: bool) -> u32 {
+  let e = svm_table[svm_page_of(a)];
+  let right = ((e & SVM_LOAD) != 0u) & !misaligned;
+  svm_check(a, SVM_LOAD | select(0u, SVM_MISALIGNED, misaligned), right);
+  return select(SVM_ZERO, svm_place(e, a), right);
+}`,
+    `fn svm_reach_write(a: u32, misaligned: bool, need: u32) -> u32 {
+  let i = svm_page_of(a);
+  let e = svm_table[i];
+  svm_check(a, need | select(0u, SVM_MISALIGNED, misaligned), ((e & need) != 0u) & !misaligned);
+  let allowed = svm_bad_kind == 0u;
+  if (allowed & ((e & SVM_DIRTY) == 0u)) { svm_mark_page(${PAGE_BITMAP.dirty}u, i); }
+  return select(SVM_SINK, svm_place(e, a), allowed);
+}`,
+    'fn svm_reach_store(a: u32, misaligned: bool) -> u32 { return svm_reach_write(a, misaligned, SVM_STORE); }',
+    'fn svm_reach_exclusive(a: u32, misaligned: bool) -> u32 { return svm_reach_write(a, misaligned, SVM_EXCLUSIVE); }',
+    'fn svm_taint() {}',
+    'fn svm_stop() -> bool { return svm_bad_kind != 0u; }',
+    'fn svm_barrier() { workgroupBarrier(); }',
+    'fn svm_sbarrier() { storageBarrier(); }',
+    'fn svm_faulted() -> bool { return svm_bad_kind != 0u; }',
+  ])
+}
+
+/** Statements at the end of the entry point. */
+export function residentEpilogue(): string[] {
+  return ['if (svm_bad_kind != 0u) { svm_record_bad(svm_bad_address, svm_bad_kind); }']
+}

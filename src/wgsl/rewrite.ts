@@ -1,0 +1,160 @@
+// Edits of the author's text in place.
+//
+// Always: no edit adds or removes a line, so every message of the compiler names the author's line. Only loop guards, the closing return
+// and the entry point's new name shift columns; `authorColumn` takes them out again.
+
+import type { ProgramVariant } from '../device/device.ts'
+import type { Analyser, Loop } from './analyse.ts'
+import { attributeOf, type Attribute, type FunctionDeclaration, type SourceModule, type VariableDeclaration } from './module.ts'
+import type { LoopGuards } from './program.ts'
+import type { Token } from './scanner.ts'
+
+export const LOOP_GUARD = ' if (svm_stop()) { break; }'
+export const ENTRY_PREFIX = 'svm_user_'
+
+interface Edit {
+  readonly start: number
+  readonly end: number
+  readonly text: string
+}
+
+/** Group and binding of the arguments in the translated module. */
+const RUNTIME_GROUP = '3'
+const RUNTIME_ARGS_BINDING = '3'
+
+function applyEdits(source: string, edits: readonly Edit[]): string {
+  const ordered = [...edits].sort((a, b) => a.start - b.start)
+  let text = ''
+  let at = 0
+  for (const edit of ordered) {
+    text += source.slice(at, edit.start) + edit.text
+    at = edit.end
+  }
+  return text + source.slice(at)
+}
+
+/** The same number of characters and lines, all blank. */
+function blanked(text: string): string {
+  return text.replace(/[^\n\r]/g, ' ')
+}
+
+export interface RewriteWish {
+  readonly variant: ProgramVariant
+  readonly loopGuards: LoopGuards
+  readonly entry: FunctionDeclaration
+  readonly args: VariableDeclaration | null
+  readonly loops: readonly Loop[]
+}
+
+export class Rewriter {
+  readonly #module: SourceModule
+  readonly #analyser: Analyser
+
+  constructor(module: SourceModule, analyser: Analyser) {
+    this.#module = module
+    this.#analyser = analyser
+  }
+
+  /** The author's part of the module that runs. */
+  program(wish: RewriteWish): string {
+    const guarded = wish.loops.filter((loop) => isGuarded(loop, wish.variant, wish.loopGuards))
+    return applyEdits(this.#module.source, [
+      ...this.#entryEdits(wish.entry),
+      ...(wish.args === null ? [] : this.#argumentEdits(wish.args)),
+      ...this.#callEdits(),
+      ...this.#loopEdits(guarded),
+    ])
+  }
+
+  /**
+   * The author's part of the text that is only type-checked: uniforms become read-only storage, because svm_ptr is a struct there and the
+   * layout rules of uniforms would refuse it. Both words have seven letters.
+   */
+  check(): string {
+    const edits: Edit[] = []
+    this.#module.tokens.forEach((token, i) => {
+      const before = this.#token(i - 2)
+      if (token.text === 'uniform' && this.#token(i - 1) === '<' && (before === 'var' || before === 'ptr')) {
+        edits.push({ start: token.start, end: token.end, text: 'storage' })
+      }
+    })
+    return applyEdits(this.#module.source, edits)
+  }
+
+  #token(index: number): string {
+    return this.#module.tokens[index]?.text ?? ''
+  }
+
+  #replace(token: number, text: string): Edit {
+    const { start, end } = this.#module.tokens[token] as Token
+    return { start, end, text: text.padEnd(end - start) }
+  }
+
+  #blank(attribute: Attribute): Edit {
+    const start = (this.#module.tokens[attribute.range.start] as Token).start
+    const end = (this.#module.tokens[attribute.range.end - 1] as Token).end
+    return { start, end, text: blanked(this.#module.source.slice(start, end)) }
+  }
+
+  #entryEdits(entry: FunctionDeclaration): Edit[] {
+    const own = entry.attributes.filter(({ name }) => name === 'compute' || name === 'workgroup_size')
+    const builtins = entry.parameters.flatMap((parameter) => parameter.attributes)
+    return [...[...own, ...builtins].map((attribute) => this.#blank(attribute)), this.#replace(entry.nameToken, ENTRY_PREFIX + entry.name)]
+  }
+
+  #argumentEdits(args: VariableDeclaration): Edit[] {
+    return (['group', 'binding'] as const).flatMap((name) => {
+      const attribute = attributeOf(args.attributes, name)
+      if (attribute === undefined || attribute.value.end <= attribute.value.start) return []
+      const start = (this.#module.tokens[attribute.value.start] as Token).start
+      const end = (this.#module.tokens[attribute.value.end - 1] as Token).end
+      const number = name === 'group' ? RUNTIME_GROUP : RUNTIME_ARGS_BINDING
+      return [{ start, end, text: number + blanked(this.#module.source.slice(start, end)).slice(number.length) }]
+    })
+  }
+
+  /** Barriers go through the runtime; atomics whose result nobody uses do not taint. */
+  #callEdits(): Edit[] {
+    const own = new Set(this.#module.functions.map(({ name }) => name))
+    const edits: Edit[] = []
+    this.#module.tokens.forEach((token, i) => {
+      if (token.kind !== 'word' || this.#token(i + 1) !== '(' || own.has(token.text)) return
+      if (token.text === 'workgroupBarrier') edits.push(this.#replace(i, 'svm_barrier'))
+      else if (token.text === 'storageBarrier') edits.push(this.#replace(i, 'svm_sbarrier'))
+      else if (token.text.startsWith('svm_atomic_') && !token.text.startsWith('svm_atomic_load_') && this.#analyser.isStatement(i)) {
+        edits.push(this.#replace(i, token.text.replace('svm_atomic_', 'svm_silent_')))
+      }
+    })
+    return edits
+  }
+
+  #loopEdits(loops: readonly Loop[]): Edit[] {
+    const edits = loops.map(({ open }) => {
+      const { end } = this.#module.tokens[open] as Token
+      return { start: end, end, text: LOOP_GUARD }
+    })
+    // `loop { … return … }` had no way past its end; the guard opens one, and the function would end without a value there.
+    for (const owner of this.#module.functions) {
+      const last = owner.body.end - 1
+      if (owner.returnType === '' || this.#token(last - 1) !== '}' || !loops.some((loop) => loop.owner === owner.name)) continue
+      const { start } = this.#module.tokens[last] as Token
+      edits.push({ start, end: start, text: `return ${owner.returnType}(); ` })
+    }
+    return edits
+  }
+}
+
+/** In a resident pass only a garbage pointer can go astray, and only in loops that follow pointers: `for` loops keep their speed. */
+export function isGuarded(loop: Loop, variant: ProgramVariant, loopGuards: LoopGuards): boolean {
+  if (loop.collective || loopGuards === 'none') return false
+  if (loopGuards === 'accessing' && !loop.accessing) return false
+  return variant === 'attempt' || loop.kind !== 'for'
+}
+
+/** The author's column for a column of a rewritten line. */
+export function authorColumn(rewrittenLine: string, column: number): number {
+  const before = rewrittenLine.slice(0, Math.max(0, column - 1))
+  const guards = before.split(LOOP_GUARD).length - 1
+  const renames = before.split(ENTRY_PREFIX).length - 1
+  return Math.max(1, column - guards * LOOP_GUARD.length - renames * ENTRY_PREFIX.length)
+}

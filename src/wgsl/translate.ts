@@ -1,0 +1,214 @@
+// From the author's WGSL to the modules that run.
+//
+//   author's text, edited in place  (rewrite.ts)      lines stay, directives stay on top
+//   offset constants of his structs (reflect.ts)
+//   the runtime that he uses        (prelude.ts)
+//   the entry point svm_entry       (wrapper.ts)
+//
+// Always: a translated kernel is plain data and functions of it; nothing here asks a device. What the author can get wrong is refused here with his
+// line, or by the compiler with his line (messages.ts).
+
+import { SvmError, unsupported } from '../base/error.ts'
+import type { AuthorBinding, ProgramDescriptor } from '../device/device.ts'
+import { PUBLIC_NAMES, stubText } from './accessors.ts'
+import { Analyser, type Behaviour, type Loop } from './analyse.ts'
+import { attemptPrologue } from './attempt.ts'
+import { evaluateInteger, overrideKey } from './evaluate.ts'
+import { attributeOf, readModule, type FunctionDeclaration, type SourceModule, type VariableDeclaration } from './module.ts'
+import { checkNames } from './names.ts'
+import { preludeText } from './prelude.ts'
+import type { ArgumentLayout, KernelAnalysis, StructLayout, TranslatedKernel, TranslateOptions } from './program.ts'
+import { argumentLayout, authorBinding, bindingNumber, layoutConstants, plainType, structLayouts } from './reflect.ts'
+import { residentEpilogue } from './resident.ts'
+import { Rewriter } from './rewrite.ts'
+import { splitAtCommas, textError, type Token } from './scanner.ts'
+import { WRAPPER_ENTRY, wrapperText } from './wrapper.ts'
+
+/** The group of the runtime's bindings. */
+export const RUNTIME_GROUP = 3
+
+type VariantWish = Parameters<TranslatedKernel['variant']>[0]
+
+/** @throws SvmError build-failed (the text, with its line), invalid-value (the options), unsupported (64-bit addresses) */
+export function translateKernel(options: TranslateOptions): TranslatedKernel {
+  if (options.addressBits !== 32) throw unsupported('a WGSL kernel in a space with addressBits: 64', 'open the space with addressBits: 32')
+  return new Translation(options)
+}
+
+class Translation implements TranslatedKernel {
+  readonly label: string
+  readonly analysis: KernelAnalysis
+  readonly layouts: Readonly<Record<string, StructLayout>>
+  readonly args: ArgumentLayout
+  readonly authorBindings: readonly AuthorBinding[]
+  readonly checkText: string
+
+  readonly #options: TranslateOptions
+  readonly #module: SourceModule
+  readonly #analyser: Analyser
+  readonly #rewriter: Rewriter
+  readonly #behaviour: Behaviour
+  readonly #entry: FunctionDeclaration
+  readonly #argsVariable: VariableDeclaration | null
+  readonly #loops: readonly Loop[]
+  readonly #constantsText: string
+  readonly #workgroupMemory: boolean
+
+  constructor(options: TranslateOptions) {
+    this.#options = options
+    this.label = options.label
+    this.#module = readModule(options.code, options.label)
+    checkNames(this.#module)
+    this.#entry = findEntry(this.#module, options.entryPoint)
+    this.#checkConstants()
+    this.#analyser = new Analyser(this.#module)
+    this.#rewriter = new Rewriter(this.#module, this.#analyser)
+    this.#behaviour = this.#analyser.behaviour(options.entryPoint)
+    this.#loops = this.#analyser.loops()
+    this.layouts = structLayouts(this.#module)
+    this.#constantsText = layoutConstants(this.#module, this.layouts)
+    this.#argsVariable = this.#findArguments()
+    this.args = argumentLayout(this.#module, this.#argsVariable, this.layouts)
+    this.authorBindings = this.#findBindings()
+    this.#workgroupMemory = this.#mentioned().some(({ space }) => space === 'workgroup')
+    this.analysis = this.#analyse()
+    this.checkText = [this.#rewriter.check(), this.#constantsText, stubText()].join('\n')
+  }
+
+  variant(wish: VariantWish): ProgramDescriptor {
+    const { barriers, subgroups, startTainted, atomicPools, workgroupSize } = this.analysis
+    if (wish.guard && (barriers || subgroups)) {
+      throw new SvmError(
+        'invalid-value',
+        `kernel '${this.label}' has barriers or subgroup operations, so its global size must be a multiple of @workgroup_size(${workgroupSize.join(', ')}) in every dimension`,
+        { kernel: this.label },
+      )
+    }
+    const attempt = wish.variant === 'attempt'
+    const author = this.#rewriter.program({ ...wish, entry: this.#entry, args: this.#argsVariable, loops: this.#loops })
+    const wrapper = wrapperText(this.#module, {
+      entry: this.#entry,
+      workgroupSize,
+      guard: wish.guard,
+      prologue: attempt ? attemptPrologue(startTainted) : [],
+      epilogue: attempt ? [] : residentEpilogue(),
+    })
+    const prelude = preludeText(
+      {
+        variant: wish.variant,
+        pools: wish.pools,
+        atomicPools,
+        pageShift: this.#options.pageShift,
+        workgroupFlag: barriers || subgroups || this.#workgroupMemory,
+        polls: this.#behaviour.collectives,
+      },
+      author,
+      wrapper,
+    )
+    return {
+      label: `${this.label} (${wish.variant})`,
+      variant: wish.variant,
+      code: [author, this.#constantsText, prelude, wrapper, ''].join('\n'),
+      entryPoint: WRAPPER_ENTRY,
+      constants: this.#options.constants,
+      pools: wish.pools,
+      hasArguments: this.#argsVariable !== null,
+      authorBindings: this.authorBindings,
+      workgroupSize,
+      guard: wish.guard,
+      startTainted,
+      pageShift: this.#options.pageShift,
+      ...(this.#options.twin === undefined ? {} : { twin: this.#options.twin }),
+    }
+  }
+
+  #fail(token: number, sentence: string): never {
+    throw textError(this.#module.source, this.label, (this.#module.tokens[token] as Token).start, sentence)
+  }
+
+  /** Every constant given names an override. */
+  #checkConstants(): void {
+    const known = this.#module.constants.filter(({ kind }) => kind === 'override').map((constant) => overrideKey(this.#module, constant))
+    for (const name of Object.keys(this.#options.constants)) {
+      if (known.includes(name)) continue
+      const list = known.length === 0 ? 'it has none' : `it has ${known.join(', ')}`
+      throw new SvmError('invalid-value', `kernel '${this.label}' has no override '${name}' to give a value to; ${list}`, { kernel: this.label })
+    }
+  }
+
+  /** The module variables that the entry point can reach. */
+  #mentioned(): VariableDeclaration[] {
+    return this.#module.variables.filter(({ name }) => this.#analyser.mentions(this.#options.entryPoint, name))
+  }
+
+  #findArguments(): VariableDeclaration | null {
+    const isStruct = (type: string) => this.#module.structs.some(({ name }) => name === plainType(this.#module, type))
+    const found = this.#mentioned().filter(({ space, type }) => space === 'uniform' && isStruct(type))
+    const [first, second] = found
+    if (first !== undefined && second !== undefined) {
+      this.#fail(
+        second.nameToken,
+        `'${first.name}' and '${second.name}' are both uniform structs, so the arguments are ambiguous; put them into one struct, or make the other one read-only storage`,
+      )
+    }
+    return first ?? null
+  }
+
+  #findBindings(): AuthorBinding[] {
+    for (const variable of this.#module.variables) {
+      const group = bindingNumber(this.#module, attributeOf(variable.attributes, 'group'))
+      if (group === RUNTIME_GROUP) this.#fail(variable.nameToken, `'${variable.name}' is in group ${RUNTIME_GROUP}, which belongs to the runtime; use groups 0 to 2`)
+    }
+    return this.#mentioned()
+      .filter((variable) => variable !== this.#argsVariable && attributeOf(variable.attributes, 'group') !== undefined)
+      .map((variable) => authorBinding(this.#module, variable))
+  }
+
+  #analyse(): KernelAnalysis {
+    const behaviour = this.#behaviour
+    const loops = this.#loops.filter(({ owner }) => behaviour.reachable.has(owner))
+    const writes = (binding: AuthorBinding) => binding.kind === 'storage' || (binding.kind === 'storage-texture' && /\b(write|read_write)\b/.test(binding.type))
+    return {
+      workgroupSize: workgroupSizeOf(this.#module, this.#entry, this.#options.constants),
+      loads: behaviour.loads,
+      stores: behaviour.stores,
+      atomics: behaviour.atomics,
+      usedAtomics: behaviour.usedAtomics,
+      startTainted: behaviour.usedRawAtomics,
+      barriers: behaviour.barriers,
+      subgroups: behaviour.subgroups,
+      writableBindings: this.authorBindings.filter(writes).map(({ name }) => name),
+      guardedLoops: loops.filter(({ collective }) => !collective).length,
+      openLoops: loops.filter(({ collective }) => collective).length,
+      // Of the whole module, not of what is reachable: every function must compile.
+      atomicPools: this.#module.tokens.some(({ text }) => PUBLIC_NAMES.has(text) && (text.startsWith('svm_atomic_') || /^svm_store_u(8|16)$/.test(text))),
+    }
+  }
+}
+
+function findEntry(module: SourceModule, name: string): FunctionDeclaration {
+  const isEntry = (declaration: FunctionDeclaration) => attributeOf(declaration.attributes, 'compute') !== undefined
+  const found = module.functions.find((declaration) => declaration.name === name)
+  if (found === undefined) {
+    const entries = module.functions.filter(isEntry).map((declaration) => `'${declaration.name}'`)
+    const known = entries.length === 0 ? 'the text has no @compute function' : `it has ${entries.join(', ')}`
+    throw new SvmError('build-failed', `kernel '${module.label}' has no function '${name}' for its entry point; ${known}`, { kernel: module.label })
+  }
+  if (!isEntry(found)) {
+    throw textError(module.source, module.label, (module.tokens[found.nameToken] as Token).start, `'${name}' is not an entry point; write @compute @workgroup_size(…) before it`)
+  }
+  return found
+}
+
+function workgroupSizeOf(module: SourceModule, entry: FunctionDeclaration, constants: Readonly<Record<string, number>>): readonly [number, number, number] {
+  const attribute = attributeOf(entry.attributes, 'workgroup_size')
+  const offset = (module.tokens[entry.nameToken] as Token).start
+  if (attribute === undefined) throw textError(module.source, module.label, offset, `'${entry.name}' has no @workgroup_size; write one before it`)
+  const sizes = splitAtCommas(module.tokens, attribute.value.start, attribute.value.end).map((part) => {
+    const size = evaluateInteger(module, part, constants)
+    if (size !== undefined && size > 0) return size
+    const place = (module.tokens[part.start] as Token).start
+    throw textError(module.source, module.label, place, 'the workgroup size must be known before the kernel is built; write an integer, or a const or an override with a value')
+  })
+  return [sizes[0] ?? 1, sizes[1] ?? 1, sizes[2] ?? 1]
+}
