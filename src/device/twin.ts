@@ -78,4 +78,5 @@ export interface KernelMemory {
  * What a simulated device runs in place of the WGSL: one call a work-item, with the same accesses. A generator yields at barriers
  * (`yield`); `yield 'step'` lets other work-items run in between and is no barrier.
  */
+// biome-ignore lint/suspicious/noConfusingVoidType: a twin without barriers is a function that returns nothing
 export type KernelTwin = (item: WorkItem, args: Record<string, number>, memory: KernelMemory) => void | Generator<unknown>

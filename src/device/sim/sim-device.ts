@@ -159,7 +159,10 @@ export class SimDevice implements Device {
     return this.#settle(() => {
       if (descriptor.twin === undefined) throw noTwin(descriptor)
       const [x, y, z] = descriptor.workgroupSize
-      assert(x * y * z <= this.limits.invocationsPerWorkgroup, `'${descriptor.label}' has at most ${this.limits.invocationsPerWorkgroup} work-items a workgroup`)
+      assert(
+        x * y * z <= this.limits.invocationsPerWorkgroup,
+        `'${descriptor.label}' has at most ${this.limits.invocationsPerWorkgroup} work-items a workgroup`,
+      )
       return { label: descriptor.label, descriptor }
     })
   }
@@ -235,7 +238,7 @@ export class SimDevice implements Device {
   #makeBuffer(role: BufferRole, byteLength: number, label: string): SimBuffer | DeviceFailure {
     assert(byteLength > 0 && byteLength % 4 === 0, `the buffer '${label}' has a size that is a positive multiple of 4, not ${byteLength}`)
     assert(byteLength <= this.limits.bufferBytes, `the buffer '${label}' of ${printBytes(byteLength)} is at most ${printBytes(this.limits.bufferBytes)}`)
-    const failure = new DeviceFailure('no-memory', `${this.label} has no ${printBytes(byteLength)} for '${label}': ${printBytes(this.liveBytes)} are in use`)
+    const failure = new DeviceFailure('no-memory', `${this.label} has no ${printBytes(byteLength)} for '${label}': ${printBytes(this.liveBytes)} in use`)
     const mischief = this.#mischief.buffer(role, byteLength)
     if (mischief || byteLength > this.#room()) return failure
     let bytes: Uint8Array

@@ -1,0 +1,104 @@
+// For tests: one pass of a twin over a hand-made table of six pages, and what it left in the fault buffer. Always: everything is zero
+// before the pass but what the setup names.
+
+import { CONTROL, CONTROL_HEADER_WORDS, CONTROL_MODE, faultLayout } from '../../abi/fault-record.ts'
+import { POOL_HEAD_WORDS } from '../../abi/pool.ts'
+import { makePte, PTE } from '../../abi/pte.ts'
+import { Random } from '../../base/world.ts'
+import type { ProgramDescriptor } from '../device.ts'
+import type { KernelTwin } from '../twin.ts'
+import { runTwins } from './sim-dispatch.ts'
+
+// Pages of 4 KiB. Page k (0 is the topmost) has table index k and frame k of pool 0:
+//   index   0       1       2    ...  PAGES - 1   PAGES
+//   entry [ top ] [ next ] [    ]     [       ]   [ 0: everything else ]
+export const PAGES = 6
+export const PAGE_BYTES = 4096
+export const FRAME_WORDS = PAGE_BYTES / 4
+export const MAY = PTE.mayLoad | PTE.mayStore
+export const R = PTE.load | MAY
+export const W = PTE.store | MAY
+export const P = PTE.load | PTE.store | PTE.exclusive | PTE.private | MAY
+export const ALL = PTE.load | PTE.store | PTE.exclusive
+
+export const addressOf = (index: number, word = 0): number => 2 ** 32 - (index + 1) * PAGE_BYTES + word * 4
+
+export interface Setup {
+  twin: KernelTwin
+  /** Flags of the table's entries, by index. */
+  table?: number[]
+  /** Flags of the grants; 0 or missing: no grant. */
+  grants?: number[]
+  variant?: 'attempt' | 'resident'
+  slots?: number
+  groups?: [number, number, number]
+  workgroups?: [number, number, number]
+  global?: [number, number, number]
+  offset?: [number, number, number]
+  size?: [number, number, number]
+  worklist?: number[]
+  firstWorkgroup?: number
+  fuel?: number
+  guard?: boolean
+  startTainted?: boolean
+  seed?: number
+  addressBits?: 32 | 64
+}
+
+export function pass(setup: Setup) {
+  const slots = setup.slots ?? 1
+  const entries = PAGES + 1
+  const layout = faultLayout(slots, entries)
+  const entry = (flags: number | undefined, index: number) =>
+    flags === undefined || flags === 0 ? 0 : makePte(0, (flags & ALL) === 0 ? 0 : index * FRAME_WORDS, flags)
+  const table = new Uint32Array(entries)
+  const control = new Uint32Array(CONTROL_HEADER_WORDS + entries + slots)
+  for (let i = 0; i < PAGES; i++) {
+    table[i] = entry(setup.table?.[i], i)
+    control[CONTROL_HEADER_WORDS + i] = entry(setup.grants?.[i], i)
+  }
+  control.set([setup.worklist === undefined ? 0 : CONTROL_MODE.worklist, slots, setup.firstWorkgroup ?? 0])
+  control.set([...(setup.workgroups ?? [slots, 1, 1]), ...(setup.global ?? [0, 0, 0]), ...(setup.offset ?? [0, 0, 0]), setup.fuel ?? 0], CONTROL.workgroupsX)
+  control.set([CONTROL_HEADER_WORDS, CONTROL_HEADER_WORDS + entries, layout.workgroupWords, layout.pageWords], CONTROL.grants)
+  control.set(setup.worklist ?? [], CONTROL_HEADER_WORDS + entries)
+  const faults = new Uint32Array(layout.endWords)
+  const pool = new Uint32Array(POOL_HEAD_WORDS + PAGES * FRAME_WORDS)
+  const descriptor = {
+    label: 'k',
+    variant: setup.variant ?? 'attempt',
+    workgroupSize: setup.size ?? [1, 1, 1],
+    guard: setup.guard ?? false,
+    startTainted: setup.startTainted ?? false,
+    pageShift: 12,
+    addressBits: setup.addressBits ?? 32,
+  } as unknown as ProgramDescriptor
+  const launch = {
+    descriptor,
+    twin: setup.twin,
+    buffers: { table, faults, control, pools: [pool] },
+    groups: setup.groups ?? ([slots, 1, 1] as const),
+    args: {},
+  }
+  const bits = (start: number, words: number, end: number) =>
+    Array.from({ length: end }, (_, i) => i).filter((i) => (faults[start + (i >>> 5)] >>> (i & 31)) & (words > 0 ? 1 : 0))
+  return {
+    pool,
+    faults,
+    run: () => runTwins(launch, new Random(setup.seed ?? 1)),
+    word: (index: number, word = 0) => pool[POOL_HEAD_WORDS + index * FRAME_WORDS + word],
+    setWord: (index: number, word: number, value: number) => {
+      pool[POOL_HEAD_WORDS + index * FRAME_WORDS + word] = value
+    },
+    pages: (bitmap: number) => bits(layout.pageBitmaps + bitmap * layout.pageWords, layout.pageWords, entries),
+    groups: (bitmap: number) => bits(layout.workgroupBitmaps + bitmap * layout.workgroupWords, layout.workgroupWords, slots),
+    first: (index: number) => faults[layout.first + index],
+  }
+}
+
+export type Ran = ReturnType<typeof pass>
+
+export function ran(setup: Setup): Ran {
+  const made = pass(setup)
+  made.run()
+  return made
+}
