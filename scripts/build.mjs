@@ -1,7 +1,8 @@
 #!/usr/bin/env node
 // build.mjs: makes dist/ from src/ and cli/.
 // Always: dist/.stamp is the hash of the sources that dist was built from, and is written last; so a dist without the right
-// stamp is stale or half built. A file that is no TypeScript is copied as it is. No test is built.
+// stamp is stale or half built. A file that is no TypeScript is copied as it is. No test is built. Declarations name `.js` files,
+// as the code does (tsc rewrites the extension in code only).
 
 import { createHash } from 'node:crypto'
 import { chmodSync, cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
@@ -24,6 +25,7 @@ function build(stamp) {
   const status = runQuietly(process.execPath, [tool('typescript', 'bin', 'tsc'), '-p', 'tsconfig.build.json', '--pretty', 'false'])
   if (status !== 0) throw new Error(`The build failed: tsc ended with status ${status}; its messages stand above.`)
   for (const path of sources().filter((path) => !path.endsWith('.ts'))) copy(path)
+  for (const path of filesUnder(dist).filter((path) => path.endsWith('.d.ts'))) renameImports(path)
   const command = join(dist, 'cli', 'svm.js')
   if (existsSync(command)) chmodSync(command, 0o755)
   writeFileSync(stampFile, stamp)
@@ -35,9 +37,14 @@ function copy(path) {
   cpSync(path, target)
 }
 
+function renameImports(path) {
+  const text = readFileSync(path, 'utf8')
+  writeFileSync(path, text.replace(/((?:from|import\()\s*['"]\.[^'"]*)\.ts(['"])/g, '$1.js$2'))
+}
+
 /** Every file that dist is made from, in one order. */
 function sources() {
-  return ['src', 'cli'].flatMap((folder) => filesUnder(join(root, folder))).filter((path) => !path.endsWith('.test.ts'))
+  return ['src', 'cli'].flatMap((folder) => filesUnder(join(root, folder))).filter((path) => !/\.test\.ts$|[\\/]test-[^\\/]*\.ts$/.test(path))
 }
 
 function filesUnder(folder) {
@@ -49,7 +56,10 @@ function filesUnder(folder) {
 function stampNow() {
   const hash = createHash('sha256')
   for (const path of [...settings.map((name) => join(root, name)), ...sources()]) {
-    hash.update(`${relative(root, path)}\0`).update(readFileSync(path)).update('\0')
+    hash
+      .update(`${relative(root, path)}\0`)
+      .update(readFileSync(path))
+      .update('\0')
   }
   return hash.digest('hex')
 }
