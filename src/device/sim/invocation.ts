@@ -2,7 +2,8 @@
 //
 // Always, in an attempt: the first fault of an invocation is real and poisons it; a poisoned invocation changes nothing any more, and what it
 // lacks is a hint. Taint comes from every atomic load and every atomic whose result is used; a tainted store needs the page for itself.
-// Always, in a resident pass: an access without a right is a bad access; it gives 0 or does nothing, and everything else goes on.
+// Always, in a resident pass: an access without a right is a bad access; loads give 0, and from then on the invocation changes nothing.
+// Addresses outside a 32-bit space are where the pointer arithmetic of WGSL saturates: at 0xffffffff, which every accessor refuses.
 
 import { NEED, NEED_MISALIGNED, PAGE_BITMAP, WORKGROUP_BITMAP } from '../../abi/fault-record.ts'
 import { PTE } from '../../abi/pte.ts'
@@ -36,6 +37,8 @@ const WANT_EXCLUSIVE: Want = {
   hintBitmap: PAGE_BITMAP.hintExclusive,
 }
 
+/** The address that pointer arithmetic saturates to in a 32-bit space: the last byte, which is never an access. */
+const NOWHERE = 0xffffffff
 const NO_WORDS = new Uint32Array(0)
 
 export class Invocation {
@@ -47,7 +50,6 @@ export class Invocation {
   words: Uint32Array
   #accesses = 0
   #poisonedAccesses = 0
-  #ended = false
 
   constructor(pass: SimPass, slot: number) {
     this.pass = pass
@@ -64,13 +66,13 @@ export class Invocation {
     if (this.poisoned) this.#poisonedAccesses++
     const ranOut = this.#poisonedAccesses > POISONED_ACCESSES_MAX || (pass.fuel !== 0 && this.#accesses > pass.fuel)
     if (!ranOut) return
-    if (!this.#ended) pass.ranOut(this.slot)
-    this.#ended = true
+    // A poisoned invocation has faulted, and its loops would have ended in WGSL: it asks for service, not for fuel.
+    if (!this.poisoned) pass.ranOut(this.slot)
     this.poisoned = true
     throw new EndInvocation(`an invocation of '${pass.label}' would not end`)
   }
 
-  /** True when stores and atomics of this invocation must change nothing. */
+  /** True when atomics on workgroup memory must change nothing. */
   get suppressed(): boolean {
     return this.poisoned && !this.pass.resident
   }
@@ -88,15 +90,17 @@ export class Invocation {
   reach(address: Address, alignment: number, kind: AccessKind): number {
     this.tick()
     const { pass } = this
-    const index = pass.indexOf(address)
+    const outside = pass.addressBits === 32 && !(address >= 0 && address < NOWHERE)
+    const asked = outside ? NOWHERE : address
+    const index = pass.indexOf(asked)
     const entry = pass.entry(index)
     const want = this.#want(kind)
-    const misaligned = address % alignment !== 0
+    const misaligned = outside || asked % alignment !== 0
     if (misaligned || (entry & want.right) === 0) {
-      this.#refuse(address, index, entry, want, misaligned)
+      this.#refuse(asked, index, entry, want, misaligned)
       return -1
     }
-    if (kind !== 'load' && this.suppressed) return -1
+    if (kind !== 'load' && this.poisoned) return -1
     this.#note(index, entry, kind)
     this.words = pass.pool(entry)
     return pass.wordOf(entry, address, this.words)
@@ -110,21 +114,18 @@ export class Invocation {
   /** What a granted access leaves behind. */
   #note(index: number, entry: number, kind: AccessKind): void {
     const { pass, slot } = this
+    if (kind !== 'load' && (entry & PTE.dirty) === 0) pass.markPage(PAGE_BITMAP.dirty, index)
+    if (pass.resident) return
     if ((entry & PTE.private) !== 0) {
       pass.markWorkgroup(WORKGROUP_BITMAP.touched, slot)
       if (kind !== 'load') pass.markWorkgroup(WORKGROUP_BITMAP.dirty, slot)
     }
-    if (kind !== 'load' && (entry & PTE.dirty) === 0) pass.markPage(PAGE_BITMAP.dirty, index)
     if (slot === 0 && !this.poisoned) pass.markPage(PAGE_BITMAP.lead, index)
   }
 
   #refuse(address: Address, index: number, entry: number, want: Want, misaligned: boolean): void {
     const { pass, slot } = this
-    const serviceable = !misaligned && (entry & want.may) !== 0
-    if (pass.resident) {
-      pass.claimBad(address, want.need | (misaligned ? NEED_MISALIGNED : 0), slot)
-      this.poisoned = true
-    } else if (!serviceable) {
+    if (pass.resident || misaligned || (entry & want.may) === 0) {
       if (this.poisoned) return
       pass.claimBad(address, want.need | (misaligned ? NEED_MISALIGNED : 0), slot)
       pass.markWorkgroup(WORKGROUP_BITMAP.faulted, slot)

@@ -38,8 +38,17 @@ export class SimBuffer implements DeviceBuffer {
 
 /** The rules of WebGPU for a range of a buffer, which a simulated device would otherwise forgive. */
 export function checkRange(what: string, buffer: SimBuffer, offset: number, byteLength: number): void {
-  assert(buffer.live, `${what} names the buffer '${buffer.label}' after it was destroyed`)
   assert(offset % 4 === 0 && byteLength % 4 === 0, `${what} on '${buffer.label}' has offset ${offset} and length ${byteLength}, which must be multiples of 4`)
+  checkInside(what, buffer, offset, byteLength)
+}
+
+/** A read-back may have any bytes: devices read whole words and give the part. */
+export function checkReadback(buffer: SimBuffer, offset: number, byteLength: number): void {
+  checkInside('a read-back', buffer, offset, byteLength)
+}
+
+function checkInside(what: string, buffer: SimBuffer, offset: number, byteLength: number): void {
+  assert(buffer.live, `${what} names the buffer '${buffer.label}' after it was destroyed`)
   assert(
     offset >= 0 && byteLength >= 0 && offset + byteLength <= buffer.byteLength,
     `${what} reaches byte ${offset + byteLength} of the buffer '${buffer.label}', which has ${buffer.byteLength}`,

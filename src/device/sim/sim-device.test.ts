@@ -71,6 +71,9 @@ describe('bytes and order', () => {
     expect(numbers(into)).toEqual([0])
     await done
     expect(numbers(into)).toEqual([1])
+    const part = new Uint8Array(2)
+    await device.submit([], [{ from: a, offset: 0, into: part }])
+    expect(Array.from(part)).toEqual([2, 0])
   })
 
   it('a buffer destroyed behind its work is still good for that work, and shows 0xdb after', async () => {

@@ -26,7 +26,7 @@ import { type Costs, ModelClock } from './costs.ts'
 import { eventLoopTurn, LATENCY_TURNS_DEFAULT, Latency, type Turn } from './latency.ts'
 import { type Mischief, MischiefMaker } from './mischief.ts'
 import { ReadbackRing } from './readback-ring.ts'
-import { checkRange, FREED_BYTE, SimBuffer } from './sim-buffer.ts'
+import { checkRange, checkReadback, FREED_BYTE, SimBuffer } from './sim-buffer.ts'
 import { runTwins } from './sim-dispatch.ts'
 
 export interface SimOptions {
@@ -182,7 +182,7 @@ export class SimDevice implements Device {
     if (this.#lostReason !== null) return Promise.reject(this.#lostFailure())
     try {
       for (const one of work) this.#checkWork(one)
-      for (const { from, offset, into } of readbacks) checkRange('a read-back', asSim(from), offset, into.byteLength)
+      for (const { from, offset, into } of readbacks) checkReadback(asSim(from), offset, into.byteLength)
     } catch (error) {
       return Promise.reject(error)
     }

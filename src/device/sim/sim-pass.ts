@@ -122,10 +122,10 @@ export class SimPass {
     faults[FAULT.badSlot] = slot
   }
 
-  /** An invocation was ended because it would not end by itself. */
+  /** An unpoisoned invocation used up its fuel. */
   ranOut(slot: number): void {
     this.#buffers.faults[FAULT.fuelOut]++
-    if (!this.resident) this.markWorkgroup(WORKGROUP_BITMAP.faulted, slot)
+    this.markWorkgroup(WORKGROUP_BITMAP.faulted, slot)
   }
 
   #setBit(start: number, length: number, bit: number): void {
