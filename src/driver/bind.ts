@@ -43,7 +43,7 @@ export async function bind(mirror: Mirror, evictor: Evictor, request: BindReques
   try {
     for (const range of request.ranges) {
       for (const { vma, start, end } of [...mirror.space.addresses.pieces(range)]) {
-        if (request.to === 'host') await bindHome(mirror, vma, start, end, request, result)
+        if (request.to === 'host') await bindHome(mirror, start, end, request, result)
         else await bindDevice(mirror, evictor, { vma, start, end, request, result, moved, requested })
       }
     }
@@ -100,6 +100,7 @@ function migrateWindow(mirror: Mirror, piece: DevicePiece, start: Vpn, end: Vpn,
   const moved = migratePages(args)
   migrateFinalize(args)
   nameFrames(mirror, args)
+  for (let i = 0; i < args.src.length; i++) if (((args.src[i] as number) & SRC.dirty) !== 0 && (args.dst[i] as number) >= 0) mirror.space.pages.markDirty(start + i)
   mirror.refresh({ start, end })
   for (let i = 0; i < args.src.length; i++) if ((args.dst[i] as number) >= 0) piece.moved.push(start + i)
   result.discarded += Math.min(discarded, moved)
@@ -147,19 +148,23 @@ function needsFrame(src: number): boolean {
   return (src & SRC.migrate) !== 0 && (src & SRC.copied) === 0
 }
 
-/** The bytes of these pages need not come along: they count as zero. Returns how many of the collected pages that are. */
+/**
+ * The bytes of these pages need not come along: their frames are zeroed, and count as dirty since the host's bytes differ.
+ * Returns how many of the collected pages that are.
+ */
 function discard(args: MigrateArgs, ranges: readonly VpnRange[]): number {
+  if (args.vma.backing.kind !== 'anonymous') return 0
   let count = 0
   for (let i = 0; i < args.src.length; i++) {
     const vpn = args.start + i
     if (((args.src[i] as number) & SRC.migrate) === 0 || !ranges.some((range) => vpn >= range.start && vpn < range.end)) continue
-    args.src[i] = (args.src[i] as number) | SRC.zero
+    args.src[i] = (args.src[i] as number) | SRC.zero | SRC.dirty
     count++
   }
   return count
 }
 
-async function bindHome(mirror: Mirror, vma: Vma, start: Vpn, end: Vpn, request: BindRequest, result: MigrateResult): Promise<void> {
+async function bindHome(mirror: Mirror, start: Vpn, end: Vpn, request: BindRequest, result: MigrateResult): Promise<void> {
   const { pages } = mirror.space
   const moving: Vpn[] = []
   const dropping: Vpn[] = []
@@ -178,7 +183,7 @@ async function bindHome(mirror: Mirror, vma: Vma, start: Vpn, end: Vpn, request:
     result.bytesCopied += await ownersSendHome(mirror, list, how)
   }
   for (const vpn of copies) mirror.dropSystemCopy(vpn)
-  if (copies.length > 0) mirror.refresh({ start: vma.start > start ? vma.start : start, end })
+  if (copies.length > 0) mirror.refresh({ start, end })
   result.moved += moving.length
   result.discarded += dropping.length
 }

@@ -213,6 +213,19 @@ export class Mirror implements PageOwner {
     }
   }
 
+  /** Copies dirty pages (ascending) to the host, where they stay device-private and are clean. @throws DeviceFailure */
+  async writeBack(pages: readonly Vpn[]): Promise<void> {
+    for (const run of runsOf(pages)) {
+      for (const { vma, start, end } of [...this.space.addresses.pieces(run)]) {
+        const frames = new Int32Array(end - start)
+        for (let i = 0; i < frames.length; i++) frames[i] = this.space.pages.frame(start + i)
+        await this.copies.download(vma, start, frames)
+        for (let vpn = start; vpn < end; vpn++) this.space.pages.markClean(vpn)
+      }
+      this.refresh(run)
+    }
+  }
+
   // Read-only copies of host pages.
 
   /** The device now has a copy of a host page in `frame`. */

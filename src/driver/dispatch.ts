@@ -1,0 +1,103 @@
+// One launch, from arguments to result: chooses the variant and counts. Always: the resident variant runs only when no fault is possible; a
+// failed launch leaves what SYSTEM.md section 5 says, and the space stays usable.
+
+import { PAGE_BITMAP } from '../abi/fault-record.ts'
+import { forEachBit } from '../base/bitmap.ts'
+import { SvmError } from '../base/error.ts'
+import type { Evictor } from './evict.ts'
+import { accessError, pageOf } from './fault.ts'
+import type { DispatchResult, Launch } from './launch.ts'
+import { type PassReport, runPass } from './pass.ts'
+import { ReachTable } from './reach.ts'
+import { Remaining } from './remaining.ts'
+import { Replay } from './replay.ts'
+import type { Mirror } from './svmm.ts'
+
+/** Browsers end passes that take long; aim well below. */
+export const PASS_MILLISECONDS = 100
+
+export async function dispatch(mirror: Mirror, evictor: Evictor, launch: Launch): Promise<DispatchResult> {
+  const total = launch.workgroups[0] * launch.workgroups[1] * launch.workgroups[2]
+  const result: DispatchResult = { rounds: 0, faults: 0, hints: 0, bytesIn: 0, bytesOut: 0, evictions: 0, privateCopies: 0, variant: 'attempt' }
+  if (total === 0) return { ...result, variant: 'resident' }
+  const { bytesIn, bytesOut } = mirror.copies
+  const { evictions } = mirror
+  const started = mirror.device.now()
+  const reach = new ReachTable(mirror, launch.reach)
+  try {
+    if (reach.incomplete === 0 && !launch.atomic) {
+      result.variant = 'resident'
+      await runResident(mirror, launch, reach, total, result)
+    } else {
+      refuseIfAllMustBeHere(launch, reach.incomplete)
+      await new Replay(mirror, evictor, launch, reach, total, result).run()
+    }
+  } finally {
+    reach.release()
+    mirror.dmem.trim()
+  }
+  result.bytesIn = mirror.copies.bytesIn - bytesIn
+  result.bytesOut = mirror.copies.bytesOut - bytesOut
+  result.evictions = mirror.evictions - evictions
+  mirror.space.tracer.emit({ kind: 'dispatch', kernel: launch.kernel.label, variant: result.variant, rounds: result.rounds, milliseconds: mirror.device.now() - started })
+  return result
+}
+
+/** No fault is possible: no grants, no copies, no poison; the passes only bound the time of one submission. */
+async function runResident(mirror: Mirror, launch: Launch, reach: ReachTable, total: number, result: DispatchResult): Promise<void> {
+  const { kernel } = launch
+  const program = await kernel.program('resident', mirror.dmem.poolsInUse, launch.guard)
+  const remaining = new Remaining(total)
+  while (!remaining.empty) {
+    refuseIfAborted(launch, remaining.retired)
+    const limit = launch.class === 'unsplittable' ? total : windowByTime(mirror, launch)
+    const window = remaining.window(Math.min(limit, mirror.plan.windowMax))
+    if (launch.class === 'unsplittable' && window.slots < total) throw tooLargeUnsplit(launch, total, mirror.plan.windowMax)
+    const tables = await mirror.tables.ready(window.slots, launch.args.byteLength)
+    if (launch.args.byteLength > 0) mirror.device.write(tables.args, 0, launch.args)
+    const table = await reach.ready(tables)
+    const report = await runPass(mirror, tables, { program, launch, window, table, grants: null, fuel: 0 })
+    result.rounds++
+    kernel.millisecondsPerWorkgroup = report.milliseconds / window.slots
+    noteStores(mirror, report)
+    const retired = remaining.settle(window, (slot) => report.bad !== null && slot === report.bad.slot)
+    mirror.space.tracer.emit({ kind: 'pass', kernel: kernel.label, round: result.rounds, workgroups: window.slots, retired, faults: 0, hints: 0, aborted: false })
+    if (report.bad !== null) throw accessError(mirror, launch, window, report.bad, remaining.retired)
+  }
+}
+
+function noteStores(mirror: Mirror, report: PassReport): void {
+  forEachBit(report.pages[PAGE_BITMAP.dirty] as Uint32Array, (index) => {
+    const vpn = pageOf(mirror, index)
+    mirror.space.pages.markDirty(vpn)
+    mirror.refreshPage(vpn)
+  })
+}
+
+/** Workgroups that fit the time of one pass, by what the kernel took last time. */
+export function windowByTime(mirror: Mirror, { kernel }: Launch): number {
+  if (kernel.millisecondsPerWorkgroup <= 0) return mirror.plan.windowMax
+  return Math.max(1, Math.floor(PASS_MILLISECONDS / kernel.millisecondsPerWorkgroup))
+}
+
+export function refuseIfAborted(launch: Launch, retiredWorkgroups: number): void {
+  if (launch.signal?.aborted !== true) return
+  throw new SvmError('aborted', `Kernel ${launch.kernel.label} was stopped by its AbortSignal after ${retiredWorkgroups} workgroups.`, { kernel: launch.kernel.label, retiredWorkgroups })
+}
+
+function refuseIfAllMustBeHere(launch: Launch, incomplete: number): void {
+  const { analysis } = launch.kernel.translated
+  const why = launch.class === 'unsplittable' ? 'is unsplittable' : analysis.writableBindings.length > 0 ? `writes its own bindings (${analysis.writableBindings.join(', ')})` : null
+  if (why === null) return
+  throw new SvmError(
+    'unsupported',
+    `Kernel ${launch.kernel.label} ${why}, so it starts only when no fault is possible, but ${incomplete} pages that it may reach are not on the device with every right. Migrate them first (queue.migrate), or narrow reach to what it uses.`,
+    { kernel: launch.kernel.label },
+  )
+}
+
+function tooLargeUnsplit(launch: Launch, total: number, most: number): SvmError {
+  return new SvmError('unsupported', `Kernel ${launch.kernel.label} is unsplittable and has ${total} workgroups; one pass holds at most ${most} with this budget. Launch fewer, or raise deviceMemory.`, {
+    kernel: launch.kernel.label,
+  })
+}

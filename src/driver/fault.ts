@@ -1,0 +1,87 @@
+// Reading what a pass reports (mm/fault.ts is the host's side). Compare nouveau_svm.c: every record is serviced, replayed or fatal, never lost.
+
+import { NEED, NEED_MISALIGNED, PAGE_BITMAP, WORKGROUP_BITMAP } from '../abi/fault-record.ts'
+import { vpnOfIndex } from '../abi/geometry.ts'
+import { forEachBit, testBit } from '../base/bitmap.ts'
+import { SvmError, type SvmErrorCode } from '../base/error.ts'
+import { hex } from '../base/units.ts'
+import { PAGE } from '../mm/page-table.ts'
+import type { Launch } from './launch.ts'
+import type { BadAccess, PassReport } from './pass.ts'
+import { type Window, workgroupOf } from './remaining.ts'
+import type { Mirror } from './svmm.ts'
+
+/** Calls `visit` with every page that was wanted and the bits of NEED; hints are faults of poisoned invocations. */
+export function forEachFault(report: PassReport, visit: (index: number, bits: number, hint: boolean) => void): void {
+  const kinds: readonly [number, number, boolean][] = [
+    [PAGE_BITMAP.read, NEED.read, false],
+    [PAGE_BITMAP.write, NEED.write, false],
+    [PAGE_BITMAP.exclusive, NEED.exclusive, false],
+    [PAGE_BITMAP.hintRead, NEED.read, true],
+    [PAGE_BITMAP.hintWrite, NEED.write, true],
+    [PAGE_BITMAP.hintExclusive, NEED.exclusive, true],
+  ]
+  for (const [bitmap, bits, hint] of kinds) forEachBit(report.pages[bitmap] as Uint32Array, (index) => visit(index, bits, hint))
+}
+
+/** Pages that were stored to. */
+export function storedPages(report: PassReport): number[] {
+  const stored: number[] = []
+  forEachBit(report.pages[PAGE_BITMAP.dirty] as Uint32Array, (index) => stored.push(index))
+  return stored
+}
+
+/** True when a workgroup both faulted and stored to a private page: the pass's private copies are dropped. */
+export function mustAbort(report: PassReport, anyFault: boolean): boolean {
+  const faulted = report.workgroups[WORKGROUP_BITMAP.faulted] as Uint32Array
+  const dirty = report.workgroups[WORKGROUP_BITMAP.dirty] as Uint32Array
+  return faulted.some((word, at) => (anyFault ? word : word & (dirty[at] as number)) !== 0)
+}
+
+/** A bad access is fatal unless its workgroup took a fault that was serviced: then it may be an echo of that. */
+export function fatalAccess(report: PassReport): BadAccess | null {
+  const { bad } = report
+  if (bad === null || testBit(report.workgroups[WORKGROUP_BITMAP.serviceable] as Uint32Array, bad.slot)) return null
+  return bad
+}
+
+/** The error of a bad access: kernel, address, kind of access, workgroup, nearest mapping. */
+export function accessError(mirror: Mirror, launch: Launch, window: Window, bad: BadAccess, retired: number): SvmError {
+  const workgroup = split(workgroupOf(window, bad.slot), launch.workgroups)
+  const { code, why, wayOut } = explain(mirror, launch, bad)
+  const kind = (bad.kind & NEED.exclusive) !== 0 ? 'an atomic' : (bad.kind & NEED.write) !== 0 ? 'a store' : 'a load'
+  return new SvmError(
+    code,
+    `Kernel ${launch.kernel.label} made ${kind} at ${hex(bad.address)} in workgroup (${workgroup.join(', ')}), ${why}; ${mirror.space.addresses.describeNearest(bad.address)}. ${wayOut} ${retired} of ${launch.workgroups[0] * launch.workgroups[1] * launch.workgroups[2]} workgroups had finished.`,
+    { pointer: bad.address, kernel: launch.kernel.label, workgroup, retiredWorkgroups: retired },
+  )
+}
+
+function explain(mirror: Mirror, launch: Launch, bad: BadAccess): { code: SvmErrorCode; why: string; wayOut: string } {
+  const { space } = mirror
+  const vpn = Math.floor(bad.address / space.geometry.pageBytes)
+  const vma = space.addresses.find(vpn)
+  if ((bad.kind & NEED_MISALIGNED) !== 0) return { code: 'access-violation', why: 'which is not aligned to its type', wayOut: 'Align the pointer.' }
+  if (vma === undefined) return { code: 'access-violation', why: 'where nothing is mapped', wayOut: 'Check the pointer and the bounds.' }
+  if (launch.reach !== null && !launch.reach.some((range) => vpn >= range.start && vpn < range.end)) {
+    return { code: 'access-violation', why: "which is outside the kernel's reach", wayOut: "Add the allocation to reach, or use reach: 'any'." }
+  }
+  const writes = (bad.kind & (NEED.write | NEED.exclusive)) !== 0
+  const hold = space.hostMappings.holdOn(vpn)
+  if (hold === 'write' || (hold === 'read' && writes && vma.deviceWrites)) {
+    return { code: 'host-mapped', why: `which the host has mapped for ${hold === 'write' ? 'writing' : 'reading'}`, wayOut: 'Unmap it before the launch.' }
+  }
+  if (space.pages.state(vpn) === PAGE.lost) return { code: 'device-lost', why: 'whose only copy was on a device that is lost', wayOut: 'Overwrite the whole page or free it.' }
+  if (writes && !vma.deviceWrites) return { code: 'access-violation', why: 'which is read-only for kernels', wayOut: "Allocate it with access 'read-write'." }
+  return { code: 'access-violation', why: 'which was not accessible', wayOut: 'Check the pointer.' }
+}
+
+/** Linear workgroup to x, y, z. */
+function split(workgroup: number, counts: readonly [number, number, number]): [number, number, number] {
+  const [x, y] = counts
+  return [workgroup % x, Math.floor(workgroup / x) % y, Math.floor(workgroup / (x * y))]
+}
+
+export function pageOf(mirror: Mirror, index: number): number {
+  return vpnOfIndex(index, mirror.space.geometry)
+}

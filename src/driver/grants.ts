@@ -1,0 +1,213 @@
+// The rights of one dispatch. Replay by grants: what a page may be used for in a pass follows from what was wanted of it.
+//
+//   none, read      → R   load
+//   write           → W   store by untainted invocations; no load
+//   exclusive, or
+//   read and write  → P   all, on a private copy: its stores count only if the pass commits
+//
+// Always: needs only grow during a dispatch; a page is P only with a pre-image, which is a frame (the private copy is another one) or the
+// host's bytes (then the page's own frame is written); without one it stays R until the next pass. Grants are constant while a pass runs.
+
+import { NEED } from '../abi/fault-record.ts'
+import { vpnOfIndex } from '../abi/geometry.ts'
+import { makePte, PTE, PTE_FLAGS_MASK } from '../abi/pte.ts'
+import type { Vpn } from '../base/units.ts'
+import { PAGE } from '../mm/page-table.ts'
+import { SvmError } from '../base/error.ts'
+import { hex } from '../base/units.ts'
+import type { Mirror } from './svmm.ts'
+
+/** A private copy: `frame` is what the pass uses. `stale`: it no longer equals the page. */
+interface Copy {
+  frame: number
+  stale: boolean
+}
+
+export interface GrantRules {
+  /** Transactional: every written page is private. */
+  readonly allPrivate: boolean
+  /** Host bytes are kept as the state before the dispatch, so no dirty page may be written back once it was granted. */
+  readonly snapshot: boolean
+}
+
+export class Grants {
+  readonly needs = new Map<number, number>()
+  readonly #mirror: Mirror
+  readonly #rules: GrantRules
+  /** Private copies in frames of their own. */
+  readonly #copies = new Map<number, Copy>()
+  /** Pages written in place, whose pre-image is the host's bytes. */
+  readonly #inPlace = new Set<number>()
+  /** With `snapshot`: pages whose host bytes are those before the dispatch. */
+  readonly #snapshots = new Set<number>()
+  privateCopies = 0
+
+  constructor(mirror: Mirror, rules: GrantRules) {
+    this.#mirror = mirror
+    this.#rules = rules
+  }
+
+  /** True when this adds something to what is known. */
+  add(index: number, bits: number): boolean {
+    const old = this.needs.get(index) ?? 0
+    if ((old | bits) === old) return false
+    this.needs.set(index, old | bits)
+    return true
+  }
+
+  wantsWrite(index: number): boolean {
+    return ((this.needs.get(index) ?? 0) & (NEED.write | NEED.exclusive)) !== 0
+  }
+
+  isSnapshot(vpn: Vpn): boolean {
+    return this.#snapshots.has(this.#index(vpn))
+  }
+
+  get snapshots(): Vpn[] {
+    return [...this.#snapshots].map((index) => vpnOfIndex(index, this.#mirror.space.geometry)).sort((a, b) => a - b)
+  }
+
+  /** Gives every P page that is here its pre-image. Await stands only at the device. @throws DeviceFailure, SvmError working-set */
+  async prepare(): Promise<void> {
+    const { pages } = this.#mirror.space
+    const mine = [...this.needs.keys()].filter((index) => this.wantsWrite(index) && this.#isHere(index))
+    if (this.#rules.snapshot) await this.#takeSnapshots(mine)
+    const fill: Copy[] = []
+    const from: number[] = []
+    const home: Vpn[] = []
+    this.#inPlace.clear()
+    for (const index of mine) {
+      if (!this.#isPrivate(index)) continue
+      const vpn = this.#vpn(index)
+      const copy = this.#copies.get(index)
+      if (copy !== undefined && !copy.stale) continue
+      if (copy === undefined && pages.state(vpn) === PAGE.clean) {
+        this.#inPlace.add(index)
+        continue
+      }
+      const room = copy ?? (await this.#newCopy(index))
+      if (room !== null) {
+        fill.push(room)
+        from.push(pages.frame(vpn))
+      } else if (this.#rules.snapshot) throw this.#noRoom(vpn)
+      else home.push(vpn)
+    }
+    await this.#mirror.copies.duplicate(from, fill.map((copy) => copy.frame))
+    for (const copy of fill) copy.stale = false
+    this.privateCopies += fill.length
+    if (home.length === 0) return
+    home.sort((a, b) => a - b)
+    await this.#mirror.writeBack(home)
+    for (const vpn of home) this.#inPlace.add(this.#index(vpn))
+  }
+
+  /** What the grants are now, by table index: whole entries, 0 where the default (load only) holds. */
+  words(entries: number): Uint32Array {
+    const words = new Uint32Array(entries)
+    for (const [index, bits] of this.needs) {
+      if (index >= entries || (bits & (NEED.write | NEED.exclusive)) === 0) continue
+      const base = this.#mirror.vmm.at(index)
+      if ((base & PTE.store) === 0) continue
+      if (!this.#isPrivate(index)) {
+        words[index] = base & ~(PTE.load | PTE.exclusive)
+        continue
+      }
+      const copy = this.#copies.get(index)
+      const flags = (base & (PTE.mayLoad | PTE.mayStore)) | PTE.load | PTE.store | PTE.exclusive | PTE.private
+      if (copy !== undefined && !copy.stale) words[index] = this.#entry(copy.frame, flags)
+      else if (this.#inPlace.has(index)) words[index] = ((base & ~PTE_FLAGS_MASK) | flags) >>> 0
+    }
+    return words
+  }
+
+  /** A pass stored to these pages. Committed: private copies become the pages. Aborted: they are undone. */
+  settle(stored: readonly number[], committed: boolean): void {
+    const { pages } = this.#mirror.space
+    for (const index of stored) {
+      const vpn = this.#vpn(index)
+      const copy = this.#copies.get(index)
+      if (copy !== undefined && this.#isPrivate(index)) {
+        if (committed) this.#swap(index, vpn, copy)
+        else copy.stale = true
+      } else if (this.#inPlace.has(index) && !committed) {
+        this.#undo(vpn)
+        continue
+      }
+      if (committed || copy === undefined) pages.markDirty(vpn)
+      this.#mirror.refreshPage(vpn)
+    }
+  }
+
+  /** Gives back the frames of private copies: between passes they can always be made again. */
+  releaseCopies(): void {
+    for (const { frame } of this.#copies.values()) this.#mirror.dmem.free(frame)
+    this.#copies.clear()
+  }
+
+  async #takeSnapshots(written: readonly number[]): Promise<void> {
+    const dirty: Vpn[] = []
+    for (const index of written) {
+      if (this.#snapshots.has(index)) continue
+      this.#snapshots.add(index)
+      const vpn = this.#vpn(index)
+      if (this.#mirror.space.pages.state(vpn) === PAGE.dirty) dirty.push(vpn)
+    }
+    await this.#mirror.writeBack(dirty.sort((a, b) => a - b))
+  }
+
+  async #newCopy(index: number): Promise<Copy | null> {
+    const { dmem } = this.#mirror
+    if (dmem.available < 1 || (await dmem.reserve(1)) < 1) return null
+    const copy: Copy = { frame: dmem.take(1)[0] as number, stale: true }
+    this.#copies.set(index, copy)
+    return copy
+  }
+
+  #swap(index: number, vpn: Vpn, copy: Copy): void {
+    const { dmem, space } = this.#mirror
+    const old = space.pages.frame(vpn)
+    space.pages.moveFrame(vpn, copy.frame)
+    dmem.name(copy.frame, vpn)
+    dmem.free(old)
+    this.#copies.delete(index)
+  }
+
+  /** The host's bytes are the page's before the pass. */
+  #undo(vpn: Vpn): void {
+    const { space, copies } = this.#mirror
+    const vma = space.addresses.find(vpn)
+    if (vma !== undefined) copies.upload(vma, vpn, Int32Array.of(space.pages.frame(vpn)))
+  }
+
+  #isPrivate(index: number): boolean {
+    const bits = this.needs.get(index) ?? 0
+    if ((bits & NEED.exclusive) !== 0) return true
+    return (bits & NEED.write) !== 0 && ((bits & NEED.read) !== 0 || this.#rules.allPrivate)
+  }
+
+  /** Device-private on this device, and storable. */
+  #isHere(index: number): boolean {
+    return (this.#mirror.vmm.at(index) & PTE.store) !== 0
+  }
+
+  #vpn(index: number): Vpn {
+    return vpnOfIndex(index, this.#mirror.space.geometry)
+  }
+
+  #index(vpn: Vpn): number {
+    return this.#mirror.space.geometry.spacePages - 1 - vpn
+  }
+
+  #entry(frame: number, flags: number): number {
+    return makePte(this.#mirror.dmem.poolOf(frame), this.#mirror.dmem.frameWords(frame), flags)
+  }
+
+  #noRoom(vpn: Vpn): SvmError {
+    const pointer = vpn * this.#mirror.space.geometry.pageBytes
+    return new SvmError(
+      'working-set',
+      `An atomic launch needs a private copy of the page at ${hex(pointer)}, but all ${this.#mirror.dmem.capacity} frames are in use. Launch without atomic, touch less in one launch, or raise deviceMemory.`,
+      { pointer },
+    )
+  }
+}

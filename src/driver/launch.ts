@@ -1,0 +1,124 @@
+// One kernel on one device, and one launch of it, as the driver sees them. Always: a program is made once per variant; history is a hint and
+// never decides what is right.
+
+import type { SvmError } from '../base/error.ts'
+import type { Bytes, VpnRange } from '../base/units.ts'
+import { type Device, type Program, ProgramFailure, type ProgramVariant } from '../device/device.ts'
+import { explainPointerMisuse, explainProgramFailure, type KernelText } from '../wgsl/messages.ts'
+import type { LoopGuards, TranslatedKernel } from '../wgsl/program.ts'
+
+export type KernelClass = 'grants' | 'transactional' | 'unsplittable'
+
+export interface Launch {
+  readonly kernel: DriverKernel
+  readonly args: Uint8Array
+  readonly argValues: Readonly<Record<string, unknown>>
+  /** What distinguishes launches for the history: the pointers among the arguments. */
+  readonly historyKey: string
+  readonly workgroups: readonly [number, number, number]
+  readonly global: readonly [number, number, number]
+  readonly offset: readonly [number, number, number]
+  /** Work-items beyond `global` must be left out. */
+  readonly guard: boolean
+  /** Pages that the kernel may reach; null: any. Enforced. */
+  readonly reach: readonly VpnRange[] | null
+  readonly class: KernelClass
+  readonly atomic: boolean
+  readonly authorGroups: readonly unknown[]
+  readonly signal: AbortSignal | undefined
+}
+
+/** What a dispatch did: counts of pages and bytes. */
+export interface DispatchResult {
+  rounds: number
+  faults: number
+  hints: number
+  bytesIn: Bytes
+  bytesOut: Bytes
+  evictions: number
+  privateCopies: number
+  variant: 'attempt' | 'resident' | 'direct'
+}
+
+/** What one launch needed. */
+export interface NeedHistory {
+  /** Bits of NEED by table index. */
+  readonly needs: ReadonlyMap<number, number>
+  /** All of it was on the device at once. */
+  readonly fits: boolean
+}
+
+const HISTORY_MAX = 8
+const GUARD_ORDER: readonly LoopGuards[] = ['all', 'accessing', 'none']
+
+export class DriverKernel {
+  readonly translated: TranslatedKernel
+  readonly device: Device
+  /** Milliseconds that one workgroup took in the last pass; 0: unknown. */
+  millisecondsPerWorkgroup = 0
+  readonly #programs = new Map<string, Promise<Program>>()
+  readonly #histories = new Map<string, NeedHistory>()
+  #last: NeedHistory = { needs: new Map(), fits: true }
+  #checked = false
+  readonly #text: KernelText
+
+  constructor(device: Device, translated: TranslatedKernel, source: { code: string; entryPoint: string }) {
+    this.device = device
+    this.translated = translated
+    this.#text = { ...source, label: translated.label }
+  }
+
+  get label(): string {
+    return this.translated.label
+  }
+
+  /** @throws SvmError build-failed */
+  async program(variant: ProgramVariant, pools: number, guard: boolean): Promise<Program> {
+    const width = pools <= 1 ? 1 : pools <= 2 ? 2 : pools <= 4 ? 4 : 8
+    const key = `${variant} ${width} ${guard}`
+    let program = this.#programs.get(key)
+    if (program === undefined) {
+      program = this.#build(variant, width, guard)
+      this.#programs.set(key, program)
+      // A failed build may be tried again (the device may have been busy); the failure itself goes to whoever waits.
+      program.catch(() => this.#programs.delete(key))
+    }
+    return program
+  }
+
+  history(key: string): NeedHistory {
+    return this.#histories.get(key) ?? this.#last
+  }
+
+  remember(key: string, history: NeedHistory): void {
+    this.#last = history
+    this.#histories.delete(key)
+    this.#histories.set(key, history)
+    if (this.#histories.size > HISTORY_MAX) this.#histories.delete(this.#histories.keys().next().value as string)
+  }
+
+  async #build(variant: ProgramVariant, pools: 1 | 2 | 4 | 8, guard: boolean): Promise<Program> {
+    let failure: SvmError | null = null
+    for (const loopGuards of GUARD_ORDER) {
+      const descriptor = this.translated.variant({ variant, pools, guard, loopGuards })
+      try {
+        const program = await this.device.createProgram(descriptor)
+        await this.#check()
+        return program
+      } catch (thrown) {
+        if (!(thrown instanceof ProgramFailure)) throw thrown
+        failure ??= explainProgramFailure(thrown, this.#text, descriptor)
+      }
+    }
+    throw failure as SvmError
+  }
+
+  /** Operators on svm_ptr are refused in both widths; see wgsl/. */
+  async #check(): Promise<void> {
+    if (this.#checked) return
+    const messages = await this.device.checkText(this.translated.checkText)
+    const error = explainPointerMisuse(messages, this.#text)
+    if (error !== null) throw error
+    this.#checked = true
+  }
+}

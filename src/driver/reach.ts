@@ -1,0 +1,44 @@
+// An enforced `reach`: a table of this dispatch's own, in which only the pages that it may reach are mapped. Always: with reach 'any' it is
+// the device's table itself and costs nothing.
+
+import { tableIndex } from '../abi/geometry.ts'
+import type { VpnRange } from '../base/units.ts'
+import type { DeviceBuffer } from '../device/device.ts'
+import type { Mirror } from './svmm.ts'
+import type { TableBuffers } from './tables.ts'
+
+export class ReachTable {
+  readonly #mirror: Mirror
+  readonly #ranges: readonly VpnRange[] | null
+  #own: DeviceBuffer | null = null
+
+  constructor(mirror: Mirror, ranges: readonly VpnRange[] | null) {
+    this.#mirror = mirror
+    this.#ranges = ranges
+  }
+
+  /** Entries within reach that lack a right they may have: while it is 0 no fault is possible. */
+  get incomplete(): number {
+    return this.#ranges === null ? this.#mirror.vmm.incomplete : this.#masked(this.#mirror.vmm.entries).incomplete
+  }
+
+  /** The table for the next pass, up to date. @throws DeviceFailure */
+  async ready(tables: TableBuffers): Promise<DeviceBuffer> {
+    if (this.#ranges === null) return tables.table
+    this.#own ??= await this.#mirror.device.createBuffer('table', tables.entries * 4, 'svm:reach')
+    const { table } = this.#masked(tables.entries)
+    this.#mirror.device.write(this.#own, 0, new Uint8Array(table.buffer))
+    return this.#own
+  }
+
+  release(): void {
+    this.#own?.destroy()
+    this.#own = null
+  }
+
+  #masked(entries: number): { table: Uint32Array; incomplete: number } {
+    const { geometry } = this.#mirror.space
+    const indices = (this.#ranges ?? []).map((range) => ({ low: tableIndex(range.end - 1, geometry), high: tableIndex(range.start, geometry) }))
+    return this.#mirror.vmm.masked(entries, (index) => indices.some(({ low, high }) => index >= low && index <= high))
+  }
+}

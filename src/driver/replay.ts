@@ -1,0 +1,292 @@
+// The replay loop: passes until every workgroup has retired. Compare the far side of nouveau_svm_fault(), where hardware replays.
+//
+//   predict ─▶ serve ─▶ ┌ prepare grants ─▶ pass ─▶ absorb ─▶ (all retired: done) ─▶ choose wants ─▶ serve ─┐
+//                       └───────────────────────────────────────────────────────────────────────────────────┘
+//
+// Always: a window is a prefix of what remains, in order; pages of the lead (the first of it), hits included, are pinned from the moment it
+// became lead; wants are served in workgroup order; every round retires a workgroup, learns a need, or serves a page, and rounds are bounded.
+
+import { NEED, PAGE_BITMAP, WORKGROUP_BITMAP } from '../abi/fault-record.ts'
+import { tableIndex } from '../abi/geometry.ts'
+import { PTE } from '../abi/pte.ts'
+import { anyBit, forEachBit, testBit } from '../base/bitmap.ts'
+import { SvmError } from '../base/error.ts'
+import { printBytes, type Vpn } from '../base/units.ts'
+import { PASS_MILLISECONDS, refuseIfAborted, windowByTime } from './dispatch.ts'
+import type { Evictor } from './evict.ts'
+import { accessError, fatalAccess, forEachFault, mustAbort, pageOf, storedPages } from './fault.ts'
+import { Grants } from './grants.ts'
+import type { DispatchResult, Launch } from './launch.ts'
+import { type PassReport, readFirstSlots, runPass } from './pass.ts'
+import type { ReachTable } from './reach.ts'
+import { Remaining, type Window, workgroupOf } from './remaining.ts'
+import { framesWanted, isServed, serve, type Want } from './service.ts'
+import type { Mirror } from './svmm.ts'
+import type { TableBuffers } from './tables.ts'
+
+/** Rounds that the lead may stay lead before it runs alone. */
+const LEAD_ROUNDS = 6
+/** Times that the pins of a lead that runs alone may be drawn anew. */
+const PIN_RESETS = 3
+/** Rounds without a retired workgroup, a new need or a served page. */
+const IDLE_ROUNDS = 8
+const FUEL_FIRST = 1 << 22
+const FUEL_LAST = 2 ** 31
+
+export class Replay {
+  readonly #mirror: Mirror
+  readonly #evictor: Evictor
+  readonly #launch: Launch
+  readonly #reach: ReachTable
+  readonly #result: DispatchResult
+  readonly #grants: Grants
+  readonly #remaining: Remaining
+  /** Wants that were not served yet, in workgroup order. */
+  #backlog: Want[] = []
+  /** Pages of the lead, by page. */
+  #pins = new Set<Vpn>()
+  #lead = -1
+  #leadRounds = 0
+  #pinResets = 0
+  #idleRounds = 0
+  #window: number
+  #fuel = FUEL_FIRST
+  /** True once the wants did not all fit: then their order matters. */
+  #split = false
+
+  constructor(mirror: Mirror, evictor: Evictor, launch: Launch, reach: ReachTable, total: number, result: DispatchResult) {
+    this.#mirror = mirror
+    this.#evictor = evictor
+    this.#launch = launch
+    this.#reach = reach
+    this.#result = result
+    this.#grants = new Grants(mirror, { allPrivate: launch.class === 'transactional', snapshot: launch.atomic })
+    this.#remaining = new Remaining(total)
+    this.#window = Math.min(total, mirror.plan.windowMax, windowByTime(mirror, launch))
+  }
+
+  async run(): Promise<void> {
+    try {
+      await this.#predict()
+      while (!this.#remaining.empty) await this.#round()
+      this.#launch.kernel.remember(this.#launch.historyKey, { needs: this.#grants.needs, fits: !this.#split })
+    } catch (failure) {
+      this.#grants.releaseCopies()
+      if (this.#launch.atomic && this.#mirror.device.lostReason === null) await this.#rollBack()
+      throw failure
+    } finally {
+      this.#grants.releaseCopies()
+      this.#result.privateCopies = this.#grants.privateCopies
+    }
+  }
+
+  async #round(): Promise<void> {
+    refuseIfAborted(this.#launch, this.#remaining.retired)
+    const window = this.#chooseWindow()
+    const tables = await this.#readyTables(window)
+    const report = await this.#pass(window, tables)
+    const aborted = mustAbort(report, this.#launch.class === 'transactional')
+    const retired = this.#retire(window, report, aborted)
+    const learned = this.#learn(report)
+    this.#mirror.space.tracer.emit({ kind: 'pass', kernel: this.#launch.kernel.label, round: this.#result.rounds, workgroups: window.slots, retired, faults: learned.faults, hints: learned.hints, aborted })
+    const bad = fatalAccess(report)
+    if (bad !== null) throw accessError(this.#mirror, this.#launch, window, bad, this.#remaining.retired)
+    this.#resize(window, report, aborted)
+    if (this.#remaining.empty) return
+    this.#pinLead(window, report)
+    await this.#chooseWants(window, report, tables, learned.wanted)
+    const served = await this.#serveBacklog()
+    this.#watchProgress(retired > 0 || learned.news || served > 0)
+  }
+
+  // Before the pass.
+
+  /** What the last launch needed is granted, and served if all of it fits. A wrong guess costs a copy, never correctness. */
+  async #predict(): Promise<void> {
+    const { vmm, dmem } = this.#mirror
+    const { needs, fits } = this.#launch.kernel.history(this.#launch.historyKey)
+    const wants: Want[] = []
+    for (const [index, bits] of needs) {
+      const pte = vmm.at(index)
+      const write = (bits & (NEED.write | NEED.exclusive)) !== 0
+      if ((pte & PTE.mayLoad) === 0 || (write && (pte & PTE.mayStore) === 0)) continue
+      this.#grants.add(index, bits)
+      const want = { vpn: pageOf(this.#mirror, index), write, workgroup: 0 }
+      if (!isServed(this.#mirror, want)) wants.push(want)
+    }
+    if (!fits || wants.length === 0 || needs.size > dmem.capacity) return
+    await serve(this.#mirror, this.#evictor, wants, () => false)
+  }
+
+  #chooseWindow(): Window {
+    const unserved = this.#backlog[0]
+    const fits = unserved === undefined ? this.#window : Math.min(this.#window, this.#remaining.countBelow(unserved.workgroup))
+    return this.#remaining.window(Math.max(1, fits))
+  }
+
+  async #readyTables(window: Window): Promise<TableBuffers> {
+    await this.#grants.prepare()
+    const tables = await this.#mirror.tables.ready(window.slots, this.#launch.args.byteLength)
+    if (this.#launch.args.byteLength > 0) this.#mirror.device.write(tables.args, 0, this.#launch.args)
+    return tables
+  }
+
+  async #pass(window: Window, tables: TableBuffers): Promise<PassReport> {
+    const { kernel, guard } = this.#launch
+    const program = await kernel.program('attempt', this.#mirror.dmem.poolsInUse, guard)
+    const table = await this.#reach.ready(tables)
+    const grants = this.#grants.words(tables.entries)
+    this.#result.rounds++
+    return runPass(this.#mirror, tables, { program, launch: this.#launch, window, table, grants, fuel: this.#fuel })
+  }
+
+  // After the pass.
+
+  /** Rule 5: who retires, and whether private copies become the pages. */
+  #retire(window: Window, report: PassReport, aborted: boolean): number {
+    const faulted = report.workgroups[WORKGROUP_BITMAP.faulted] as Uint32Array
+    const touched = report.workgroups[WORKGROUP_BITMAP.touched] as Uint32Array
+    const nobody = aborted && this.#launch.class === 'transactional'
+    this.#grants.settle(storedPages(report), !aborted)
+    return this.#remaining.settle(window, (slot) => nobody || testBit(faulted, slot) || (aborted && testBit(touched, slot)))
+  }
+
+  /** Need bits are sticky; pages that lack what they need become wants. */
+  #learn(report: PassReport): { faults: number; hints: number; news: boolean; wanted: Set<number> } {
+    const wanted = new Set<number>()
+    let faults = 0
+    let hints = 0
+    let news = false
+    forEachFault(report, (index, bits, hint) => {
+      if (hint) hints++
+      else faults++
+      news = this.#grants.add(index, bits) || news
+      wanted.add(index)
+    })
+    this.#result.faults += faults
+    this.#result.hints += hints
+    return { faults, hints, news, wanted }
+  }
+
+  #resize(window: Window, report: PassReport, aborted: boolean): void {
+    const { kernel } = this.#launch
+    if (aborted) this.#window = Math.max(1, window.slots >> 1)
+    else this.#window = Math.min(this.#mirror.plan.windowMax, Math.max(this.#window, window.slots * 2))
+    if (report.milliseconds > 2 * PASS_MILLISECONDS) this.#window = Math.max(1, Math.min(this.#window, Math.floor((window.slots * PASS_MILLISECONDS) / report.milliseconds)))
+    else if (!anyBit(report.workgroups[WORKGROUP_BITMAP.faulted] as Uint32Array)) kernel.millisecondsPerWorkgroup = report.milliseconds / window.slots
+    if (report.fuelOut > 0) this.#refuel()
+  }
+
+  #refuel(): void {
+    if (this.#fuel >= FUEL_LAST) {
+      throw new SvmError('access-violation', `Kernel ${this.#launch.kernel.label} has a loop that did not end within ${FUEL_LAST} iterations. Bound the loop.`, {
+        kernel: this.#launch.kernel.label,
+        retiredWorkgroups: this.#remaining.retired,
+      })
+    }
+    this.#fuel *= 8
+  }
+
+  /** Rounds with the same lead pin all that it touched, hits included; it runs alone when it stays too long. */
+  #pinLead(window: Window, report: PassReport): void {
+    const lead = this.#remaining.lead
+    if (lead !== this.#lead) {
+      this.#lead = lead
+      this.#leadRounds = 0
+      this.#pinResets = 0
+      this.#pins = new Set()
+    }
+    this.#leadRounds++
+    if (window.lead === lead) forEachBit(report.pages[PAGE_BITMAP.lead] as Uint32Array, (index) => this.#pins.add(pageOf(this.#mirror, index)))
+    if (this.#leadRounds > LEAD_ROUNDS) this.#window = 1
+  }
+
+  // What to serve, and in which order.
+
+  async #chooseWants(window: Window, report: PassReport, tables: TableBuffers, wanted: Set<number>): Promise<void> {
+    const fresh: Want[] = []
+    for (const index of wanted) {
+      const want = { vpn: pageOf(this.#mirror, index), write: this.#grants.wantsWrite(index), workgroup: this.#remaining.lead }
+      if (isServed(this.#mirror, want)) this.#mirror.dmem.touch(this.#mirror.frameOf(want.vpn))
+      else fresh.push(want)
+    }
+    const known = this.#backlog.filter((want) => !isServed(this.#mirror, want))
+    if (fresh.length > 0 && (this.#split || framesWanted(this.#mirror, fresh) > this.#evictor.obtainable(this.#keeps(fresh)))) {
+      this.#split = true
+      const first = await readFirstSlots(this.#mirror, tables, report.layout)
+      for (const want of fresh) {
+        const word = first[tableIndex(want.vpn, this.#mirror.space.geometry)] as number
+        if (word !== 0) want.workgroup = workgroupOf(window, 0xffffffff - word)
+      }
+    }
+    this.#backlog = mergeWants(known, fresh)
+  }
+
+  async #serveBacklog(): Promise<number> {
+    if (this.#backlog.length === 0) return 0
+    this.#grants.releaseCopies()
+    const pinned = (vpn: Vpn) => this.#pins.has(vpn) || this.#grants.isSnapshot(vpn)
+    const served = await serve(this.#mirror, this.#evictor, this.#backlog, pinned)
+    for (const want of this.#backlog.slice(0, served)) if (want.workgroup <= this.#lead) this.#pins.add(want.vpn)
+    this.#backlog = this.#backlog.slice(served)
+    const unserved = this.#backlog[0]
+    if (served === 0 && unserved !== undefined && unserved.workgroup <= this.#lead) this.#overflow()
+    return served
+  }
+
+  #keeps(wants: readonly Want[]): (vpn: Vpn) => boolean {
+    const wanted = new Set(wants.map((want) => want.vpn))
+    return (vpn) => wanted.has(vpn) || this.#pins.has(vpn) || this.#grants.isSnapshot(vpn)
+  }
+
+  /** The lead's pages do not fit. Alone, addresses may differ between attempts: draw the pins anew, a few times. */
+  #overflow(): void {
+    if (!this.#launch.atomic && this.#pinResets++ < PIN_RESETS) {
+      this.#pins = new Set()
+      this.#window = 1
+      return
+    }
+    const { dmem, space, plan } = this.#mirror
+    const needed = this.#pins.size + framesWanted(this.#mirror, this.#backlog)
+    const x = this.#launch.workgroups[0]
+    const y = this.#launch.workgroups[1]
+    const workgroup = [this.#lead % x, Math.floor(this.#lead / x) % y, Math.floor(this.#lead / (x * y))]
+    throw new SvmError(
+      'working-set',
+      `Workgroup (${workgroup.join(', ')}) of kernel ${this.#launch.kernel.label} alone needs at least ${needed} pages of ${printBytes(space.geometry.pageBytes)} at once, and a budget of ${printBytes(plan.budgetBytes)} has ${dmem.capacity}${this.#launch.atomic ? ', all of which an atomic launch must keep' : ''}. Let a workgroup touch less, raise deviceMemory, or choose another pageSize.`,
+      { kernel: this.#launch.kernel.label, workgroup, retiredWorkgroups: this.#remaining.retired },
+    )
+  }
+
+  #watchProgress(progress: boolean): void {
+    this.#idleRounds = progress ? 0 : this.#idleRounds + 1
+    // Alone, the lead can learn at most a few needs of every page before it retires.
+    const bound = LEAD_ROUNDS + 4 * (this.#mirror.dmem.capacity + this.#grants.needs.size)
+    if (this.#idleRounds <= IDLE_ROUNDS && this.#leadRounds <= bound) return
+    throw new SvmError(
+      'working-set',
+      `Kernel ${this.#launch.kernel.label} made no progress in ${Math.max(this.#idleRounds, this.#leadRounds)} rounds: workgroup ${this.#lead} faults again and again. If its workgroups wait for each other, declare class 'unsplittable'; otherwise raise deviceMemory.`,
+      { kernel: this.#launch.kernel.label, retiredWorkgroups: this.#remaining.retired },
+    )
+  }
+
+  /** All bytes as before: the host has them still. */
+  async #rollBack(): Promise<void> {
+    const pages = this.#grants.snapshots.filter((vpn) => this.#mirror.space.pages.isDevicePrivate(vpn))
+    await this.#mirror.sendHome(pages, { keepCopy: false, discard: true, why: 'gpu-fault' })
+  }
+}
+
+/** Both lists in workgroup order, each page once. */
+function mergeWants(known: readonly Want[], fresh: readonly Want[]): Want[] {
+  const byPage = new Map<Vpn, Want>()
+  for (const want of [...known, ...fresh]) {
+    const old = byPage.get(want.vpn)
+    if (old === undefined) byPage.set(want.vpn, { ...want })
+    else {
+      old.write ||= want.write
+      old.workgroup = Math.min(old.workgroup, want.workgroup)
+    }
+  }
+  return [...byPage.values()].sort((a, b) => a.workgroup - b.workgroup || a.vpn - b.vpn)
+}

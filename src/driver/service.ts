@@ -1,0 +1,125 @@
+// Servicing device faults: pages that were wanted become accessible. Compare nouveau_svm_fault() and nouveau_range_fault().
+//
+// Always: wants are served in their order, as many as fit; a read maps a copy of the host's page (the host stays the master), a write makes the
+// page device-private; pages that are here already cost no frame; pinned pages are never evicted for it.
+
+import type { Vpn } from '../base/units.ts'
+import { faultWindow, isZero, rangeFault, rangeIsPresent } from '../mm/hmm.ts'
+import { migrateFinalize, migratePages, migrateSetup } from '../mm/migrate.ts'
+import type { Vma } from '../mm/vma.ts'
+import { fillDestinations, nameFrames } from './bind.ts'
+import type { Evictor } from './evict.ts'
+import type { Mirror } from './svmm.ts'
+
+export interface Want {
+  readonly vpn: Vpn
+  /** The page will be stored to. */
+  write: boolean
+  /** The first workgroup that wants it: the order of service. */
+  workgroup: number
+}
+
+/** Pages served together. */
+interface Run {
+  readonly vma: Vma
+  readonly start: Vpn
+  end: Vpn
+  readonly write: boolean
+}
+
+/** True when the want is fulfilled: nothing to do. */
+export function isServed(mirror: Mirror, want: { vpn: Vpn; write: boolean }): boolean {
+  if (mirror.frameOf(want.vpn) < 0) return false
+  return !want.write || mirror.space.pages.isDevicePrivate(want.vpn)
+}
+
+/** Frames that the wants need. */
+export function framesWanted(mirror: Mirror, wants: readonly Want[]): number {
+  let count = 0
+  for (const { vpn } of wants) if (mirror.frameOf(vpn) < 0) count++
+  return count
+}
+
+/**
+ * Serves a prefix of `wants`, as long as it fits without the pages that `pinned` holds; returns how many were served.
+ * @throws DeviceFailure, SvmError pager-failed
+ */
+export async function serve(mirror: Mirror, evictor: Evictor, wants: readonly Want[], pinned: (vpn: Vpn) => boolean): Promise<number> {
+  const rank = new Map<Vpn, number>()
+  wants.forEach((want, at) => rank.set(want.vpn, at))
+  const keeps = (limit: number) => (vpn: Vpn) => pinned(vpn) || (rank.get(vpn) ?? Number.POSITIVE_INFINITY) < limit
+  let count = prefixThatFits(mirror, wants, evictor.obtainable(keeps(wants.length)))
+  // What is behind the prefix need not be kept: with it gone, more may fit.
+  if (count < wants.length) count = Math.max(count, prefixThatFits(mirror, wants, evictor.obtainable(keeps(count + 1))))
+  const room = await evictor.makeRoom(framesWanted(mirror, wants.slice(0, count)), keeps(count))
+  count = prefixThatFits(mirror, wants.slice(0, count), room)
+  mirror.dmem.advance()
+  for (const run of runsByVma(mirror, wants.slice(0, count))) await serveRun(mirror, run)
+  return count
+}
+
+function prefixThatFits(mirror: Mirror, wants: readonly Want[], frames: number): number {
+  let left = frames
+  let count = 0
+  for (const { vpn } of wants) {
+    if (mirror.frameOf(vpn) < 0 && left-- === 0) break
+    count++
+  }
+  return count
+}
+
+function runsByVma(mirror: Mirror, wants: readonly Want[]): Run[] {
+  const runs: Run[] = []
+  for (const { vpn, write } of [...wants].sort((a, b) => a.vpn - b.vpn)) {
+    const last = runs[runs.length - 1]
+    if (last !== undefined && last.end === vpn && last.write === write && vpn < last.vma.end) {
+      last.end = vpn + 1
+      continue
+    }
+    const vma = mirror.space.addresses.find(vpn)
+    if (vma !== undefined) runs.push({ vma, start: vpn, end: vpn + 1, write })
+  }
+  return runs
+}
+
+async function serveRun(mirror: Mirror, { vma, start, end, write }: Run): Promise<void> {
+  const step = faultWindow(mirror.space, vma)
+  for (let at = start; at < end; at += step) {
+    const stop = Math.min(end, at + step)
+    const wish = { space: mirror.space, vma, start: at, end: stop, owner: mirror, subscription: mirror.subscription }
+    // 'gone': the mapping changed while a pager was asked; the access faults again and finds out what is true.
+    if (!rangeIsPresent(wish) && (await rangeFault(wish)) === 'gone') continue
+    if (write) makePrivate(mirror, vma, at, stop)
+    else mapCopies(mirror, vma, at, stop)
+  }
+}
+
+/** No await in here: the pages become device-private, whatever they were. */
+function makePrivate(mirror: Mirror, vma: Vma, start: Vpn, end: Vpn): void {
+  const args = migrateSetup({ space: mirror.space, vma, start, end, owner: mirror, to: 'device' })
+  const bytes = fillDestinations(mirror, args, mirror.dmem.available)
+  const moved = migratePages(args)
+  migrateFinalize(args)
+  nameFrames(mirror, args)
+  mirror.refresh({ start, end })
+  if (moved > 0) mirror.space.tracer.emit({ kind: 'migrate', device: mirror.label, to: 'device', pages: moved, bytesCopied: bytes, why: 'gpu-fault' })
+}
+
+/** No await in here: the device gets read-only copies of host pages. */
+function mapCopies(mirror: Mirror, vma: Vma, start: Vpn, end: Vpn): void {
+  const { space, dmem } = mirror
+  const missing: Vpn[] = []
+  for (let vpn = start; vpn < end; vpn++) if (mirror.frameOf(vpn) < 0 && !space.pages.isDevicePrivate(vpn)) missing.push(vpn)
+  const frames = dmem.take(missing.length)
+  const upload = new Int32Array(end - start).fill(-1)
+  const zero = new Int32Array(end - start).fill(-1)
+  missing.forEach((vpn, n) => {
+    const into = isZero(space, vma, vpn) ? zero : upload
+    into[vpn - start] = frames[n] as number
+  })
+  mirror.copies.clear(zero)
+  const bytes = mirror.copies.upload(vma, start, upload)
+  missing.forEach((vpn, n) => mirror.addSystemCopy(vpn, frames[n] as number))
+  mirror.refresh({ start, end })
+  if (missing.length > 0) space.tracer.emit({ kind: 'system-map', device: mirror.label, pages: missing.length, bytesCopied: bytes })
+}

@@ -1,0 +1,256 @@
+// The public words of webgpu-svm, as types. Always: these names are a contract; more may be added, none is renamed.
+
+import type { SvmError } from './base/error.ts'
+import type { SvmDevice } from './cl/svm-device.ts'
+import type { KernelTwin } from './device/twin.ts'
+import type { DispatchResult } from './driver/launch.ts'
+import type { MigrateResult } from './driver/bind.ts'
+import type { Pager } from './pager/pager.ts'
+import type { PolicyOptions } from './policy/policy.ts'
+import type { TraceSink } from './trace/event.ts'
+import type { KernelArgument } from './wgsl/args.ts'
+import type { KernelAnalysis, StructLayout } from './wgsl/program.ts'
+
+export type { DispatchResult, KernelAnalysis, KernelArgument, KernelTwin, MigrateResult, Pager, PolicyOptions, StructLayout, SvmDevice, TraceSink }
+export type { SvmErrorCode, SvmErrorDetails } from './base/error.ts'
+export type { KernelMemory, WorkItem } from './device/twin.ts'
+export type { SkipReason } from './mm/migrate.ts'
+export type { EvictionPolicy } from './policy/policy.ts'
+export type { MigrateReason, TraceEvent } from './trace/event.ts'
+
+/** Bytes from the start of the space; 0 is null. A bigint is accepted in kernel arguments. */
+export type SvmPointer = number
+
+export type TypedArray =
+  | Int8Array
+  | Uint8Array
+  | Uint8ClampedArray
+  | Int16Array
+  | Uint16Array
+  | Int32Array
+  | Uint32Array
+  | Float32Array
+  | Float64Array
+  | BigInt64Array
+  | BigUint64Array
+
+export interface TypedArrayConstructor<A extends TypedArray> {
+  readonly BYTES_PER_ELEMENT: number
+  new (buffer: ArrayBufferLike, byteOffset?: number, length?: number): A
+}
+
+export interface SvmOptions {
+  device?: SvmDevice | GPUDevice
+  devices?: (SvmDevice | GPUDevice)[]
+  /** Bytes; a power of two from 4 KiB to 2 MiB. Default 64 KiB. */
+  pageSize?: number
+  /** Default 32: pointers are u32 in WGSL. */
+  addressBits?: 32 | 64
+  /** Bytes that this library may hold on each device, everything counted. */
+  deviceMemory?: number
+  /** Bytes of the host cache for pager-backed pages. Default 64 MiB. */
+  hostCache?: number
+  /** Storage buffers that the author's own bind groups need. */
+  authorStorageBuffers?: number
+  trace?: TraceSink
+  debug?: boolean
+  policy?: PolicyOptions
+  signal?: AbortSignal
+}
+
+/** How the host will use a mapping. `write-discard`: the bytes need not be brought along; all of them will be written. */
+export type MapMode = 'read' | 'write' | 'read-write' | 'write-discard'
+export type Advice = 'read-mostly' | 'preferred-location' | 'sequential' | 'random' | 'will-need' | 'dont-need'
+
+export interface AdviceResult {
+  readonly applied: boolean
+  readonly why: string
+}
+
+/** Adjacent pages in the same place. */
+export interface ResidencyRun {
+  readonly pointer: SvmPointer
+  readonly byteLength: number
+  /** Who is the master of the bytes; `none`: never touched. */
+  readonly where: 'none' | 'host' | 'device' | 'lost'
+  readonly device?: SvmDevice
+  /** Devices that hold a read-only copy. */
+  readonly systemMapped: SvmDevice[]
+  /** A device stored to it, and the host has not seen that. */
+  readonly dirty: boolean
+}
+
+/** A live view of bytes for the host. It ends with `unmap`. */
+export interface HostMapping {
+  readonly pointer: SvmPointer
+  readonly byteLength: number
+  readonly live: boolean
+  readonly bytes: Uint8Array
+  readonly u32: Uint32Array
+  readonly i32: Int32Array
+  readonly f32: Float32Array
+  readonly view: DataView
+  /** A typed view. @param byteOffset from `pointer` @param length in elements */
+  as<A extends TypedArray>(type: TypedArrayConstructor<A>, byteOffset?: number, length?: number): A
+  getPointer(at: SvmPointer): SvmPointer
+  setPointer(at: SvmPointer, value: SvmPointer): void
+  /** Narrows what counts as written to what is named. */
+  dirty(pointer: SvmPointer, byteLength: number): void
+  unmap(): void
+}
+
+export interface KernelDescriptor {
+  code: string
+  entryPoint: string
+  label?: string
+  class?: 'transactional' | 'unsplittable'
+  /** What a launch may touch; enforced. Default 'any'. */
+  reach?: 'any' | 'arguments' | SvmPointer[]
+  constants?: Record<string, number>
+  /** For simulated devices. */
+  twin?: KernelTwin
+}
+
+export interface SvmKernel {
+  readonly label: string
+  /** Offsets and sizes in bytes of every struct of the text. */
+  readonly layouts: Record<string, StructLayout>
+  readonly analysis: KernelAnalysis
+}
+
+export interface CommandOptions {
+  waitFor?: (SvmEvent<unknown> | PromiseLike<unknown>)[]
+  signal?: AbortSignal
+  label?: string
+}
+
+export type SvmCommandType = 'migrate' | 'memcpy' | 'memfill' | 'copy-from-buffer' | 'copy-to-buffer' | 'map' | 'unmap' | 'free' | 'kernel'
+
+/** No length, or 0: the whole allocation that holds `pointer`. */
+export interface SvmRange {
+  pointer: SvmPointer
+  byteLength?: number
+}
+
+/** A command's fate. Times are milliseconds of performance.now(). */
+export interface SvmEvent<T = void> {
+  readonly command: SvmCommandType
+  readonly status: 'queued' | 'submitted' | 'running' | 'complete' | 'failed'
+  readonly done: Promise<T>
+  readonly profile: { queued: number; submitted?: number; started?: number; ended?: number }
+}
+
+export interface MigrateOptions extends CommandOptions {
+  to?: 'device' | 'host'
+  contentUndefined?: boolean
+  mode?: 'best-effort' | 'all-or-nothing'
+}
+
+export interface KernelLaunch extends CommandOptions {
+  args: Record<string, KernelArgument>
+  /** Work-items, by dimension. */
+  global: number | readonly number[]
+  /** If given, equals @workgroup_size. */
+  local?: number | readonly number[]
+  /** Added to global_invocation_id. */
+  offset?: number | readonly number[]
+  /** Groups 0 to 2. */
+  bindGroups?: GPUBindGroup[]
+  /** All bytes as before if the launch fails. */
+  atomic?: boolean
+}
+
+export interface SvmQueue {
+  migrate(ranges: SvmRange | SvmRange[], options?: MigrateOptions): SvmEvent<MigrateResult>
+  memcpy(destination: SvmPointer | ArrayBufferView, source: SvmPointer | ArrayBufferView, byteLength?: number, options?: CommandOptions): SvmEvent
+  memfill(pointer: SvmPointer, pattern: ArrayBufferView, byteLength: number, options?: CommandOptions): SvmEvent
+  copyFromBuffer(source: GPUBuffer, offset: number, destination: SvmPointer, byteLength: number, options?: CommandOptions): SvmEvent
+  copyToBuffer(source: SvmPointer, destination: GPUBuffer, offset: number, byteLength: number, options?: CommandOptions): SvmEvent
+  map(pointer: SvmPointer, byteLength: number, mode: MapMode, options?: CommandOptions): SvmEvent<HostMapping>
+  unmap(mapping: HostMapping, options?: CommandOptions): SvmEvent
+  free(pointers: SvmPointer[], options?: CommandOptions & { onFree?: (pointers: SvmPointer[]) => void }): SvmEvent
+  enqueue(kernel: SvmKernel, launch: KernelLaunch): SvmEvent<DispatchResult>
+  flush(): void
+  finish(): Promise<void>
+}
+
+export interface DeviceStats {
+  readonly label: string
+  readonly lost: boolean
+  readonly budgetBytes: number
+  /** Sum of the sizes of all live buffers, and the most that it ever was. */
+  readonly liveBytes: number
+  readonly peakBytes: number
+  readonly pools: number
+  readonly frames: number
+  readonly framesUsed: number
+  readonly systemCopies: number
+  readonly bytesIn: number
+  readonly bytesOut: number
+  readonly evictions: number
+  readonly ptesWritten: number
+  /** Entries that lost their frame or all rights. */
+  readonly mappingsLost: number
+  readonly submits: number
+  readonly maps: number
+}
+
+export interface SvmStats {
+  readonly allocations: number
+  readonly mappedBytes: number
+  readonly hostMappings: number
+  readonly hostCacheBytes: number
+  readonly dispatches: { readonly attempt: number; readonly resident: number; readonly direct: number }
+  readonly rounds: number
+  readonly faults: number
+  readonly hints: number
+  readonly devices: readonly DeviceStats[]
+}
+
+/** The whole space as plain data. */
+export interface SvmSnapshot {
+  readonly pageSize: number
+  readonly addressBits: 32 | 64
+  readonly mappings: readonly { readonly pointer: SvmPointer; readonly byteLength: number; readonly label: string; readonly kind: string }[]
+  readonly pages: readonly { readonly pointer: SvmPointer; readonly pages: number; readonly state: string }[]
+  readonly stats: SvmStats
+}
+
+export interface MmapOptions {
+  offset?: number
+  byteLength?: number
+  access?: 'read' | 'read-write'
+  sharing?: 'private' | 'shared'
+  label?: string
+  signal?: AbortSignal
+}
+
+export interface Svm {
+  readonly pageSize: number
+  readonly addressBits: 32 | 64
+  readonly devices: readonly SvmDevice[]
+  /** Of devices[0]. */
+  readonly queue: SvmQueue
+  alloc(byteLength: number, options?: { alignment?: number; access?: 'read' | 'write' | 'read-write'; label?: string }): SvmPointer
+  allocFrom(data: ArrayBufferView, options?: { label?: string }): SvmPointer
+  free(pointer: SvmPointer): void
+  adopt(memory: ArrayBuffer | SharedArrayBuffer | WebAssembly.Memory, options?: { at?: SvmPointer; reserve?: number; label?: string }): SvmPointer
+  release(pointer: SvmPointer): Promise<void>
+  mmap(pager: Pager, options?: MmapOptions): Promise<SvmPointer>
+  munmap(pointer: SvmPointer, byteLength?: number): Promise<void>
+  msync(pointer: SvmPointer, byteLength?: number): Promise<void>
+  mprotect(pointer: SvmPointer, byteLength: number, access: 'none' | 'read' | 'read-write'): Promise<void>
+  map(pointer: SvmPointer, byteLength: number, mode: MapMode, options?: { signal?: AbortSignal }): Promise<HostMapping>
+  using<T>(pointer: SvmPointer, byteLength: number, mode: MapMode, body: (mapping: HostMapping) => T | Promise<T>): Promise<T>
+  read(pointer: SvmPointer, byteLength: number): Promise<Uint8Array>
+  read<A extends TypedArray>(pointer: SvmPointer, type: TypedArrayConstructor<A>, length: number): Promise<A>
+  write(pointer: SvmPointer, data: ArrayBufferView | ArrayBuffer): Promise<void>
+  residency(pointer: SvmPointer, byteLength: number): ResidencyRun[]
+  advise(pointer: SvmPointer, byteLength: number, advice: Advice, device?: SvmDevice): AdviceResult
+  createQueue(options?: { device?: SvmDevice; outOfOrder?: boolean; label?: string }): SvmQueue
+  createKernel(descriptor: KernelDescriptor): Promise<SvmKernel>
+  stats(): SvmStats
+  snapshot(): SvmSnapshot
+  onerror: ((error: SvmError) => void) | null
+  close(options?: { discard?: boolean }): Promise<void>
+}
