@@ -58,21 +58,24 @@ function scalarAccessors(): string[] {
   return texts
 }
 
-/** A vector is translated once; one that crosses the end of a page goes word by word. */
+/** A vector is translated once; one that crosses the end of a page goes word by word, in a loop to keep the module small. */
 function wideAccessors(): string[] {
   const texts = ['fn svm_straddles(p: u32, bytes: u32) -> bool { return (p & SVM_PAGE_MASK) > SVM_PAGE_MASK + 1u - bytes; }']
   for (const width of WIDTHS) {
-    const offsets = Array.from({ length: width }, (_, k) => k * 4)
-    const at = (offset: number) => (offset === 0 ? 'p' : `svm_add(p, ${offset}u)`)
-    const loads = offsets.map((offset) => `svm_load_u32(${at(offset)})`).join(', ')
-    const stores = offsets.map((offset, k) => `svm_store_u32(${at(offset)}, value[${k}]);`).join(' ')
     texts.push(
       `fn svm_load_words${width}(p: u32) -> vec${width}<u32> {
-  if (svm_straddles(p, ${width * 4}u)) { return vec${width}<u32>(${loads}); }
+  if (svm_straddles(p, ${width * 4}u)) {
+    var words: vec${width}<u32>;
+    for (var k = 0u; k < ${width}u; k++) { words[k] = svm_load_u32(svm_add(p, k * 4u)); }
+    return words;
+  }
   return svm_words${width}(svm_reach_load(p, (p & 3u) != 0u));
 }`,
       `fn svm_store_words${width}(p: u32, value: vec${width}<u32>) {
-  if (svm_straddles(p, ${width * 4}u)) { ${stores} return; }
+  if (svm_straddles(p, ${width * 4}u)) {
+    for (var k = 0u; k < ${width}u; k++) { svm_store_u32(svm_add(p, k * 4u), value[k]); }
+    return;
+  }
   svm_set_words${width}(svm_reach_store(p, (p & 3u) != 0u), value);
 }`,
     )

@@ -94,7 +94,9 @@ export class Analyser {
   mentions(entryPoint: string, name: string): boolean {
     for (const reached of this.reachableFrom(entryPoint)) {
       const { range } = this.#functions.get(reached) as FunctionDeclaration
-      for (let i = range.start; i < range.end; i++) if ((this.#module.tokens[i] as Token).text === name) return true
+      for (let i = range.start; i < range.end; i++) {
+        if ((this.#module.tokens[i] as Token).text === name && this.#module.tokens[i - 1]?.text !== '.') return true
+      }
     }
     return false
   }

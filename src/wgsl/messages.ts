@@ -54,11 +54,12 @@ export function explainProgramFailure(failure: ProgramFailure, kernel: KernelTex
 export function explainPointerMisuse(messages: readonly CompilerMessage[], kernel: KernelText): SvmError | null {
   const errors = messages.filter(({ type }) => type === 'error')
   const count = linesOf(kernel.code).length
-  const his = errors.find(({ line }) => line >= 1 && line <= count) ?? messages.find(({ line, type }) => type !== 'warning' && errors.length > 0 && line >= 1 && line <= count)
+  const isHis = ({ line }: CompilerMessage) => line >= 1 && line <= count
+  const his = errors.find(isHis) ?? messages.find((message) => message.type === 'info' && isHis(message))
   if (errors.length === 0 || his === undefined) return null
   return buildError(
     kernel,
-    `line ${his.line}:${his.column}: an svm_ptr is not a number: it has no operators, conversions or select(). Use svm_add, svm_sub, svm_index, svm_equal, svm_difference, svm_is_null or svm_select, and SVM_NULL for null (the compiler says: ${his.text})`,
+    `line ${his.line}:${his.column}: an svm_ptr is not a number: it has no operators, conversions or select(). Use svm_add, svm_sub, svm_index, svm_equal, svm_difference, svm_is_null or svm_select, and SVM_NULL for null (the compiler says: ${his.text.split('\n')[0]})`,
   )
 }
 

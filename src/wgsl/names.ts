@@ -10,8 +10,20 @@ import { textError, type Token } from './scanner.ts'
 const OURS = /^(svm|SVM)_/
 const DECLARING = new Set(['fn', 'let', 'const', 'override', 'var', 'struct', 'alias'])
 
-/** Refuses declarations of runtime names, and uses of names that the runtime does not have. */
+/** Predeclared names that the runtime's own functions mean. WGSL lets a module declare them anew, for all of its text. */
+const NEEDED = new Set(
+  (
+    'u32 i32 f32 bool vec2 vec3 vec4 array atomic bitcast select min all arrayLength countTrailingZeros workgroupBarrier storageBarrier ' +
+    'atomicLoad atomicStore atomicAdd atomicSub atomicMax atomicMin atomicAnd atomicOr atomicXor atomicExchange atomicCompareExchangeWeak'
+  ).split(' '),
+)
+
+/** Refuses declarations of runtime names and of built-ins that the runtime needs, and uses of names that the runtime does not have. */
 export function checkNames(module: SourceModule): void {
+  for (const { name, nameToken } of [...module.functions, ...module.structs, ...module.variables, ...module.constants, ...module.aliases]) {
+    if (!NEEDED.has(name)) continue
+    throw textError(module.source, module.label, (module.tokens[nameToken] as Token).start, `'${name}' is a built-in that the runtime needs; choose another name`)
+  }
   module.tokens.forEach((token, i) => {
     if (token.kind !== 'word' || !OURS.test(token.text)) return
     if (isDeclared(module, i)) {

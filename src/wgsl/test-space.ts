@@ -1,0 +1,184 @@
+// A space built by hand for the tests of the runtime's WGSL: a table of nine 4 KiB pages at the top of the address space, pools, control, faults.
+//
+// Always: page i (a table index) begins at `pageAt(i)`; the last entry of the table stays 0. One run is one dispatch on the software GPU.
+
+import { CONTROL, CONTROL_HEADER_WORDS, CONTROL_MODE, FAULT, faultLayout, firstSlotOf, PAGE_BITMAP, WORKGROUP_BITMAP } from '../abi/fault-record.ts'
+import { POOL_HEAD_WORDS } from '../abi/pool.ts'
+import { makePte } from '../abi/pte.ts'
+import { packArguments, type KernelArgument } from './args.ts'
+import type { LoopGuards } from './program.ts'
+import { groupLayout, pipelineOf } from './test-gpu.ts'
+import { translateKernel } from './translate.ts'
+
+const PAGE_SHIFT = 12
+const PAGE_WORDS = 1024
+const ENTRIES = 9
+const FRAMES = 8
+const POOL_WORDS = POOL_HEAD_WORDS + FRAMES * PAGE_WORDS
+
+export const pageAt = (index: number): number => 2 ** 32 - (index + 1) * 4096
+
+export interface Launch {
+  readonly code: string
+  readonly args?: Record<string, KernelArgument>
+  readonly variant?: 'attempt' | 'resident'
+  readonly pools?: 1 | 2 | 4 | 8
+  readonly guard?: boolean
+  readonly loopGuards?: LoopGuards
+  /** Workgroups as dispatched. */
+  readonly groups?: readonly [number, number, number]
+  readonly slots?: number
+  readonly first?: number
+  readonly worklist?: readonly number[]
+  /** Workgroups of the launch, and its work-items. */
+  readonly workgroups?: readonly [number, number, number]
+  readonly global?: readonly [number, number, number]
+  readonly offset?: readonly [number, number, number]
+  readonly fuel?: number
+}
+
+/** What a dispatch left in `faults`, and the pools. */
+export class Outcome {
+  readonly pools: readonly Uint32Array[]
+  readonly bad: { address: number; kind: number; slot: number } | null
+  readonly fuelOut: number
+  readonly #faults: Uint32Array
+  readonly #layout: ReturnType<typeof faultLayout>
+
+  constructor(faults: Uint32Array, slots: number, pools: readonly Uint32Array[]) {
+    this.#faults = faults
+    this.#layout = faultLayout(slots, ENTRIES)
+    this.pools = pools
+    const word = (index: number) => faults[index] as number
+    this.bad = word(FAULT.badClaim) === 0 ? null : { address: word(FAULT.badAddress), kind: word(FAULT.badKind), slot: word(FAULT.badSlot) }
+    this.fuelOut = word(FAULT.fuelOut)
+  }
+
+  #bits(start: number, length: number): number[] {
+    const found: number[] = []
+    for (let k = 0; k < length * 32; k++) if ((((this.#faults[start + (k >> 5)] as number) >>> (k & 31)) & 1) === 1) found.push(k)
+    return found
+  }
+
+  /** Table indices in a page bitmap. */
+  pages(name: keyof typeof PAGE_BITMAP): number[] {
+    return this.#bits(this.#layout.pageBitmaps + PAGE_BITMAP[name] * this.#layout.pageWords, this.#layout.pageWords)
+  }
+
+  /** Slots in a workgroup bitmap. */
+  workgroups(name: keyof typeof WORKGROUP_BITMAP): number[] {
+    return this.#bits(this.#layout.workgroupBitmaps + WORKGROUP_BITMAP[name] * this.#layout.workgroupWords, this.#layout.workgroupWords)
+  }
+
+  /** The smallest slot that wanted a page; null when none did. */
+  first(index: number): number | null {
+    const word = this.#faults[this.#layout.first + index] as number
+    return word === 0 ? null : firstSlotOf(word)
+  }
+
+  /** Words of a frame. */
+  frame(frame: number, pool = 0): Uint32Array {
+    return (this.pools[pool] as Uint32Array).subarray(POOL_HEAD_WORDS + frame * PAGE_WORDS, POOL_HEAD_WORDS + (frame + 1) * PAGE_WORDS)
+  }
+
+  /** Every bitmap that is not empty, in one object: what a test compares. */
+  marks(): Record<string, number[]> {
+    const all: Record<string, number[]> = {}
+    for (const name of Object.keys(PAGE_BITMAP) as (keyof typeof PAGE_BITMAP)[]) all[`page ${name}`] = this.pages(name)
+    for (const name of Object.keys(WORKGROUP_BITMAP) as (keyof typeof WORKGROUP_BITMAP)[]) all[`workgroup ${name}`] = this.workgroups(name)
+    return Object.fromEntries(Object.entries(all).filter(([, found]) => found.length > 0))
+  }
+}
+
+export class TestSpace {
+  readonly #device: GPUDevice
+  readonly #table = new Uint32Array(ENTRIES)
+  readonly #grants = new Uint32Array(ENTRIES)
+  readonly #pools = Array.from({ length: 8 }, () => new Uint32Array(POOL_WORDS))
+
+  constructor(device: GPUDevice) {
+    this.#device = device
+  }
+
+  table(index: number, flags: number, frame = index, pool = 0): this {
+    this.#table[index] = makePte(pool, frame * PAGE_WORDS, flags)
+    return this
+  }
+
+  grant(index: number, flags: number, frame = index, pool = 0): this {
+    this.#grants[index] = makePte(pool, frame * PAGE_WORDS, flags)
+    return this
+  }
+
+  fill(frame: number, value: (word: number) => number, pool = 0): this {
+    for (let k = 0; k < PAGE_WORDS; k++) (this.#pools[pool] as Uint32Array)[POOL_HEAD_WORDS + frame * PAGE_WORDS + k] = value(k)
+    return this
+  }
+
+  #control(launch: Launch, slots: number): Uint32Array {
+    const worklist = launch.worklist ?? []
+    const words = new Uint32Array(CONTROL_HEADER_WORDS + ENTRIES + worklist.length)
+    const layout = faultLayout(slots, ENTRIES)
+    const workgroups = launch.workgroups ?? launch.groups ?? [slots, 1, 1]
+    const put = (name: keyof typeof CONTROL, value: number) => {
+      words[CONTROL[name]] = value
+    }
+    put('mode', launch.worklist === undefined ? 0 : CONTROL_MODE.worklist)
+    put('slots', slots)
+    put('firstWorkgroup', launch.first ?? 0)
+    words.set(workgroups, CONTROL.workgroupsX)
+    words.set(launch.global ?? [0xffffffff, 0xffffffff, 0xffffffff], CONTROL.globalX)
+    words.set(launch.offset ?? [0, 0, 0], CONTROL.offsetX)
+    put('fuel', launch.fuel ?? 1_000_000)
+    put('grants', CONTROL_HEADER_WORDS)
+    put('worklist', CONTROL_HEADER_WORDS + ENTRIES)
+    put('workgroupWords', layout.workgroupWords)
+    put('pageWords', layout.pageWords)
+    words.set(this.#grants, CONTROL_HEADER_WORDS)
+    words.set(worklist, CONTROL_HEADER_WORDS + ENTRIES)
+    return words
+  }
+
+  #buffer(words: Uint32Array, usage: number): GPUBuffer {
+    const buffer = this.#device.createBuffer({ size: Math.max(16, words.byteLength), usage: usage | GPUBufferUsage.COPY_DST | GPUBufferUsage.COPY_SRC })
+    this.#device.queue.writeBuffer(buffer, 0, words as Uint32Array<ArrayBuffer>)
+    return buffer
+  }
+
+  async run(launch: Launch): Promise<Outcome> {
+    const { variant = 'attempt', pools = 1, guard = false, loopGuards = 'all', groups = [launch.slots ?? 1, 1, 1] } = launch
+    const slots = launch.slots ?? groups[0] * groups[1] * groups[2]
+    const kernel = translateKernel({ code: launch.code, entryPoint: 'k', label: 'test', addressBits: 32, pageShift: PAGE_SHIFT, constants: {} })
+    const program = kernel.variant({ variant, pools, guard, loopGuards })
+    const pipeline = await pipelineOf(this.#device, program)
+    const faults = this.#buffer(new Uint32Array(faultLayout(slots, ENTRIES).endWords), GPUBufferUsage.STORAGE)
+    const poolBuffers = this.#pools.slice(0, pools).map((words) => this.#buffer(words, GPUBufferUsage.STORAGE))
+    const args = packArguments(kernel.args, launch.args ?? {}, 'test')
+    const bindings = [
+      { binding: 0, resource: { buffer: this.#buffer(this.#table, GPUBufferUsage.STORAGE) } },
+      { binding: 1, resource: { buffer: faults } },
+      { binding: 2, resource: { buffer: this.#buffer(this.#control(launch, slots), GPUBufferUsage.STORAGE) } },
+      ...(program.hasArguments ? [{ binding: 3, resource: { buffer: this.#buffer(new Uint32Array(args.buffer), GPUBufferUsage.UNIFORM) } }] : []),
+      ...poolBuffers.map((buffer, k) => ({ binding: 4 + k, resource: { buffer } })),
+    ]
+    const encoder = this.#device.createCommandEncoder()
+    const pass = encoder.beginComputePass()
+    pass.setPipeline(pipeline)
+    pass.setBindGroup(3, this.#device.createBindGroup({ layout: groupLayout(this.#device, program), entries: bindings }))
+    pass.dispatchWorkgroups(...groups)
+    pass.end()
+    const readback = [faults, ...poolBuffers].map((from) => {
+      const to = this.#device.createBuffer({ size: from.size, usage: GPUBufferUsage.COPY_DST | GPUBufferUsage.MAP_READ })
+      encoder.copyBufferToBuffer(from, 0, to, 0, from.size)
+      return to
+    })
+    this.#device.queue.submit([encoder.finish()])
+    const [faultWords, ...poolWords] = await Promise.all(readback.map((buffer) => this.#read(buffer)))
+    return new Outcome(faultWords as Uint32Array, slots, poolWords)
+  }
+
+  async #read(buffer: GPUBuffer): Promise<Uint32Array> {
+    await buffer.mapAsync(GPUMapMode.READ)
+    return new Uint32Array(buffer.getMappedRange().slice(0))
+  }
+}
