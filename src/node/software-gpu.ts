@@ -4,6 +4,7 @@
 // - A cache folder that is there is whole: it is filled under another name and renamed; whoever comes second throws its own away.
 // - Shared libraries are loaded only from a folder that belongs to this user.
 
+import { existsSync } from 'node:fs'
 import { chmod, mkdir, mkdtemp, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import { homedir, tmpdir } from 'node:os'
@@ -43,9 +44,11 @@ export async function unpackSoftwareGpu(cacheFolder?: string): Promise<SoftwareG
   throw new SvmError('unsupported', `The packaged software GPU could not be unpacked (${failure}); give a cacheFolder that can be written.`, { cause: failure })
 }
 
-/** The user's cache, else the place for temporary files (named by user, since others write there too). */
+/** The user's cache, else the place for temporary files (named by user, since others write there too). A home that is not there is not made. */
 function cacheRoots(): string[] {
-  return [join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'webgpu-svm'), join(tmpdir(), `webgpu-svm-${process.getuid?.() ?? 0}`)]
+  const cache = process.env.XDG_CACHE_HOME || (existsSync(homedir()) ? join(homedir(), '.cache') : null)
+  const temporary = join(tmpdir(), `webgpu-svm-${process.getuid?.() ?? 0}`)
+  return cache === null ? [temporary] : [join(cache, 'webgpu-svm'), temporary]
 }
 
 async function findPackage(): Promise<{ archive: string; version: string } | null> {
