@@ -154,6 +154,15 @@ export function stubText(): string {
   return [...stubs, ...BY_VARIANT].join('\n')
 }
 
+/** The file svm.wgsl: for editors and analysers, never for a device. */
+export function stubFile(): string {
+  return `// The functions of webgpu-svm's runtime, with empty bodies: for editors and analysers. The library replaces them when it builds a kernel.
+// Printed from src/wgsl/accessors.ts; a test keeps the two together.
+
+${stubText()}
+`
+}
+
 function stub(text: string): string {
   if (text.startsWith('alias svm_ptr')) return 'struct svm_ptr { address: u32 }'
   if (!text.startsWith('fn ')) return text

@@ -8,7 +8,7 @@
 //
 // Always: an access with the right touches exactly the granted frame; one without it touches words 0 to 7 of pool 0 and nothing else.
 
-import { CONTROL, FAULT, PAGE_BITMAP, WORKGROUP_BITMAP } from '../abi/fault-record.ts'
+import { CONTROL, FAULT } from '../abi/fault-record.ts'
 import type { Pieces } from './wgsl-text.ts'
 
 export interface AttemptWish {
@@ -53,33 +53,34 @@ function rights(): string[] {
   let g = svm_control[svm_control[${CONTROL.grants}] + i];
   return select(svm_table[i] & ~(SVM_STORE | SVM_EXCLUSIVE), g, g != 0u);
 }`,
-    `fn svm_note(i: u32, e: u32) {
-  if (((e & SVM_PRIVATE) != 0u) & !svm_was_touched) { svm_was_touched = true; svm_mark_workgroup(${WORKGROUP_BITMAP.touched}u); }
-  if ((svm_slot == 0u) & !svm_poisoned) { svm_mark_page(${PAGE_BITMAP.lead}u, i); }
-}`,
-    `fn svm_note_store(i: u32, e: u32) {
-  svm_note(i, e);
-  if (((e & SVM_PRIVATE) != 0u) & !svm_was_dirty) { svm_was_dirty = true; svm_mark_workgroup(${WORKGROUP_BITMAP.dirty}u); }
-  if ((e & SVM_DIRTY) == 0u) { svm_mark_page(${PAGE_BITMAP.dirty}u, i); }
+    // The marks of an access that has its right.
+    `fn svm_note(e: u32, stores: bool) -> u32 {
+  var marks = select(0u, SVM_MARK_PAGE_LEAD, (svm_slot == 0u) & !svm_poisoned) | select(0u, SVM_MARK_PAGE_DIRTY, stores & ((e & SVM_DIRTY) == 0u));
+  if ((e & SVM_PRIVATE) == 0u) { return marks; }
+  marks |= select(SVM_MARK_TOUCHED, 0u, svm_was_touched) | select(0u, SVM_MARK_DIRTY, stores & !svm_was_dirty);
+  svm_was_touched = true;
+  svm_was_dirty = svm_was_dirty | stores;
+  return marks;
 }`,
   ]
 }
 
+/** An access without its right: what it leaves, and poison. The marks to make are returned. */
 function failure(wish: AttemptWish): string[] {
   const poll = wish.polls ? '\n  svm_poll();' : ''
   return [
-    `fn svm_fault(a: u32, i: u32, e: u32, need: u32, misaligned: bool) {${poll}
+    `fn svm_fault(a: u32, i: u32, e: u32, need: u32, misaligned: bool) -> u32 {${poll}
   let may = select(SVM_MAY_STORE, SVM_MAY_LOAD, need == SVM_LOAD);
   if (misaligned | ((e & may) == 0u)) {
-    if (!svm_poisoned) { svm_record_bad(a, need | select(0u, SVM_MISALIGNED, misaligned)); svm_poison(); }
-    return;
+    if (svm_poisoned) { return 0u; }
+    svm_record_bad(a, need | select(0u, SVM_MISALIGNED, misaligned));
+    svm_poison();
+    return SVM_MARK_FAULTED;
   }
-  svm_mark_page(countTrailingZeros(need) + select(0u, SVM_HINTS, svm_poisoned), i);
   svm_wanted(i);
-  if (svm_poisoned) { return; }
-  svm_mark_workgroup(${WORKGROUP_BITMAP.faulted}u);
-  svm_mark_workgroup(${WORKGROUP_BITMAP.serviceable}u);
+  if (svm_poisoned) { return need << SVM_HINTS; }
   svm_poison();
+  return need | SVM_MARK_FAULTED | SVM_MARK_SERVICEABLE;
 }`,
   ]
 }
@@ -91,17 +92,22 @@ function reach(wish: AttemptWish): string[] {
   let i = svm_page_of(a);
   let e = svm_pte(i);
   let right = ((e & SVM_LOAD) != 0u) & !misaligned;
-  if (!right) { svm_fault(a, i, e, SVM_LOAD, misaligned); }
-  else if (((e & SVM_PRIVATE) != 0u) | (svm_slot == 0u)) { svm_note(i, e); }
+  if (!right | ((e & SVM_PRIVATE) != 0u) | (svm_slot == 0u)) {
+    var marks: u32;
+    if (right) { marks = svm_note(e, false); } else { marks = svm_fault(a, i, e, SVM_LOAD, misaligned); }
+    svm_mark_all(marks, i);
+  }
   return select(SVM_ZERO, svm_place(e, a), right);
 }`,
     `fn svm_reach_write(a: u32, misaligned: bool, need: u32) -> u32 {
   let i = svm_page_of(a);
   let e = svm_pte(i);
   let right = ((e & need) != 0u) & !misaligned;
-  if (!right) { svm_fault(a, i, e, need, misaligned); }
+  var marks: u32;
+  if (!right) { marks = svm_fault(a, i, e, need, misaligned); }
   let allowed = right & !svm_poisoned;
-  if (allowed) { svm_note_store(i, e); }
+  if (allowed) { marks = svm_note(e, true); }
+  svm_mark_all(marks, i);
   return select(SVM_SINK, svm_place(e, a), allowed);
 }`,
     `fn svm_reach_store(a: u32, misaligned: bool) -> u32 {${poll}
@@ -121,7 +127,7 @@ function control(wish: AttemptWish): string[] {
   if (svm_poisoned) { return true; }
   svm_fuel -= 1u;
   if (svm_fuel != 0u) { return false; }
-  svm_mark_workgroup(${WORKGROUP_BITMAP.faulted}u);
+  svm_mark_all(SVM_MARK_FAULTED, 0u);
   atomicAdd(&svm_faults[${FAULT.fuelOut}], 1u);
   svm_poison();
   return true;

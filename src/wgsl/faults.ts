@@ -36,26 +36,32 @@ export function addFaults(pieces: Pieces, pageShift: number): void {
     constant('SVM_DIRTY', PTE.dirty),
     constant('SVM_MISALIGNED', NEED_MISALIGNED),
     constant('SVM_HINTS', HINT_BITMAPS),
+    ...Object.entries(PAGE_BITMAP).map(([name, bitmap]) => constant(`SVM_MARK_PAGE_${name.toUpperCase()}`, 2 ** bitmap)),
+    ...Object.entries(WORKGROUP_BITMAP).map(([name, bitmap]) => constant(`SVM_MARK_${name.toUpperCase()}`, 2 ** (PAGE_BITMAPS + bitmap))),
     constant('SVM_PLACE_MASK', ~PTE_FLAGS_MASK >>> 0),
     'var<private> svm_slot: u32;',
     // The table is indexed from the top; what lies past its end falls on the last entry, which is always 0.
     'fn svm_page_of(a: u32) -> u32 { return min((~a) >> SVM_PAGE_SHIFT, arrayLength(&svm_table) - 1u); }',
     `fn svm_place(e: u32, a: u32) -> u32 { return (e & SVM_PLACE_MASK) + ${POOL_HEAD_WORDS}u + ((a & SVM_PAGE_MASK) >> 2u); }`,
     'fn svm_mark(word: u32, bit: u32) { if ((atomicLoad(&svm_faults[word]) & bit) == 0u) { atomicOr(&svm_faults[word], bit); } }',
-    `fn svm_mark_workgroup(bitmap: u32) {
-  svm_mark(${FAULT_HEADER_WORDS}u + bitmap * svm_control[${CONTROL.workgroupWords}] + (svm_slot >> 5u), 1u << (svm_slot & 31u));
+    // A set of marks: bits 0 to 7 are the page bitmaps, bits 8 to 11 the workgroup bitmaps. One loop, so that an access holds one copy of it.
+    `fn svm_mark_all(marks: u32, i: u32) {
+  let workgroup_words = svm_control[${CONTROL.workgroupWords}];
+  for (var rest = marks; rest != 0u; rest &= rest - 1u) {
+    let k = countTrailingZeros(rest);
+    let of_page = k < ${PAGE_BITMAPS}u;
+    let n = select(svm_slot, i, of_page);
+    let page_start = ${FAULT_HEADER_WORDS}u + ${WORKGROUP_BITMAPS}u * workgroup_words + k * svm_control[${CONTROL.pageWords}];
+    let start = select(${FAULT_HEADER_WORDS}u + (k - ${PAGE_BITMAPS}u) * workgroup_words, page_start, of_page);
+    svm_mark(start + (n >> 5u), 1u << (n & 31u));
+  }
 }`,
-    `fn svm_page_bitmap(bitmap: u32) -> u32 {
-  return ${FAULT_HEADER_WORDS}u + ${WORKGROUP_BITMAPS}u * svm_control[${CONTROL.workgroupWords}] + bitmap * svm_control[${CONTROL.pageWords}];
-}`,
-    'fn svm_mark_page(bitmap: u32, i: u32) { svm_mark(svm_page_bitmap(bitmap) + (i >> 5u), 1u << (i & 31u)); }',
     `fn svm_wanted(i: u32) {
-  let word = svm_page_bitmap(${PAGE_BITMAPS}u) + i;
+  let word = ${FAULT_HEADER_WORDS}u + ${WORKGROUP_BITMAPS}u * svm_control[${CONTROL.workgroupWords}] + ${PAGE_BITMAPS}u * svm_control[${CONTROL.pageWords}] + i;
   let mine = 0xffffffffu - svm_slot;
   if (atomicLoad(&svm_faults[word]) < mine) { atomicMax(&svm_faults[word], mine); }
 }`,
     `fn svm_record_bad(a: u32, kind: u32) {
-  svm_mark_workgroup(${WORKGROUP_BITMAP.faulted}u);
   if (atomicLoad(&svm_faults[${FAULT.badClaim}]) != 0u) { return; }
   if (atomicExchange(&svm_faults[${FAULT.badClaim}], 1u) != 0u) { return; }
   atomicStore(&svm_faults[${FAULT.badAddress}], a);

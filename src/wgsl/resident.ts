@@ -3,7 +3,7 @@
 // Always: loads have no branch. A bad access gives 0 or goes to the sink, the first one of an invocation is kept in private variables, and the
 // wrapper reports it at the end; from then on the invocation changes nothing more.
 
-import { PAGE_BITMAP } from '../abi/fault-record.ts'
+import { CONTROL, FAULT_HEADER_WORDS, PAGE_BITMAP, WORKGROUP_BITMAPS } from '../abi/fault-record.ts'
 import type { Pieces } from './wgsl-text.ts'
 
 export function addResident(pieces: Pieces): void {
@@ -14,6 +14,11 @@ export function addResident(pieces: Pieces): void {
   let first = !right & (svm_bad_kind == 0u);
   svm_bad_address = select(svm_bad_address, a, first);
   svm_bad_kind = select(svm_bad_kind, kind, first);
+}`,
+    // The one mark of the hot path, without the loop of svm_mark_all.
+    `fn svm_mark_dirty(i: u32) {
+  let start = ${FAULT_HEADER_WORDS}u + ${WORKGROUP_BITMAPS}u * svm_control[${CONTROL.workgroupWords}] + ${PAGE_BITMAP.dirty}u * svm_control[${CONTROL.pageWords}];
+  svm_mark(start + (i >> 5u), 1u << (i & 31u));
 }`,
     `fn svm_reach_load(a: u32, misaligned: bool) -> u32 {
   let e = svm_table[svm_page_of(a)];
@@ -26,7 +31,7 @@ export function addResident(pieces: Pieces): void {
   let e = svm_table[i];
   svm_check(a, need | select(0u, SVM_MISALIGNED, misaligned), ((e & need) != 0u) & !misaligned);
   let allowed = svm_bad_kind == 0u;
-  if (allowed & ((e & SVM_DIRTY) == 0u)) { svm_mark_page(${PAGE_BITMAP.dirty}u, i); }
+  if (allowed & ((e & SVM_DIRTY) == 0u)) { svm_mark_dirty(i); }
   return select(SVM_SINK, svm_place(e, a), allowed);
 }`,
     'fn svm_reach_store(a: u32, misaligned: bool) -> u32 { return svm_reach_write(a, misaligned, SVM_STORE); }',
@@ -41,5 +46,5 @@ export function addResident(pieces: Pieces): void {
 
 /** Statements at the end of the entry point. */
 export function residentEpilogue(): string[] {
-  return ['if (svm_bad_kind != 0u) { svm_record_bad(svm_bad_address, svm_bad_kind); }']
+  return ['if (svm_bad_kind != 0u) { svm_mark_all(SVM_MARK_FAULTED, 0u); svm_record_bad(svm_bad_address, svm_bad_kind); }']
 }
