@@ -1,0 +1,178 @@
+// The boundary between program and driver: requests as plain data. Compare nouveau_drm.h and drm_ioctl().
+//
+// Always: a request holds numbers, strings, booleans, arrays of them and bytes, nothing else; what cannot be plain (a pager, a compiled kernel,
+// a GPU buffer) is registered first and named by its handle. Every request is validated in full before it has any effect.
+
+import { SvmError } from '../base/error.ts'
+import { isPowerOfTwo, PAGE_BYTES_MAX, PAGE_BYTES_MIN } from '../base/units.ts'
+import type { DispatchResult } from '../driver/launch.ts'
+import type { MigrateResult } from '../driver/bind.ts'
+import type { HostMapMode } from '../mm/host-mapping.ts'
+
+/** Goes up when a request changes its meaning. */
+export const DRM_VERSION = 1
+
+export interface ByteRange {
+  readonly pointer: number
+  readonly byteLength: number
+}
+
+export interface Requests {
+  SVM_INIT: { readonly version: number; readonly pageBytes: number; readonly addressBits: number }
+  SVM_ALLOC: { readonly byteLength: number; readonly alignment: number; readonly access: 'read' | 'write' | 'read-write'; readonly label: string }
+  SVM_MMAP: { readonly pager: number; readonly offset: number; readonly byteLength: number; readonly label: string }
+  SVM_LOOKUP: { readonly pointer: number }
+  /** From now on new commands may not name the allocation. */
+  SVM_DOOM: { readonly pointer: number }
+  SVM_FREE: { readonly pointer: number }
+  SVM_MUNMAP: { readonly pointer: number; readonly byteLength: number }
+  SVM_BIND: {
+    readonly memory: number
+    readonly ranges: readonly ByteRange[]
+    readonly target: 'device' | 'host'
+    readonly contentUndefined: boolean
+    readonly mode: 'best-effort' | 'all-or-nothing'
+  }
+  SVM_MAP: { readonly pointer: number; readonly byteLength: number; readonly mode: HostMapMode }
+  SVM_UNMAP: { readonly mapping: number }
+  SVM_READ: { readonly pointer: number; readonly byteLength: number }
+  SVM_WRITE: { readonly pointer: number; readonly bytes: Uint8Array }
+  SVM_COPY: { readonly destination: number; readonly source: number; readonly byteLength: number }
+  SVM_FILL: { readonly pointer: number; readonly pattern: Uint8Array; readonly byteLength: number }
+  SVM_BUFFER: { readonly memory: number; readonly buffer: number; readonly offset: number; readonly pointer: number; readonly byteLength: number; readonly direction: 'in' | 'out' }
+  SVM_EXEC: {
+    readonly memory: number
+    readonly kernel: number
+    readonly args: Uint8Array
+    readonly argValues: Readonly<Record<string, unknown>>
+    readonly historyKey: string
+    readonly workgroups: readonly [number, number, number]
+    readonly global: readonly [number, number, number]
+    readonly offset: readonly [number, number, number]
+    readonly guard: boolean
+    /** Allocations that the launch may reach, by any address in them; null: all. */
+    readonly reach: readonly number[] | null
+    readonly class: 'grants' | 'transactional' | 'unsplittable'
+    readonly atomic: boolean
+    /** Handles of the author's bind groups; -1: none. */
+    readonly bindGroups: readonly number[]
+    /** Handle of an AbortSignal; -1: none. */
+    readonly signal: number
+  }
+  SVM_QUERY: { readonly pointer: number; readonly byteLength: number }
+  SVM_STATS: Record<never, never>
+  SVM_SNAPSHOT: Record<never, never>
+  SVM_FINI: Record<never, never>
+}
+
+export interface QueryRun {
+  readonly pointer: number
+  readonly byteLength: number
+  readonly where: 'none' | 'host' | 'device' | 'lost'
+  /** Memory number of the device that owns the bytes; -1: none. */
+  readonly memory: number
+  /** Bit m: memory m has a read-only copy. */
+  readonly systemMapped: number
+  readonly dirty: boolean
+}
+
+export interface AllocationInfo {
+  readonly pointer: number
+  readonly byteLength: number
+  readonly label: string
+  readonly kind: 'alloc' | 'mmap'
+  readonly dying: boolean
+}
+
+export interface MirrorStats {
+  readonly label: string
+  readonly lost: boolean
+  readonly budgetBytes: number
+  readonly liveBytes: number
+  readonly peakBytes: number
+  readonly pools: number
+  readonly frames: number
+  readonly framesUsed: number
+  readonly systemCopies: number
+  readonly bytesIn: number
+  readonly bytesOut: number
+  readonly evictions: number
+  readonly ptesWritten: number
+  readonly mappingsLost: number
+  readonly submits: number
+  readonly maps: number
+}
+
+export interface SpaceStats {
+  readonly allocations: number
+  readonly mappedBytes: number
+  readonly hostMappings: number
+  readonly hostCacheBytes: number
+  readonly dispatches: { readonly attempt: number; readonly resident: number; readonly direct: number }
+  readonly rounds: number
+  readonly faults: number
+  readonly hints: number
+  readonly devices: readonly MirrorStats[]
+}
+
+export interface SpaceDump {
+  readonly mappings: readonly { readonly pointer: number; readonly byteLength: number; readonly label: string; readonly kind: string }[]
+  readonly pages: readonly { readonly pointer: number; readonly pages: number; readonly state: string }[]
+}
+
+export interface Replies {
+  SVM_INIT: { readonly version: number }
+  SVM_ALLOC: { readonly pointer: number }
+  SVM_MMAP: { readonly pointer: number }
+  SVM_LOOKUP: AllocationInfo | null
+  SVM_DOOM: null
+  SVM_FREE: Promise<null>
+  SVM_MUNMAP: Promise<null>
+  SVM_BIND: Promise<MigrateResult>
+  SVM_MAP: Promise<{ readonly mapping: number; readonly bytes: Uint8Array }>
+  SVM_UNMAP: null
+  SVM_READ: Promise<Uint8Array>
+  SVM_WRITE: Promise<null>
+  SVM_COPY: Promise<null>
+  SVM_FILL: Promise<null>
+  SVM_BUFFER: Promise<null>
+  SVM_EXEC: Promise<DispatchResult>
+  SVM_QUERY: readonly QueryRun[]
+  SVM_STATS: SpaceStats
+  SVM_SNAPSHOT: SpaceDump
+  SVM_FINI: Promise<{ readonly lost: readonly ByteRange[] }>
+}
+
+export type Op = keyof Requests
+
+/** What programs talk to: in this thread, or one day across a Worker. */
+export interface Port {
+  ioctl<O extends Op>(op: O, request: Requests[O]): Replies[O]
+  /** Names something that is not plain data. */
+  register(resource: unknown): number
+  unregister(handle: number): void
+}
+
+// Validation of single fields. What a field means in the space (is it mapped, is it held) is checked by the port, also before any effect.
+
+export function checkCount(name: string, value: number, least = 0): void {
+  if (!Number.isSafeInteger(value) || value < least) {
+    throw new SvmError('invalid-value', `${name} must be a whole number of at least ${least}, but is ${String(value)}.`)
+  }
+}
+
+export function checkPointer(name: string, value: number, addressLimit: number): void {
+  if (!Number.isSafeInteger(value) || value < 0 || value >= addressLimit) {
+    throw new SvmError('invalid-value', `${name} must be an SVM pointer (a whole number from 0 to ${addressLimit - 1}), but is ${String(value)}.`)
+  }
+}
+
+export function checkOneOf<T extends string>(name: string, value: T, allowed: readonly T[]): void {
+  if (!allowed.includes(value)) throw new SvmError('invalid-value', `${name} must be one of ${allowed.map((one) => `'${one}'`).join(', ')}, but is ${JSON.stringify(value)}.`)
+}
+
+export function checkPageBytes(pageBytes: number): void {
+  if (!isPowerOfTwo(pageBytes) || pageBytes < PAGE_BYTES_MIN || pageBytes > PAGE_BYTES_MAX) {
+    throw new SvmError('invalid-value', `pageSize must be a power of two from ${PAGE_BYTES_MIN} to ${PAGE_BYTES_MAX} bytes, but is ${String(pageBytes)}.`)
+  }
+}
