@@ -63,13 +63,15 @@ export async function findGpu(options: FindGpuOptions = {}): Promise<FoundGpu> {
 export function installHint(kind: 'any' | 'hardware' | 'software' = 'any'): string {
   const wanted = kind === 'any' ? 'no GPU' : `no ${kind} GPU`
   if (process.platform !== 'linux') return `WebGPU found ${wanted} on this machine; update the graphics driver.`
-  const hardware = "a hardware GPU needs its vendor's Vulkan driver (a manifest in /usr/share/vulkan/icd.d or /etc/vulkan/icd.d; in a container, pass the GPU with graphics capabilities)"
+  const places = '/usr/share/vulkan/icd.d or /etc/vulkan/icd.d'
+  const hardware = `a hardware GPU needs its vendor's Vulkan driver (a manifest in ${places}; in a container, pass the GPU with graphics capabilities)`
   const software =
     process.arch === 'x64'
       ? `a software GPU needs \`npm install ${SOFTWARE_GPU_PACKAGE}@143.0.4\``
       : `there is no packaged software GPU for ${process.arch}: set VK_ICD_FILENAMES to the manifest of a SwiftShader`
   const worker = isMainThread ? '' : ' In a Worker, call findGpu() on the main thread first: a Worker cannot change the environment of the process.'
-  return `WebGPU found ${wanted} on this machine: ${kind === 'software' ? '' : hardware}${kind === 'any' ? '; ' : ''}${kind === 'hardware' ? '' : software}.${worker}`
+  const ways = kind === 'hardware' ? hardware : kind === 'software' ? software : `${hardware}; ${software}`
+  return `WebGPU found ${wanted} on this machine: ${ways}.${worker}`
 }
 
 /** Attempts come one after the other, since each sets the environment. What failed for want of a package is tried again when asked again. */
@@ -92,7 +94,7 @@ async function tryInstalled(options: FindGpuOptions): Promise<FoundGpu | null> {
   const manifests = named ? [] : hardwareManifests()
   if (!named && manifests.length === 0) return null
   const before = DRIVER_VARIABLES.map((name) => process.env[name])
-  if (named) DRIVER_VARIABLES.forEach((name, i) => setVariable(name, userDrivers[i]))
+  if (named) setDrivers(userDrivers)
   else setVariable('VK_ICD_FILENAMES', manifests.join(':'))
   try {
     if (!loadLoader(LOADER)) {
@@ -101,7 +103,7 @@ async function tryInstalled(options: FindGpuOptions): Promise<FoundGpu | null> {
     }
     return await usable(binding.create([]), named)
   } finally {
-    DRIVER_VARIABLES.forEach((name, i) => setVariable(name, before[i]))
+    setDrivers(before)
   }
 }
 
@@ -172,6 +174,10 @@ function loadLoader(path: string): boolean {
   }
 }
 
+function setDrivers(values: readonly (string | undefined)[]): void {
+  for (const [i, name] of DRIVER_VARIABLES.entries()) setVariable(name, values[i])
+}
+
 /** On the main thread this is the environment of the process, which the Vulkan loader reads. */
 function setVariable(name: string, value: string | undefined): void {
   if (value === undefined) delete process.env[name]
@@ -191,5 +197,6 @@ function hardwareManifests(): string[] {
     '/usr/local/nvidia/share',
   ]
   const folders = [...new Set(roots)].map((root) => join(root, 'vulkan', 'icd.d')).filter((folder) => existsSync(folder))
-  return folders.flatMap((folder) => readdirSync(folder).filter((file) => file.endsWith('.json') && !SOFTWARE_MANIFESTS.test(file)).map((file) => join(folder, file)))
+  const ofHardware = (file: string) => file.endsWith('.json') && !SOFTWARE_MANIFESTS.test(file)
+  return folders.flatMap((folder) => readdirSync(folder).filter(ofHardware).map((file) => join(folder, file)))
 }

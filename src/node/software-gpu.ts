@@ -106,5 +106,7 @@ async function isWhole(folder: string): Promise<boolean> {
 async function assertOwn(folder: string): Promise<void> {
   const { uid, mode } = await stat(folder)
   const me = process.getuid?.() ?? uid
-  if (uid !== me || (mode & 0o022) !== 0) throw new SvmError('unsupported', `${folder} can be written by others, so no library is loaded from it; give another cacheFolder.`)
+  if (uid !== me || (mode & 0o022) !== 0) {
+    throw new SvmError('unsupported', `${folder} can be written by others, so no library is loaded from it; give another cacheFolder.`)
+  }
 }

@@ -103,7 +103,8 @@ export async function compileModule(device: GPUDevice, code: string, label: stri
     return { module, information: module.getCompilationInfo() }
   })
   const refused = await error
-  const messages: CompilerMessage[] = (await value.information).messages.map((met) => ({ type: met.type, line: met.lineNum, column: met.linePos, text: met.message }))
+  const information = await value.information
+  const messages: CompilerMessage[] = information.messages.map((met) => ({ type: met.type, line: met.lineNum, column: met.linePos, text: met.message }))
   if (refused !== null && !messages.some(({ type }) => type === 'error')) messages.push({ type: 'error', line: 0, column: 0, text: refused.message })
   return { module: value.module, messages }
 }

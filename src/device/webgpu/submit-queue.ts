@@ -62,7 +62,10 @@ export class SubmitQueue {
 
   write(buffer: GPUBuffer, offset: number, bytes: Uint8Array): void {
     if (bytes.byteLength === 0) return
-    if (this.#line.length === 0) return this.#writeNow(buffer, offset, bytes)
+    if (this.#line.length === 0) {
+      this.#writeNow(buffer, offset, bytes)
+      return
+    }
     const taken = bytes.slice()
     this.#line.push(() => {
       this.#writeNow(buffer, offset, taken)
@@ -107,7 +110,10 @@ export class SubmitQueue {
   }
 
   #writeNow(buffer: GPUBuffer, offset: number, bytes: Uint8Array): void {
-    if (!isShared(bytes.buffer)) return this.#device.queue.writeBuffer(buffer, offset, bytes as Uint8Array<ArrayBuffer>)
+    if (!isShared(bytes.buffer)) {
+      this.#device.queue.writeBuffer(buffer, offset, bytes as Uint8Array<ArrayBuffer>)
+      return
+    }
     this.#scratch ??= new Uint8Array(SCRATCH_BYTES)
     for (let done = 0; done < bytes.byteLength; done += SCRATCH_BYTES) {
       const part = bytes.subarray(done, done + SCRATCH_BYTES)
@@ -152,8 +158,8 @@ export class SubmitQueue {
     })
     job.entered = true
     if (chunk !== null) job.next++
-    if (done !== null) return void this.#finishPart(job, { chunk, slot, done, refused }, countsAsPart)
-    if (slot !== null) this.#ring.release(slot)
+    if (done !== null) void this.#finishPart(job, { chunk, slot, done, refused }, countsAsPart)
+    else if (slot !== null) this.#ring.release(slot)
   }
 
   async #finishPart(job: Job, part: Part, countsAsPart: boolean): Promise<void> {
