@@ -1,7 +1,7 @@
 // vitest.config.ts: the four test projects.
-// Always: `unit` needs no GPU; `gpu` and `browser` run the same files, in Node on Dawn and in a headless Chromium; `package`
-// uses only the packed npm package. A file `*.node.test.ts` of test/gpu is not run in the browser. The project `browser` exists
-// only where scripts/test.mjs (or the variable SVM_BROWSER) says which browser to start.
+// Always: `unit` needs no GPU; `gpu` runs in Node on Dawn, `browser` the files of test/gpu once more in a headless Chromium;
+// `package` uses only the packed npm package. A file `*.node.test.ts` of test/gpu is not run in the browser. The project `browser`
+// exists only where scripts/test.mjs (or the variable SVM_BROWSER) says which browser to start.
 
 import { playwright } from '@vitest/browser-playwright'
 import { defineConfig, type TestProjectConfiguration } from 'vitest/config'
@@ -44,7 +44,7 @@ function browser({ executablePath, env }: FoundBrowser): TestProjectConfiguratio
     server: { headers: isolation },
     test: {
       name: 'browser',
-      include: gpuFiles,
+      include: ['test/gpu/**/*.test.ts'],
       exclude: [...always, '**/*.node.test.ts'],
       fileParallelism: false,
       testTimeout: minute,
