@@ -84,7 +84,7 @@ describe('bundled with Vite', () => {
     await build({ root: project, logLevel: 'error', configFile: false })
   })
 
-  it('holds nothing of Node and nothing of the simulated device', () => {
+  it('holds nothing of Node', () => {
     const text = readdirSync(join(page, 'assets')).map((name) => readFileSync(join(page, 'assets', name), 'utf8'))
     expect(text.join('\n')).not.toMatch(/node:fs|__vite-browser-external/)
   })
