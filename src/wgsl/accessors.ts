@@ -9,7 +9,7 @@
 // refused atomic gives 0. Address 0xffffffff, to which pointer arithmetic saturates, is refused by every accessor: it is misaligned for words, and
 // bytes refuse it by value.
 
-import { Pieces, constant } from './wgsl-text.ts'
+import { constant, Pieces } from './wgsl-text.ts'
 
 const SCALARS = ['u32', 'i32', 'f32'] as const
 const WIDTHS = [2, 3, 4] as const

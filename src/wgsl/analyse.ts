@@ -2,8 +2,8 @@
 //
 // Always: the answers err on the safe side. A name that only might be a call, a result that only might be used, counts.
 
-import { closingOf, type Token } from './scanner.ts'
 import type { FunctionDeclaration, SourceModule, TokenRange } from './module.ts'
+import { closingOf, type Token } from './scanner.ts'
 
 export interface Loop {
   readonly kind: 'for' | 'while' | 'loop'

@@ -2,8 +2,8 @@
 //
 // Always: either every member is given once with a value it can hold, and the bytes are whole; or nothing is packed and the error names the argument.
 
-import { SvmError } from '../base/error.ts'
 import { unreachable } from '../base/assert.ts'
+import { SvmError } from '../base/error.ts'
 import type { ArgumentField, ArgumentLayout } from './program.ts'
 
 type NumberArray = Float32Array | Float64Array | Int8Array | Int16Array | Int32Array | Uint8Array | Uint16Array | Uint32Array
@@ -13,59 +13,80 @@ export type KernelArgument = number | bigint | readonly number[] | NumberArray
 
 type Scalar = 'svm_ptr' | 'u32' | 'i32' | 'f32'
 
+/** Told what is wrong with a value; never comes back. */
+type Refuse = (sentence: string) => never
+
+const WANTED: Readonly<Record<Scalar, string>> = {
+  svm_ptr: 'a pointer: an integer from 0 to 2^32 - 1',
+  u32: 'a u32: an integer from 0 to 2^32 - 1',
+  i32: 'an i32: an integer from -2^31 to 2^31 - 1',
+  f32: 'an f32: a number',
+}
+
 /** @throws SvmError invalid-value */
 export function packArguments(layout: ArgumentLayout, args: Readonly<Record<string, KernelArgument>>, kernelLabel: string): Uint8Array {
-  const fail = (sentence: string): never => {
+  const refuse: Refuse = (sentence) => {
     throw new SvmError('invalid-value', `kernel '${kernelLabel}': ${sentence}`, { kernel: kernelLabel })
   }
   const names = layout.fields.map(({ name }) => name)
   const list = names.length === 0 ? 'it takes no arguments' : `it takes ${names.join(', ')}`
-  for (const name of Object.keys(args)) if (!names.includes(name)) fail(`there is no argument '${name}'; ${list}`)
+  for (const name of Object.keys(args)) if (!names.includes(name)) refuse(`there is no argument '${name}'; ${list}`)
   const bytes = new Uint8Array(layout.byteLength)
   const view = new DataView(bytes.buffer)
   for (const field of layout.fields) {
     const value = Object.hasOwn(args, field.name) ? args[field.name] : undefined
-    if (value === undefined) fail(`argument '${field.name}' (${field.type}) is missing; ${list}`)
-    packField(view, field, value as KernelArgument, fail)
+    if (value === undefined) refuse(`argument '${field.name}' (${field.type}) is missing; ${list}`)
+    packField(view, field, value as KernelArgument, refuse)
   }
   return bytes
 }
 
-function packField(view: DataView, field: ArgumentField, value: KernelArgument, fail: (sentence: string) => never): void {
+function packField(view: DataView, field: ArgumentField, value: KernelArgument, refuse: Refuse): void {
   const vector = /vec([234])<(\w+)>/.exec(field.type)
-  if (vector === null) return packScalar(view, field.offset, field.type as Scalar, value, field.name, fail)
-  const length = field.type.startsWith('array') ? field.byteLength / 4 : Number(vector[1])
-  if (typeof value === 'number' || typeof value === 'bigint' || !isNumbers(value)) {
-    return fail(`argument '${field.name}' (${field.type}) needs ${length} numbers in an array or a typed array, found ${describe(value)}`)
+  if (vector === null) {
+    packScalar(view, field.offset, field.type as Scalar, value, field.name, refuse)
+    return
   }
-  if (value.length !== length) return fail(`argument '${field.name}' (${field.type}) needs ${length} numbers, found ${value.length}`)
-  for (let k = 0; k < length; k++) packScalar(view, field.offset + k * 4, vector[2] as Scalar, value[k] as number, `${field.name}[${k}]`, fail)
+  const length = field.type.startsWith('array') ? field.byteLength / 4 : Number(vector[1])
+  const needed = `argument '${field.name}' (${field.type}) needs ${length} numbers`
+  const numbers = isNumbers(value) ? value : refuse(`${needed} in an array or a typed array, found ${describe(value)}`)
+  if (numbers.length !== length) refuse(`${needed}, found ${numbers.length}`)
+  for (let k = 0; k < length; k++) packScalar(view, field.offset + k * 4, vector[2] as Scalar, numbers[k] as number, `${field.name}[${k}]`, refuse)
 }
 
-function packScalar(view: DataView, offset: number, type: Scalar, value: KernelArgument, name: string, fail: (sentence: string) => never): void {
+function packScalar(view: DataView, offset: number, type: Scalar, value: KernelArgument, name: string, refuse: Refuse): void {
+  const number = scalarOf(type, value)
+  if (number === null) refuse(`argument '${name}' must be ${WANTED[type]}, found ${describe(value)}`)
+  else if (type === 'f32') view.setFloat32(offset, number, true)
+  else if (type === 'i32') view.setInt32(offset, number, true)
+  else view.setUint32(offset, number, true)
+}
+
+/** The number that the value stands for; null when the type cannot hold it. */
+function scalarOf(type: Scalar, value: KernelArgument): number | null {
   switch (type) {
     case 'svm_ptr':
-      return view.setUint32(offset, integer(value, 0, 0xffffffff, name, 'a pointer: an integer from 0 to 2^32 - 1', fail), true)
     case 'u32':
-      return view.setUint32(offset, integer(value, 0, 0xffffffff, name, 'a u32: an integer from 0 to 2^32 - 1', fail), true)
+      return integerIn(value, 0, 0xffffffff)
     case 'i32':
-      return view.setInt32(offset, integer(value, -0x80000000, 0x7fffffff, name, 'an i32: an integer from -2^31 to 2^31 - 1', fail), true)
+      return integerIn(value, -0x80000000, 0x7fffffff)
     case 'f32':
-      if (typeof value !== 'number') return fail(`argument '${name}' must be an f32: a number, found ${describe(value)}`)
-      return view.setFloat32(offset, value, true)
+      return typeof value === 'number' ? value : null
     default:
       return unreachable(type)
   }
 }
 
-function integer(value: KernelArgument, min: number, max: number, name: string, wanted: string, fail: (sentence: string) => never): number {
+function integerIn(value: KernelArgument, min: number, max: number): number | null {
   const number = typeof value === 'bigint' ? Number(value) : value
-  if (typeof number === 'number' && Number.isInteger(number) && number >= min && number <= max) return number
-  return fail(`argument '${name}' must be ${wanted}, found ${describe(value)}`)
+  return typeof number === 'number' && Number.isInteger(number) && number >= min && number <= max ? number : null
 }
 
 function isNumbers(value: unknown): value is ArrayLike<number> {
-  return Array.isArray(value) || (ArrayBuffer.isView(value) && !(value instanceof DataView) && !(value instanceof BigInt64Array) && !(value instanceof BigUint64Array))
+  return (
+    Array.isArray(value) ||
+    (ArrayBuffer.isView(value) && !(value instanceof DataView) && !(value instanceof BigInt64Array) && !(value instanceof BigUint64Array))
+  )
 }
 
 function describe(value: unknown): string {

@@ -2,7 +2,7 @@
 //
 // Always: a result is an exact integer. What is not understood (a function call, a float) gives undefined, never a guess.
 
-import { attributeOf, rangeText, type ConstantDeclaration, type SourceModule, type TokenRange } from './module.ts'
+import { attributeOf, type ConstantDeclaration, rangeText, type SourceModule, type TokenRange } from './module.ts'
 import type { Token } from './scanner.ts'
 
 /** @param constants the values that the program gives to overrides, by name or by id */

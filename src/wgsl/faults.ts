@@ -3,16 +3,29 @@
 // Always: every number of a layout is printed from src/abi, none is written twice. A mark is tested before it is made, so that a storm of faults
 // on one page costs one atomic and many loads.
 
-import { assert } from '../base/assert.ts'
-import { CONTROL, FAULT, FAULT_HEADER_WORDS, NEED, NEED_MISALIGNED, PAGE_BITMAP, PAGE_BITMAPS, WORKGROUP_BITMAP, WORKGROUP_BITMAPS } from '../abi/fault-record.ts'
+import {
+  CONTROL,
+  FAULT,
+  FAULT_HEADER_WORDS,
+  NEED,
+  NEED_MISALIGNED,
+  PAGE_BITMAP,
+  PAGE_BITMAPS,
+  WORKGROUP_BITMAP,
+  WORKGROUP_BITMAPS,
+} from '../abi/fault-record.ts'
 import { POOL_HEAD_WORDS } from '../abi/pool.ts'
 import { PTE, PTE_FLAGS_MASK } from '../abi/pte.ts'
+import { assert } from '../base/assert.ts'
 import { constant, type Pieces } from './wgsl-text.ts'
 import { RUNTIME_BINDING } from './words.ts'
 
 // One test serves as right and as need, and a need's bit number is its bitmap's number.
 assert(NEED.read === PTE.load && NEED.write === PTE.store && NEED.exclusive === PTE.exclusive, 'a need and the right that answers it are the same bit')
-assert(2 ** PAGE_BITMAP.read === NEED.read && 2 ** PAGE_BITMAP.write === NEED.write && 2 ** PAGE_BITMAP.exclusive === NEED.exclusive, 'need bits number the bitmaps')
+assert(
+  2 ** PAGE_BITMAP.read === NEED.read && 2 ** PAGE_BITMAP.write === NEED.write && 2 ** PAGE_BITMAP.exclusive === NEED.exclusive,
+  'need bits number the bitmaps',
+)
 assert(
   PAGE_BITMAP.hintRead - PAGE_BITMAP.read === 3 && PAGE_BITMAP.hintWrite - PAGE_BITMAP.write === 3 && PAGE_BITMAP.hintExclusive - PAGE_BITMAP.exclusive === 3,
   'hint bitmaps follow the need bitmaps',

@@ -3,7 +3,7 @@
 // Always: every index is into `tokens`, every range is half-open; a body's range includes its braces. Nothing is type-checked here: a text
 // that the compiler would refuse may pass, one that it accepts must.
 
-import { closingOf, scan, splitAtCommas, textError, type Token } from './scanner.ts'
+import { closingOf, scan, splitAtCommas, type Token, textError } from './scanner.ts'
 
 export interface TokenRange {
   readonly start: number

@@ -5,7 +5,7 @@
 
 import { PUBLIC_NAMES } from './accessors.ts'
 import type { SourceModule } from './module.ts'
-import { textError, type Token } from './scanner.ts'
+import { type Token, textError } from './scanner.ts'
 
 const OURS = /^(svm|SVM)_/
 const DECLARING = new Set(['fn', 'let', 'const', 'override', 'var', 'struct', 'alias'])
@@ -22,7 +22,12 @@ const NEEDED = new Set(
 export function checkNames(module: SourceModule): void {
   for (const { name, nameToken } of [...module.functions, ...module.structs, ...module.variables, ...module.constants, ...module.aliases]) {
     if (!NEEDED.has(name)) continue
-    throw textError(module.source, module.label, (module.tokens[nameToken] as Token).start, `'${name}' is a built-in that the runtime needs; choose another name`)
+    throw textError(
+      module.source,
+      module.label,
+      (module.tokens[nameToken] as Token).start,
+      `'${name}' is a built-in that the runtime needs; choose another name`,
+    )
   }
   module.tokens.forEach((token, i) => {
     if (token.kind !== 'word' || !OURS.test(token.text)) return

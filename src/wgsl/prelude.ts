@@ -4,7 +4,7 @@
 
 import type { ProgramVariant } from '../device/device.ts'
 import { addAccessors } from './accessors.ts'
-import { addAttempt, type AttemptWish } from './attempt.ts'
+import { type AttemptWish, addAttempt } from './attempt.ts'
 import { addFaults } from './faults.ts'
 import { addResident } from './resident.ts'
 import { Pieces } from './wgsl-text.ts'

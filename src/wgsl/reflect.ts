@@ -6,9 +6,9 @@
 import { WgslReflect } from 'wgsl_reflect/wgsl_reflect.module.js'
 import type { AuthorBinding } from '../device/device.ts'
 import { evaluateInteger } from './evaluate.ts'
-import { attributeOf, type Attribute, type SourceModule, type StructDeclaration, type VariableDeclaration } from './module.ts'
+import { type Attribute, attributeOf, type SourceModule, type StructDeclaration, type VariableDeclaration } from './module.ts'
 import type { ArgumentField, ArgumentLayout, StructLayout } from './program.ts'
-import { textError, type Token } from './scanner.ts'
+import { type Token, textError } from './scanner.ts'
 
 const NO_CONSTANTS: Readonly<Record<string, number>> = {}
 
@@ -59,7 +59,12 @@ export function structLayouts(module: SourceModule): Record<string, StructLayout
     reflected = new WgslReflect(layoutText(module))
   } catch (cause) {
     const first = module.structs[0]
-    throw textError(module.source, module.label, first === undefined ? 0 : offsetOf(module, first.nameToken), `the structs cannot be laid out: ${String(cause)}`)
+    throw textError(
+      module.source,
+      module.label,
+      first === undefined ? 0 : offsetOf(module, first.nameToken),
+      `the structs cannot be laid out: ${String(cause)}`,
+    )
   }
   const layouts: Record<string, StructLayout> = {}
   for (const struct of module.structs) {
@@ -100,7 +105,12 @@ export function layoutConstants(module: SourceModule, layouts: Readonly<Record<s
     values.delete(name)
     const used = module.tokens.find((token) => token.text === name)
     if (used !== undefined) {
-      throw textError(module.source, module.label, used.start, `'${name}' could be two different offsets or sizes; rename a member or declare a constant of your own`)
+      throw textError(
+        module.source,
+        module.label,
+        used.start,
+        `'${name}' could be two different offsets or sizes; rename a member or declare a constant of your own`,
+      )
     }
   }
   return [...values].map(([name, value]) => `const ${name}: u32 = ${value}u;`).join(' ')
@@ -114,7 +124,12 @@ export function argumentLayout(module: SourceModule, args: VariableDeclaration |
   const struct = module.structs.find((candidate) => candidate.name === name) as StructDeclaration
   const layout = layouts[name]
   if (layout === undefined) {
-    throw textError(module.source, module.label, offsetOf(module, struct.nameToken), `struct '${name}' holds the arguments, but has members without a layout (bool, built-ins)`)
+    throw textError(
+      module.source,
+      module.label,
+      offsetOf(module, struct.nameToken),
+      `struct '${name}' holds the arguments, but has members without a layout (bool, built-ins)`,
+    )
   }
   const fields = struct.members.map((member): ArgumentField => {
     const field = layout.fields[member.name] as StructLayout['fields'][string]
@@ -141,7 +156,12 @@ export function authorBinding(module: SourceModule, variable: VariableDeclaratio
   const group = bindingNumber(module, attributeOf(variable.attributes, 'group'))
   const binding = bindingNumber(module, attributeOf(variable.attributes, 'binding'))
   if (group === undefined || binding === undefined) {
-    throw textError(module.source, module.label, offsetOf(module, variable.nameToken), `the group and the binding of '${variable.name}' must be integers known here`)
+    throw textError(
+      module.source,
+      module.label,
+      offsetOf(module, variable.nameToken),
+      `the group and the binding of '${variable.name}' must be integers known here`,
+    )
   }
   return { group, binding, name: variable.name, kind: bindingKind(module, variable), type: plainType(module, variable.type) }
 }

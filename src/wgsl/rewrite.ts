@@ -5,7 +5,7 @@
 
 import type { ProgramVariant } from '../device/device.ts'
 import type { Analyser, Loop } from './analyse.ts'
-import { attributeOf, type Attribute, type FunctionDeclaration, type SourceModule, type VariableDeclaration } from './module.ts'
+import { type Attribute, attributeOf, type FunctionDeclaration, type SourceModule, type VariableDeclaration } from './module.ts'
 import type { LoopGuards } from './program.ts'
 import type { Token } from './scanner.ts'
 

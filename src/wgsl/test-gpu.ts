@@ -1,20 +1,8 @@
-// A software GPU for the tests of this folder: Dawn on the packaged SwiftShader.
+// The GPU that the tests of this folder run on: the browser's own, or in Node a software GPU.
 //
 // Always: a test either gets a device or a reason to skip; nothing here hides a failure of the kernel under test.
 
-import { execFileSync } from 'node:child_process'
-import { existsSync, mkdirSync, readFileSync, renameSync, rmSync } from 'node:fs'
-import { createRequire } from 'node:module'
-import { constants, tmpdir } from 'node:os'
-import { dirname, join } from 'node:path'
-import { brotliDecompressSync } from 'node:zlib'
 import type { CompilerMessage, ProgramDescriptor } from '../device/device.ts'
-
-const FOLDER = join(tmpdir(), 'svm-swiftshader')
-const RTLD_NODELETE = 0x1000
-
-/** The GPU object must stay reachable as long as a device lives. */
-const kept: unknown[] = []
 
 export interface TestGpu {
   readonly device: GPUDevice | null
@@ -23,36 +11,29 @@ export interface TestGpu {
   readonly features: ReadonlySet<string>
 }
 
-function provision(): void {
-  if (!existsSync(join(FOLDER, 'vk_swiftshader_icd.json'))) {
-    const require = createRequire(import.meta.url)
-    const packed = join(dirname(require.resolve('@sparticuz/chromium')), '..', '..', 'bin', 'swiftshader.tar.br')
-    const fresh = `${FOLDER}.${process.pid}`
-    mkdirSync(fresh, { recursive: true })
-    execFileSync('tar', ['xf', '-', '-C', fresh], { input: brotliDecompressSync(readFileSync(packed)) })
-    if (existsSync(FOLDER)) rmSync(fresh, { recursive: true })
-    else renameSync(fresh, FOLDER)
-  }
-  process.env['VK_ICD_FILENAMES'] = join(FOLDER, 'vk_swiftshader_icd.json')
-  try {
-    process.dlopen({ exports: {} }, join(FOLDER, 'libvulkan.so.1'), constants.dlopen.RTLD_NOW | constants.dlopen.RTLD_GLOBAL | RTLD_NODELETE)
-  } catch {
-    // "Module did not self-register" is expected: the library stays in the process, which is all that is wanted.
-  }
+/** A GPU object must stay reachable as long as its devices live. */
+const kept: unknown[] = []
+
+async function findAdapter(): Promise<GPUAdapter | null> {
+  if (typeof navigator !== 'undefined' && 'gpu' in navigator) return navigator.gpu.requestAdapter()
+  // The names are variables, so that a browser's bundler does not follow them.
+  const names = { adapter: '../node/adapter.ts', dawn: 'webgpu' }
+  const { findGpu } = (await import(/* @vite-ignore */ names.adapter)) as typeof import('../node/adapter.ts')
+  const { globals } = (await import(/* @vite-ignore */ names.dawn)) as { globals: object }
+  Object.assign(globalThis, globals)
+  const { gpu } = await findGpu({ kind: 'software' })
+  kept.push(gpu)
+  return gpu.requestAdapter()
 }
 
 export async function openTestGpu(): Promise<TestGpu> {
   try {
-    provision()
-    const dawn = await import('webgpu')
-    Object.assign(globalThis, dawn.globals)
-    const gpu = dawn.create([]) as GPU
-    const adapter = await gpu.requestAdapter()
+    const adapter = await findAdapter()
     if (adapter === null) return { device: null, reason: 'no adapter', features: new Set() }
     const features = [...adapter.features].filter((name) => name === 'subgroups') as GPUFeatureName[]
-    const limits = { maxStorageBuffersPerShaderStage: adapter.limits.maxStorageBuffersPerShaderStage }
-    const device = await adapter.requestDevice({ requiredFeatures: features, requiredLimits: limits })
-    kept.push(gpu, adapter, device)
+    const { maxStorageBuffersPerShaderStage } = adapter.limits
+    const device = await adapter.requestDevice({ requiredFeatures: features, requiredLimits: { maxStorageBuffersPerShaderStage } })
+    kept.push(adapter, device)
     return { device, reason: '', features: new Set<string>(features) }
   } catch (error) {
     return { device: null, reason: String(error), features: new Set() }

@@ -5,7 +5,7 @@
 import { CONTROL, CONTROL_HEADER_WORDS, CONTROL_MODE, FAULT, faultLayout, firstSlotOf, PAGE_BITMAP, WORKGROUP_BITMAP } from '../abi/fault-record.ts'
 import { POOL_HEAD_WORDS } from '../abi/pool.ts'
 import { makePte } from '../abi/pte.ts'
-import { packArguments, type KernelArgument } from './args.ts'
+import { type KernelArgument, packArguments } from './args.ts'
 import type { LoopGuards } from './program.ts'
 import { groupLayout, pipelineOf } from './test-gpu.ts'
 import { translateKernel } from './translate.ts'

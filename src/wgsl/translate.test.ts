@@ -5,13 +5,20 @@ import { describe, expect, test } from 'vitest'
 import { SvmError } from '../base/error.ts'
 import { ProgramFailure } from '../device/device.ts'
 import { stubFile } from './accessors.ts'
-import { packArguments, type KernelArgument } from './args.ts'
-import { COLLECTIVE_KERNELS, PLAIN_KERNELS, SUBGROUP_KERNEL, WALK } from './kernels.fixture.ts'
+import { type KernelArgument, packArguments } from './args.ts'
 import { explainPointerMisuse, explainProgramFailure } from './messages.ts'
 import { scan } from './scanner.ts'
+import { COLLECTIVE_KERNELS, PLAIN_KERNELS, SUBGROUP_KERNEL, WALK } from './test-kernels.ts'
 import { translateKernel } from './translate.ts'
 
-const options = (code: string, constants: Record<string, number> = {}) => ({ code, entryPoint: 'k', label: 'test', addressBits: 32 as const, pageShift: 16, constants })
+const options = (code: string, constants: Record<string, number> = {}) => ({
+  code,
+  entryPoint: 'k',
+  label: 'test',
+  addressBits: 32 as const,
+  pageShift: 16,
+  constants,
+})
 const translate = (code: string, constants?: Record<string, number>) => translateKernel(options(code, constants))
 const codeOf = (text: string, wish: Partial<Parameters<ReturnType<typeof translate>['variant']>[0]> = {}) =>
   translate(text).variant({ variant: 'attempt', pools: 1, guard: false, loopGuards: 'all', ...wish }).code
@@ -30,7 +37,26 @@ const K = '@compute @workgroup_size(64) fn k()'
 describe('scanner', () => {
   test('words, numbers, marks; comments nest and hide braces', () => {
     const source = 'fn a_1(x:u32)->u32{/* { /* } */ { */return x+0x1Fu-1.5e-3f;} // {'
-    expect(scan(source).map(({ text }) => text)).toEqual(['fn', 'a_1', '(', 'x', ':', 'u32', ')', '->', 'u32', '{', 'return', 'x', '+', '0x1Fu', '-', '1.5e-3f', ';', '}'])
+    expect(scan(source).map(({ text }) => text)).toEqual([
+      'fn',
+      'a_1',
+      '(',
+      'x',
+      ':',
+      'u32',
+      ')',
+      '->',
+      'u32',
+      '{',
+      'return',
+      'x',
+      '+',
+      '0x1Fu',
+      '-',
+      '1.5e-3f',
+      ';',
+      '}',
+    ])
     for (const token of scan(source)) expect(source.slice(token.start, token.end)).toBe(token.text)
   })
 
@@ -39,7 +65,7 @@ describe('scanner', () => {
   })
 })
 
-describe('the author\'s text in the module', () => {
+describe("the author's text in the module", () => {
   const everything = { ...PLAIN_KERNELS, ...COLLECTIVE_KERNELS, subgroups: SUBGROUP_KERNEL }
 
   test.each(Object.entries(everything))('keeps its lines: %s', (_, code) => {
@@ -47,14 +73,17 @@ describe('the author\'s text in the module', () => {
     const translated = codeOf(code).split('\n')
     lines.forEach((line, k) => {
       // Everything but attributes, names and guards is where it was; a line never moves.
-      const words = (text: string) => (text.match(/\b(let|var|return|struct|svm_load_\w+|tile|subgroupAdd)\b/g) ?? []).filter((word) => word !== 'return').join(' ')
+      const words = (text: string) =>
+        (text.match(/\b(let|var|return|struct|svm_load_\w+|tile|subgroupAdd)\b/g) ?? []).filter((word) => word !== 'return').join(' ')
       expect(words(translated[k] as string)).toBe(words(line))
     })
     expect(translate(code).checkText.startsWith(code.slice(0, 12))).toBe(true)
   })
 
   test('guards, renames and paddings', () => {
-    const text = codeOf(`${ARGS}${K} {\n  for (var i = 0; i < 4; i++) { svm_atomic_add_u32(args.a, 1u); }\n  let x = svm_atomic_add_u32(args.a, 1u);\n  workgroupBarrier();\n  storageBarrier();\n}`)
+    const text = codeOf(
+      `${ARGS}${K} {\n  for (var i = 0; i < 4; i++) { svm_atomic_add_u32(args.a, 1u); }\n  let x = svm_atomic_add_u32(args.a, 1u);\n  workgroupBarrier();\n  storageBarrier();\n}`,
+    )
     const lines = text.split('\n')
     expect(lines[1]).toBe('@group(3) @binding(3) var<uniform> args: Args;')
     expect(lines[3]).toBe('  for (var i = 0; i < 4; i++) { if (svm_stop()) { break; } svm_silent_add_u32(args.a, 1u); }')
@@ -127,7 +156,11 @@ describe('analysis', () => {
       { group: 2, binding: 0, name: 'picture', kind: 'texture', type: 'texture_2d<f32>' },
     ])
     expect(analysis.writableBindings).toEqual(['out'])
-    expect(args.fields.map(({ type, offset }) => [type, offset])).toEqual([['svm_ptr', 0], ['vec4<f32>', 16], ['array<vec4<u32>, 3>', 32]])
+    expect(args.fields.map(({ type, offset }) => [type, offset])).toEqual([
+      ['svm_ptr', 0],
+      ['vec4<f32>', 16],
+      ['array<vec4<u32>, 3>', 32],
+    ])
   })
 
   test('a used atomic on workgroup memory starts tainted; a dropped result does not', () => {
@@ -181,8 +214,16 @@ describe('refused, with the line', () => {
     ['no workgroup size', '@compute fn k() {}', /no @workgroup_size/],
     ['group 3', `@group(3) @binding(0) var<storage> x: array<u32>;\n${K} {}`, /line 1:36.*group 3/],
     ['two argument structs', `${ARGS}@group(0) @binding(1) var<uniform> more: Args;\n${K} { let a = args.a; let b = more.a; }`, /line 3:.*'args' and 'more'/],
-    ['a matrix in the arguments', `struct Args { m: mat4x4f }\n@group(0) @binding(0) var<uniform> args: Args;\n${K} { let a = args.m; }`, /line 1:15.*'m' has type 'mat4x4f'/],
-    ['a struct in the arguments', `struct In { x: vec4f }\nstruct Args { s: In }\n@group(0) @binding(0) var<uniform> args: Args;\n${K} { let a = args.s; }`, /line 2:15.*'s'/],
+    [
+      'a matrix in the arguments',
+      `struct Args { m: mat4x4f }\n@group(0) @binding(0) var<uniform> args: Args;\n${K} { let a = args.m; }`,
+      /line 1:15.*'m' has type 'mat4x4f'/,
+    ],
+    [
+      'a struct in the arguments',
+      `struct In { x: vec4f }\nstruct Args { s: In }\n@group(0) @binding(0) var<uniform> args: Args;\n${K} { let a = args.s; }`,
+      /line 2:15.*'s'/,
+    ],
     ['an unknown built-in', `@compute @workgroup_size(1) fn k(@builtin(position) p: vec4f) {}`, /line 1:53.*'position'/, true],
     ['an unclosed brace', `${K} {\n  if (true) {\n`, /line 1:\d+.*never closed/],
     ['an unclosed comment', `/* /* */\n${K} {}`, /line 1:1.*never closed/],
@@ -208,7 +249,9 @@ describe('refused, with the line', () => {
 })
 
 describe('arguments', () => {
-  const { args } = translate(`struct Args { p: svm_ptr, n: u32, i: i32, f: f32, v: vec3f, l: array<vec4<u32>, 2> }\n@group(0) @binding(0) var<uniform> args: Args;\n${K} { let a = args.p; }`)
+  const { args } = translate(
+    `struct Args { p: svm_ptr, n: u32, i: i32, f: f32, v: vec3f, l: array<vec4<u32>, 2> }\n@group(0) @binding(0) var<uniform> args: Args;\n${K} { let a = args.p; }`,
+  )
   const good = { p: 0xfffff000, n: 7, i: -8, f: 1.5, v: [1, 2, 3], l: new Uint32Array(8).fill(9) }
 
   test('are packed where the struct has them', () => {
@@ -252,7 +295,7 @@ describe('arguments', () => {
 describe('messages', () => {
   const message = (line: number, column: number, text: string, type: 'error' | 'info' | 'warning' = 'error') => ({ type, line, column, text })
 
-  test('the first error in the author\'s text wins, with his names and columns', () => {
+  test("the first error in the author's text wins, with his names and columns", () => {
     const code = `${K} { loop { break; } let x: u32 = 1.5; }`
     const program = translate(code).variant({ variant: 'attempt', pools: 1, guard: false, loopGuards: 'all' })
     const column = program.code.indexOf('1.5') + 1

@@ -14,14 +14,14 @@ import { PUBLIC_NAMES, stubText } from './accessors.ts'
 import { Analyser, type Behaviour, type Loop } from './analyse.ts'
 import { attemptPrologue } from './attempt.ts'
 import { evaluateInteger, overrideKey } from './evaluate.ts'
-import { attributeOf, readModule, type FunctionDeclaration, type SourceModule, type VariableDeclaration } from './module.ts'
+import { attributeOf, type FunctionDeclaration, readModule, type SourceModule, type VariableDeclaration } from './module.ts'
 import { checkNames } from './names.ts'
 import { preludeText } from './prelude.ts'
 import type { ArgumentLayout, KernelAnalysis, StructLayout, TranslatedKernel, TranslateOptions } from './program.ts'
 import { argumentLayout, authorBinding, bindingNumber, layoutConstants, plainType, structLayouts } from './reflect.ts'
 import { residentEpilogue } from './resident.ts'
 import { Rewriter } from './rewrite.ts'
-import { splitAtCommas, textError, type Token } from './scanner.ts'
+import { splitAtCommas, type Token, textError } from './scanner.ts'
 import { WRAPPER_ENTRY, wrapperText } from './wrapper.ts'
 
 /** The group of the runtime's bindings. */
@@ -157,7 +157,8 @@ class Translation implements TranslatedKernel {
   #findBindings(): AuthorBinding[] {
     for (const variable of this.#module.variables) {
       const group = bindingNumber(this.#module, attributeOf(variable.attributes, 'group'))
-      if (group === RUNTIME_GROUP) this.#fail(variable.nameToken, `'${variable.name}' is in group ${RUNTIME_GROUP}, which belongs to the runtime; use groups 0 to 2`)
+      if (group === RUNTIME_GROUP)
+        this.#fail(variable.nameToken, `'${variable.name}' is in group ${RUNTIME_GROUP}, which belongs to the runtime; use groups 0 to 2`)
     }
     return this.#mentioned()
       .filter((variable) => variable !== this.#argsVariable && attributeOf(variable.attributes, 'group') !== undefined)
@@ -195,7 +196,12 @@ function findEntry(module: SourceModule, name: string): FunctionDeclaration {
     throw new SvmError('build-failed', `kernel '${module.label}' has no function '${name}' for its entry point; ${known}`, { kernel: module.label })
   }
   if (!isEntry(found)) {
-    throw textError(module.source, module.label, (module.tokens[found.nameToken] as Token).start, `'${name}' is not an entry point; write @compute @workgroup_size(…) before it`)
+    throw textError(
+      module.source,
+      module.label,
+      (module.tokens[found.nameToken] as Token).start,
+      `'${name}' is not an entry point; write @compute @workgroup_size(…) before it`,
+    )
   }
   return found
 }
@@ -208,7 +214,12 @@ function workgroupSizeOf(module: SourceModule, entry: FunctionDeclaration, const
     const size = evaluateInteger(module, part, constants)
     if (size !== undefined && size > 0) return size
     const place = (module.tokens[part.start] as Token).start
-    throw textError(module.source, module.label, place, 'the workgroup size must be known before the kernel is built; write an integer, or a const or an override with a value')
+    throw textError(
+      module.source,
+      module.label,
+      place,
+      'the workgroup size must be known before the kernel is built; write an integer, or a const or an override with a value',
+    )
   })
   return [sizes[0] ?? 1, sizes[1] ?? 1, sizes[2] ?? 1]
 }

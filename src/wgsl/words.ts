@@ -28,7 +28,10 @@ class PoolWords {
 
   bindings(): string[] {
     const element = this.#atomic ? 'atomic<u32>' : 'u32'
-    return Array.from({ length: this.#pools }, (_, k) => `@group(3) @binding(${RUNTIME_BINDING.pools + k}) var<storage, read_write> svm_pool${k}: array<${element}>;`)
+    return Array.from(
+      { length: this.#pools },
+      (_, k) => `@group(3) @binding(${RUNTIME_BINDING.pools + k}) var<storage, read_write> svm_pool${k}: array<${element}>;`,
+    )
   }
 
   /** A function body that runs `statements` for the pool that the place names. */
@@ -63,7 +66,10 @@ ${cases.join('\n')}
       const range = Array.from({ length: width }, (_, k) => k)
       const all = (pool: string, word: string) => `return vec${width}<u32>(${range.map((k) => this.#get(pool, word, k)).join(', ')});`
       const each = (pool: string, word: string) => range.map((k) => this.#set(pool, word, k, `value[${k}]`)).join(' ')
-      texts.push(`fn svm_words${width}(at: u32) -> vec${width}<u32> ${this.#body(all)}`, `fn svm_set_words${width}(at: u32, value: vec${width}<u32>) ${this.#body(each)}`)
+      texts.push(
+        `fn svm_words${width}(at: u32) -> vec${width}<u32> ${this.#body(all)}`,
+        `fn svm_set_words${width}(at: u32, value: vec${width}<u32>) ${this.#body(each)}`,
+      )
     }
     return texts
   }
@@ -79,7 +85,10 @@ ${cases.join('\n')}
       `loop { let r = atomicCompareExchangeWeak(&${pool}[${word}], expected, value); if (r.exchanged || r.old_value != expected) { return r.old_value; } }`
     texts.push(`fn svm_raw_compare_exchange(at: u32, expected: u32, value: u32) -> u32 ${this.#body(swap)}`)
     // The pools are unsigned; signed order needs an exchange.
-    for (const [name, keeps] of [['max_i32', '>='], ['min_i32', '<=']] as const) {
+    for (const [name, keeps] of [
+      ['max_i32', '>='],
+      ['min_i32', '<='],
+    ] as const) {
       texts.push(`fn svm_raw_${name}(at: u32, value: i32) -> i32 {
   loop {
     let old = svm_word(at);

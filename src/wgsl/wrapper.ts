@@ -4,8 +4,8 @@
 // follow. The built-ins that the author sees are those of the whole launch, however it was split or folded.
 
 import { CONTROL, CONTROL_MODE } from '../abi/fault-record.ts'
+import { attributeOf, type FunctionDeclaration, rangeText, type SourceModule } from './module.ts'
 import { ENTRY_PREFIX } from './rewrite.ts'
-import { attributeOf, rangeText, type FunctionDeclaration, type SourceModule } from './module.ts'
 import { textError } from './scanner.ts'
 
 export const WRAPPER_ENTRY = 'svm_entry'

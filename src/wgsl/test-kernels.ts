@@ -19,7 +19,23 @@ fn k(@builtin(global_invocation_id) id: vec3u) {
 }
 `
 
-const TYPES = ['u32', 'i32', 'f32', 'vec2_u32', 'vec3_u32', 'vec4_u32', 'vec2_i32', 'vec3_i32', 'vec4_i32', 'vec2_f32', 'vec3_f32', 'vec4_f32', 'u8', 'u16', 'ptr']
+const TYPES = [
+  'u32',
+  'i32',
+  'f32',
+  'vec2_u32',
+  'vec3_u32',
+  'vec4_u32',
+  'vec2_i32',
+  'vec3_i32',
+  'vec4_i32',
+  'vec2_f32',
+  'vec3_f32',
+  'vec4_f32',
+  'u8',
+  'u16',
+  'ptr',
+]
 const PLAIN_TYPES = TYPES.filter((type) => type !== 'u8' && type !== 'u16')
 const copies = (types: readonly string[]) => types.map((type) => `  svm_store_${type}(args.b, svm_load_${type}(args.a));`).join('\n')
 
@@ -120,7 +136,7 @@ export const COLLECTIVE_KERNELS: Readonly<Record<string, string>> = {
 @compute @workgroup_size(64) fn k() { for (var i = 0u; i < args.n; i++) { svm_store_u32(args.a, i); sync(); } }`,
   'workgroup atomics with a used result': `${ARGS}var<workgroup> next: atomic<u32>;
 @compute @workgroup_size(64) fn k() { let slot = atomicAdd(&next, 1u); svm_store_u32(svm_index(args.b, slot, 4u), 1u); workgroupBarrier(); }`,
-  'workgroupUniformLoad': `${ARGS}var<workgroup> shared_count: u32;
+  workgroupUniformLoad: `${ARGS}var<workgroup> shared_count: u32;
 @compute @workgroup_size(64) fn k(@builtin(local_invocation_index) i: u32) {
   if (i == 0u) { shared_count = svm_load_u32(args.a); }
   let n = workgroupUniformLoad(&shared_count);

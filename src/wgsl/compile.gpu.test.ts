@@ -1,18 +1,20 @@
 // Every kernel shape here must compile in a real compiler: both variants, one pool and four, guarded where that is legal, and its pointer check.
 
-import { beforeAll, describe, expect, test } from 'vitest'
+import { beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import type { CompilerMessage } from '../device/device.ts'
-import { COLLECTIVE_KERNELS, PLAIN_KERNELS, SUBGROUP_KERNEL, WALK } from './kernels.fixture.ts'
-import { compile, openTestGpu, type TestGpu } from './test-gpu.ts'
-import { explainPointerMisuse, explainProgramFailure } from './messages.ts'
-import { translateKernel } from './translate.ts'
 import { ProgramFailure } from '../device/device.ts'
+import { explainPointerMisuse, explainProgramFailure } from './messages.ts'
+import { compile, openTestGpu, type TestGpu } from './test-gpu.ts'
+import { COLLECTIVE_KERNELS, PLAIN_KERNELS, SUBGROUP_KERNEL, WALK } from './test-kernels.ts'
+import { translateKernel } from './translate.ts'
 
 let gpu: TestGpu
 beforeAll(async () => {
   gpu = await openTestGpu()
-  if (gpu.device === null) console.warn(`no software GPU: ${gpu.reason}`)
 }, 60_000)
+beforeEach((context) => {
+  if (gpu.device === null) context.skip(gpu.reason)
+})
 
 const options = (code: string) => ({ code, entryPoint: 'k', label: 'test', addressBits: 32 as const, pageShift: 12, constants: {} })
 const errorsOf = (messages: readonly CompilerMessage[]) => messages.filter(({ type }) => type === 'error').map((m) => `${m.line}:${m.column} ${m.text}`)
@@ -33,22 +35,20 @@ async function expectCompiles(code: string, guards: readonly boolean[]): Promise
 
 describe('kernels compile', () => {
   test.each(Object.entries(PLAIN_KERNELS))('%s', async (_, code) => {
-    if (gpu.device === null) return
     await expectCompiles(code, [false, true])
   })
 
   test.each(Object.entries(COLLECTIVE_KERNELS))('%s', async (_, code) => {
-    if (gpu.device === null) return
     await expectCompiles(code, [false])
   })
 
   test('subgroups', async (context) => {
-    if (gpu.device === null || !gpu.features.has('subgroups')) return context.skip('the device has no subgroups')
+    if (!gpu.features.has('subgroups')) return context.skip('the device has no subgroups')
     await expectCompiles(SUBGROUP_KERNEL, [false])
   })
 })
 
-describe('what the compiler refuses is told at the author\'s line', () => {
+describe("what the compiler refuses is told at the author's line", () => {
   const failureOf = async (code: string, variant: 'attempt' | 'resident' = 'attempt') => {
     const kernel = translateKernel(options(code))
     const program = kernel.variant({ variant, pools: 1, guard: false, loopGuards: 'all' })
@@ -56,17 +56,17 @@ describe('what the compiler refuses is told at the author\'s line', () => {
     return explainProgramFailure(new ProgramFailure(messages), options(code), program)
   }
 
-  test('an error in his text', async (context) => {
-    if (gpu.device === null) return context.skip(gpu.reason)
+  test('an error in his text', async () => {
     const error = await failureOf('@compute @workgroup_size(1)\nfn k() {\n  for (var i = 0u; i < 3u; i++) { let x: u32 = 1.5; }\n}')
     expect(error.message).toMatch(/^kernel 'test', line 3:/)
     expect(error.message).toContain(`line 3:${'  for (var i = 0u; i < 3u; i++) { let x: u32 = '.length + 1}`)
     expect(error.code).toBe('build-failed')
   })
 
-  test('an error inside the runtime, traced back to his call', async (context) => {
-    if (gpu.device === null) return context.skip(gpu.reason)
-    const error = await failureOf('struct Args { p: svm_ptr }\n@group(0) @binding(0) var<uniform> args: Args;\n@compute @workgroup_size(64)\nfn k() {\n  if (svm_load_u32(args.p) > 1u) {\n    workgroupBarrier();\n  }\n}')
+  test('an error inside the runtime, traced back to his call', async () => {
+    const error = await failureOf(
+      'struct Args { p: svm_ptr }\n@group(0) @binding(0) var<uniform> args: Args;\n@compute @workgroup_size(64)\nfn k() {\n  if (svm_load_u32(args.p) > 1u) {\n    workgroupBarrier();\n  }\n}',
+    )
     expect(error.message).toMatch(/line [56]:/)
     expect(error.message).not.toContain('svm_user_')
     expect(error.message).not.toContain('svm_barrier')
@@ -79,16 +79,14 @@ describe('what the compiler refuses is told at the author\'s line', () => {
     ['u32(p)', 'let q = u32(args.p);'],
     ['a number for a pointer', 'let q = svm_load_u32(16u);'],
   ])('operators on a pointer: %s', async (_, statement) => {
-    if (gpu.device === null) return
     const code = `struct Args { p: svm_ptr }\n@group(0) @binding(0) var<uniform> args: Args;\n@compute @workgroup_size(64)\nfn k() {\n  ${statement}\n}`
     const kernel = translateKernel(options(code))
-    const error = explainPointerMisuse(await compile(gpu.device, kernel.checkText), options(code))
+    const error = explainPointerMisuse(await compile(gpu.device as GPUDevice, kernel.checkText), options(code))
     expect(error?.message).toMatch(/line 5:.*svm_ptr is not a number/)
   })
 
-  test('the walk of the design page has no misuse', async (context) => {
-    if (gpu.device === null) return context.skip(gpu.reason)
+  test('the walk of the design page has no misuse', async () => {
     const kernel = translateKernel(options(WALK))
-    expect(explainPointerMisuse(await compile(gpu.device, kernel.checkText), options(WALK))).toBeNull()
+    expect(explainPointerMisuse(await compile(gpu.device as GPUDevice, kernel.checkText), options(WALK))).toBeNull()
   })
 })

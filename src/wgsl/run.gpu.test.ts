@@ -32,7 +32,13 @@ describe.each(['attempt', 'resident'] as const)('%s', (variant) => {
   describe.each([1, 4] as const)('with %i pools', (pools) => {
     const far = pools === 1 ? 0 : 3
     /** Page 0 in pool `far`, page 1 in pool 0, both with all rights. */
-    const two = () => space().table(0, RW, 2, far).table(1, RW, 5, 0).grant(0, RW, 2, far).grant(1, RW, 5, 0).fill(2, (k) => k * 3 + 1, far)
+    const two = () =>
+      space()
+        .table(0, RW, 2, far)
+        .table(1, RW, 5, 0)
+        .grant(0, RW, 2, far)
+        .grant(1, RW, 5, 0)
+        .fill(2, (k) => k * 3 + 1, far)
 
     test('copies words and vectors, and marks the written page dirty', async () => {
       const body = `  svm_store_u32(args.b, svm_load_u32(svm_add(args.a, 8u)));
@@ -49,8 +55,11 @@ describe.each(['attempt', 'resident'] as const)('%s', (variant) => {
 
     test('a vector across the end of a page comes from both frames', async () => {
       // Page 1 lies below page 0: the last words of page 1, then the first of page 0.
-      const body = '  svm_store_vec4_u32(svm_add(args.b, 64u), svm_load_vec4_u32(svm_add(args.a, 4088u))); svm_store_vec3_u32(svm_add(args.a, 4092u), vec3u(7u, 8u, 9u));'
-      const done = await two().fill(5, (k) => 50_000 + k, 0).run({ code: kernel(body), args: ab(pageAt(1), pageAt(1)), variant, pools })
+      const body =
+        '  svm_store_vec4_u32(svm_add(args.b, 64u), svm_load_vec4_u32(svm_add(args.a, 4088u))); svm_store_vec3_u32(svm_add(args.a, 4092u), vec3u(7u, 8u, 9u));'
+      const done = await two()
+        .fill(5, (k) => 50_000 + k, 0)
+        .run({ code: kernel(body), args: ab(pageAt(1), pageAt(1)), variant, pools })
       expect([...done.frame(5).subarray(16, 20)]).toEqual([51_022, 51_023, 1, 4])
       expect(done.frame(5)[1023]).toBe(7)
       expect([...done.frame(2, far).subarray(0, 3)]).toEqual([8, 9, 7])
@@ -58,8 +67,11 @@ describe.each(['attempt', 'resident'] as const)('%s', (variant) => {
     })
 
     test('bytes and half-words leave their neighbours alone', async () => {
-      const body = '  svm_store_u8(svm_add(args.b, lix), lix + 256u); if (lix < 2u) { svm_store_u16(svm_add(args.b, 64u + lix * 2u), 0xabcd0000u + lix); }\n  if (lix == 0u) { svm_store_u32(svm_add(args.b, 128u), svm_load_u8(svm_add(args.a, 5u)) + svm_load_u16(svm_add(args.a, 6u)) * 256u); }'
-      const done = await two().fill(2, () => 0x44332211, far).run({ code: kernel(body, 8), args: ab(pageAt(0), pageAt(1)), variant, pools })
+      const body =
+        '  svm_store_u8(svm_add(args.b, lix), lix + 256u); if (lix < 2u) { svm_store_u16(svm_add(args.b, 64u + lix * 2u), 0xabcd0000u + lix); }\n  if (lix == 0u) { svm_store_u32(svm_add(args.b, 128u), svm_load_u8(svm_add(args.a, 5u)) + svm_load_u16(svm_add(args.a, 6u)) * 256u); }'
+      const done = await two()
+        .fill(2, () => 0x44332211, far)
+        .run({ code: kernel(body, 8), args: ab(pageAt(0), pageAt(1)), variant, pools })
       expect([...done.frame(5).subarray(0, 3)]).toEqual([0x03020100, 0x07060504, 0])
       expect(done.frame(5)[16]).toBe(0x00010000)
       expect(done.frame(5)[32]).toBe(0x44330000 / 256 + 0x22)
@@ -116,14 +128,19 @@ describe.each(['attempt', 'resident'] as const)('%s', (variant) => {
   })
 
   test('read-only pages refuse stores', async () => {
-    const done = await space().table(0, L | PTE.mayLoad).run({ code: kernel('svm_store_u32(args.a, 9u);'), args: ab(pageAt(0)), variant })
+    const done = await space()
+      .table(0, L | PTE.mayLoad)
+      .run({ code: kernel('svm_store_u32(args.a, 9u);'), args: ab(pageAt(0)), variant })
     expect(done.bad).toEqual({ address: pageAt(0), kind: NEED.write, slot: 0 })
     expect(done.frame(0)[0]).toBe(0)
   })
 
   test('a page whose dirty bit is known is not marked again', async () => {
     const flags = RW | PTE.dirty
-    const done = await space().table(0, flags).grant(0, flags).run({ code: kernel('svm_store_u32(args.a, 9u);'), args: ab(pageAt(0)), variant })
+    const done = await space()
+      .table(0, flags)
+      .grant(0, flags)
+      .run({ code: kernel('svm_store_u32(args.a, 9u);'), args: ab(pageAt(0)), variant })
     expect([done.frame(0)[0], done.pages('dirty')]).toEqual([9, []])
   })
 
@@ -152,7 +169,10 @@ describe.each(['attempt', 'resident'] as const)('%s', (variant) => {
 
   test('the guard leaves out work-items beyond the launch', async () => {
     const code = kernel('svm_store_u32(svm_index(args.a, id.x, 4u), id.x + 1u);', 8)
-    const done = await space().table(0, RW).grant(0, RW).run({ code, args: ab(pageAt(0)), variant, guard: true, first: 1, slots: 2, workgroups: [3, 1, 1], global: [19, 1, 1] })
+    const done = await space()
+      .table(0, RW)
+      .grant(0, RW)
+      .run({ code, args: ab(pageAt(0)), variant, guard: true, first: 1, slots: 2, workgroups: [3, 1, 1], global: [19, 1, 1] })
     expect([...done.frame(0).subarray(6, 22)]).toEqual([0, 0, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 0, 0, 0])
   })
 
@@ -163,7 +183,13 @@ describe.each(['attempt', 'resident'] as const)('%s', (variant) => {
   if (lix == 0u) { svm_store_u32(svm_index(args.b, w.x, 4u), tile[0]); }`,
       64,
     )}`
-    const done = await space().table(0, RW).grant(0, RW).table(1, RW).grant(1, RW).fill(0, (k) => k).run({ code, args: ab(pageAt(0), pageAt(1)), variant, groups: [4, 1, 1] })
+    const done = await space()
+      .table(0, RW)
+      .grant(0, RW)
+      .table(1, RW)
+      .grant(1, RW)
+      .fill(0, (k) => k)
+      .run({ code, args: ab(pageAt(0), pageAt(1)), variant, groups: [4, 1, 1] })
     expect([...done.frame(1).subarray(0, 5)]).toEqual([2016, 6112, 10208, 14304, 0])
   })
 })
@@ -178,7 +204,13 @@ describe('grants and faults of an attempt', () => {
     })
 
   test('without a grant a page of the table can be loaded only', async () => {
-    const done = await run(space().table(0, RW).table(1, RW).fill(0, () => 5), 'svm_store_u32(args.b, svm_load_u32(args.a));')
+    const done = await run(
+      space()
+        .table(0, RW)
+        .table(1, RW)
+        .fill(0, () => 5),
+      'svm_store_u32(args.b, svm_load_u32(args.a));',
+    )
     expect(done.marks()).toEqual({ 'page write': [1], 'page lead': [0], 'workgroup faulted': [0], 'workgroup serviceable': [0] })
     expect(done.frame(1)[0]).toBe(0)
     expect(done.first(1)).toBe(0)
@@ -186,15 +218,32 @@ describe('grants and faults of an attempt', () => {
   })
 
   test('a grant is the whole entry: W refuses loads, R refuses stores', async () => {
-    const loads = await run(space().table(0, RW).grant(0, S | MAY), 'let v = svm_load_u32(args.a); svm_store_u32(args.a, v);', { slots: 2 })
+    const loads = await run(
+      space()
+        .table(0, RW)
+        .grant(0, S | MAY),
+      'let v = svm_load_u32(args.a); svm_store_u32(args.a, v);',
+      { slots: 2 },
+    )
     expect(loads.marks()).toEqual({ 'page read': [0], 'workgroup faulted': [0, 1], 'workgroup serviceable': [0, 1] })
-    const stores = await run(space().table(0, RW).grant(0, L | MAY), 'svm_store_u32(args.a, 3u);')
+    const stores = await run(
+      space()
+        .table(0, RW)
+        .grant(0, L | MAY),
+      'svm_store_u32(args.a, 3u);',
+    )
     expect(stores.marks()).toEqual({ 'page write': [0], 'workgroup faulted': [0], 'workgroup serviceable': [0] })
   })
 
   test('the first fault is real, later ones are hints; a poisoned invocation changes nothing', async () => {
     // Page 0 is absent, page 1 writable, page 2 absent, page 3 readable, page 4 absent and atomic.
-    const prepared = space().table(0, MAY).grant(1, RW).table(2, MAY).table(3, RW).table(4, MAY).fill(3, () => 77)
+    const prepared = space()
+      .table(0, MAY)
+      .grant(1, RW)
+      .table(2, MAY)
+      .table(3, RW)
+      .table(4, MAY)
+      .fill(3, () => 77)
     const body = `  let v = svm_load_u32(args.a); svm_store_u32(args.b, v + 1u);
   svm_store_u32(svm_sub(args.b, 4096u), svm_load_u32(svm_sub(args.b, 8192u)));
   if (svm_atomic_add_u32(args.b, 1u) != 0u) { svm_store_u32(args.b, 3u); }
@@ -215,7 +264,11 @@ describe('grants and faults of an attempt', () => {
   })
 
   test('`first` keeps the smallest slot', async () => {
-    const done = await run(space().table(0, MAY).table(1, MAY), 'if (w.x == 5u || w.x == 3u) { let v = svm_load_u32(args.b); } else if (w.x > 1u) { let v = svm_load_u32(args.a); }', { slots: 40 })
+    const done = await run(
+      space().table(0, MAY).table(1, MAY),
+      'if (w.x == 5u || w.x == 3u) { let v = svm_load_u32(args.b); } else if (w.x > 1u) { let v = svm_load_u32(args.a); }',
+      { slots: 40 },
+    )
     expect([done.first(0), done.first(1), done.first(2)]).toEqual([2, 3, null])
     expect(done.workgroups('faulted')).toEqual(Array.from({ length: 38 }, (_, k) => k + 2))
   })
@@ -227,18 +280,30 @@ describe('grants and faults of an attempt', () => {
   })
 
   test('private pages: touched, dirty, and the lead', async () => {
-    const prepared = () => space().grant(0, L | S | X | P | MAY).grant(1, L | S | X | P | MAY)
-    const done = await run(prepared(), 'if (w.x == 1u) { let v = svm_load_u32(args.a); } if (w.x == 2u) { svm_store_u32(args.b, 4u); } if (w.x == 3u) { svm_atomic_add_u32(args.b, 1u); }', { slots: 5 })
+    const prepared = () =>
+      space()
+        .grant(0, L | S | X | P | MAY)
+        .grant(1, L | S | X | P | MAY)
+    const done = await run(
+      prepared(),
+      'if (w.x == 1u) { let v = svm_load_u32(args.a); } if (w.x == 2u) { svm_store_u32(args.b, 4u); } if (w.x == 3u) { svm_atomic_add_u32(args.b, 1u); }',
+      { slots: 5 },
+    )
     expect(done.marks()).toEqual({ 'page dirty': [1], 'workgroup touched': [1, 2, 3], 'workgroup dirty': [2, 3] })
     const lead = await run(prepared(), 'svm_store_u32(args.b, svm_load_u32(args.a));')
     expect(lead.pages('lead')).toEqual([0, 1])
   })
 
   describe('taint: a tainted store needs the exclusive right', () => {
-    const prepared = () => space().grant(0, L | S | X | P | MAY).grant(1, S | MAY)
+    const prepared = () =>
+      space()
+        .grant(0, L | S | X | P | MAY)
+        .grant(1, S | MAY)
     const raised = { 'page exclusive': [1], 'workgroup faulted': [0], 'workgroup serviceable': [0] }
     const pick = (marks: Record<string, number[]>) =>
-      Object.fromEntries(Object.entries(marks).filter(([name]) => ['page exclusive', 'page write', 'workgroup faulted', 'workgroup serviceable'].includes(name)))
+      Object.fromEntries(
+        Object.entries(marks).filter(([name]) => ['page exclusive', 'page write', 'workgroup faulted', 'workgroup serviceable'].includes(name)),
+      )
 
     test.each([
       ['a used atomic', 'let s = svm_atomic_add_u32(args.a, 1u); svm_store_u32(args.b, s);', raised],
@@ -262,7 +327,13 @@ describe('grants and faults of an attempt', () => {
   })
 
   test('an atomic needs the exclusive right, with or without a result; an atomic load the load right', async () => {
-    const done = await run(space().grant(0, L | MAY).grant(1, S | MAY), 'if (w.x == 0u) { let v = svm_atomic_load_u32(args.a); } else { svm_atomic_store_u32(args.b, 1u); }', { slots: 2 })
+    const done = await run(
+      space()
+        .grant(0, L | MAY)
+        .grant(1, S | MAY),
+      'if (w.x == 0u) { let v = svm_atomic_load_u32(args.a); } else { svm_atomic_store_u32(args.b, 1u); }',
+      { slots: 2 },
+    )
     expect([done.pages('exclusive'), done.pages('read'), done.workgroups('faulted')]).toEqual([[1], [], [1]])
   })
 
