@@ -3,20 +3,20 @@
 import type { SvmError } from './base/error.ts'
 import type { SvmDevice } from './cl/svm-device.ts'
 import type { KernelTwin } from './device/twin.ts'
-import type { DispatchResult } from './driver/launch.ts'
 import type { MigrateResult } from './driver/bind.ts'
+import type { DispatchResult } from './driver/launch.ts'
 import type { Pager } from './pager/pager.ts'
 import type { PolicyOptions } from './policy/policy.ts'
 import type { TraceSink } from './trace/event.ts'
 import type { KernelArgument } from './wgsl/args.ts'
 import type { KernelAnalysis, StructLayout } from './wgsl/program.ts'
 
-export type { DispatchResult, KernelAnalysis, KernelArgument, KernelTwin, MigrateResult, Pager, PolicyOptions, StructLayout, SvmDevice, TraceSink }
 export type { SvmErrorCode, SvmErrorDetails } from './base/error.ts'
 export type { KernelMemory, WorkItem } from './device/twin.ts'
 export type { SkipReason } from './mm/migrate.ts'
 export type { EvictionPolicy } from './policy/policy.ts'
 export type { MigrateReason, TraceEvent } from './trace/event.ts'
+export type { DispatchResult, KernelAnalysis, KernelArgument, KernelTwin, MigrateResult, Pager, PolicyOptions, StructLayout, SvmDevice, TraceSink }
 
 /** Bytes from the start of the space; 0 is null. A bigint is accepted in kernel arguments. */
 export type SvmPointer = number

@@ -94,7 +94,14 @@ export interface DispatchBindings {
 }
 
 export type Work =
-  | { readonly kind: 'copy'; readonly from: DeviceBuffer; readonly fromOffset: number; readonly to: DeviceBuffer; readonly toOffset: number; readonly byteLength: number }
+  | {
+      readonly kind: 'copy'
+      readonly from: DeviceBuffer
+      readonly fromOffset: number
+      readonly to: DeviceBuffer
+      readonly toOffset: number
+      readonly byteLength: number
+    }
   | { readonly kind: 'clear'; readonly buffer: DeviceBuffer; readonly offset: number; readonly byteLength: number }
   | {
       readonly kind: 'dispatch'

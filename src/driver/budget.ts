@@ -13,7 +13,7 @@ export const RUNTIME_BINDINGS = 3
 const FRAMES_MIN = 8
 const RESERVE_MIN = 192 * KIB
 const RING_SMALL = 128 * KIB
-const SLOT_MAX = 8 * MIB
+const SLOT_MAX = 4 * MIB
 const WINDOW_MAX = 65_536
 
 export interface MemoryPlan {
@@ -53,8 +53,8 @@ export function planMemory(wish: { budgetBytes: Bytes; pageBytes: Bytes; limits:
   }
   const most = poolsMax(limits, wish.authorStorageBuffers)
   const reserveBytes = Math.min(Math.max(RESERVE_MIN, Math.floor(budgetBytes / 16)), 64 * MIB)
-  const slotBytes = Math.min(SLOT_MAX, Math.max(pageBytes, Math.floor(budgetBytes / 16 / pageBytes) * pageBytes))
-  const ringBytes = RING_SMALL + slotBytes * (budgetBytes >= 64 * MIB ? 3 : 1)
+  const slotBytes = Math.min(SLOT_MAX, Math.max(pageBytes, Math.floor(budgetBytes / 64 / pageBytes) * pageBytes))
+  const ringBytes = RING_SMALL + slotBytes * (budgetBytes >= 64 * MIB ? 4 : budgetBytes >= 16 * MIB ? 2 : 1)
   const bouncePages = Math.max(1, Math.floor(Math.min(2 * MIB, budgetBytes / 64) / pageBytes))
   const poolBytesMax = Math.min(limits.bufferBytes, POOL_BYTES_MAX) - POOL_HEAD_BYTES
   const spare = budgetBytes - reserveBytes - ringBytes - bouncePages * pageBytes - most * POOL_HEAD_BYTES

@@ -6,15 +6,12 @@ import { forEachBit } from '../base/bitmap.ts'
 import { SvmError } from '../base/error.ts'
 import type { Evictor } from './evict.ts'
 import { accessError, pageOf } from './fault.ts'
-import type { DispatchResult, Launch } from './launch.ts'
+import { type DispatchResult, type Launch, refuseIfAborted, windowByTime } from './launch.ts'
 import { type PassReport, runPass } from './pass.ts'
 import { ReachTable } from './reach.ts'
 import { Remaining } from './remaining.ts'
 import { Replay } from './replay.ts'
 import type { Mirror } from './svmm.ts'
-
-/** Browsers end passes that take long; aim well below. */
-export const PASS_MILLISECONDS = 100
 
 export async function dispatch(mirror: Mirror, evictor: Evictor, launch: Launch): Promise<DispatchResult> {
   const total = launch.workgroups[0] * launch.workgroups[1] * launch.workgroups[2]
@@ -39,7 +36,13 @@ export async function dispatch(mirror: Mirror, evictor: Evictor, launch: Launch)
   result.bytesIn = mirror.copies.bytesIn - bytesIn
   result.bytesOut = mirror.copies.bytesOut - bytesOut
   result.evictions = mirror.evictions - evictions
-  mirror.space.tracer.emit({ kind: 'dispatch', kernel: launch.kernel.label, variant: result.variant, rounds: result.rounds, milliseconds: mirror.device.now() - started })
+  mirror.space.tracer.emit({
+    kind: 'dispatch',
+    kernel: launch.kernel.label,
+    variant: result.variant,
+    rounds: result.rounds,
+    milliseconds: mirror.device.now() - started,
+  })
   return result
 }
 
@@ -50,7 +53,7 @@ async function runResident(mirror: Mirror, launch: Launch, reach: ReachTable, to
   const remaining = new Remaining(total)
   while (!remaining.empty) {
     refuseIfAborted(launch, remaining.retired)
-    const limit = launch.class === 'unsplittable' ? total : windowByTime(mirror, launch)
+    const limit = launch.class === 'unsplittable' ? total : windowByTime(launch, mirror.plan.windowMax)
     const window = remaining.window(Math.min(limit, mirror.plan.windowMax))
     if (launch.class === 'unsplittable' && window.slots < total) throw tooLargeUnsplit(launch, total, mirror.plan.windowMax)
     const tables = await mirror.tables.ready(window.slots, launch.args.byteLength)
@@ -61,7 +64,16 @@ async function runResident(mirror: Mirror, launch: Launch, reach: ReachTable, to
     kernel.millisecondsPerWorkgroup = report.milliseconds / window.slots
     noteStores(mirror, report)
     const retired = remaining.settle(window, (slot) => report.bad !== null && slot === report.bad.slot)
-    mirror.space.tracer.emit({ kind: 'pass', kernel: kernel.label, round: result.rounds, workgroups: window.slots, retired, faults: 0, hints: 0, aborted: false })
+    mirror.space.tracer.emit({
+      kind: 'pass',
+      kernel: kernel.label,
+      round: result.rounds,
+      workgroups: window.slots,
+      retired,
+      faults: 0,
+      hints: 0,
+      aborted: false,
+    })
     if (report.bad !== null) throw accessError(mirror, launch, window, report.bad, remaining.retired)
   }
 }
@@ -74,20 +86,14 @@ function noteStores(mirror: Mirror, report: PassReport): void {
   })
 }
 
-/** Workgroups that fit the time of one pass, by what the kernel took last time. */
-export function windowByTime(mirror: Mirror, { kernel }: Launch): number {
-  if (kernel.millisecondsPerWorkgroup <= 0) return mirror.plan.windowMax
-  return Math.max(1, Math.floor(PASS_MILLISECONDS / kernel.millisecondsPerWorkgroup))
-}
-
-export function refuseIfAborted(launch: Launch, retiredWorkgroups: number): void {
-  if (launch.signal?.aborted !== true) return
-  throw new SvmError('aborted', `Kernel ${launch.kernel.label} was stopped by its AbortSignal after ${retiredWorkgroups} workgroups.`, { kernel: launch.kernel.label, retiredWorkgroups })
-}
-
 function refuseIfAllMustBeHere(launch: Launch, incomplete: number): void {
   const { analysis } = launch.kernel.translated
-  const why = launch.class === 'unsplittable' ? 'is unsplittable' : analysis.writableBindings.length > 0 ? `writes its own bindings (${analysis.writableBindings.join(', ')})` : null
+  const why =
+    launch.class === 'unsplittable'
+      ? 'is unsplittable'
+      : analysis.writableBindings.length > 0
+        ? `writes its own bindings (${analysis.writableBindings.join(', ')})`
+        : null
   if (why === null) return
   throw new SvmError(
     'unsupported',
@@ -97,7 +103,11 @@ function refuseIfAllMustBeHere(launch: Launch, incomplete: number): void {
 }
 
 function tooLargeUnsplit(launch: Launch, total: number, most: number): SvmError {
-  return new SvmError('unsupported', `Kernel ${launch.kernel.label} is unsplittable and has ${total} workgroups; one pass holds at most ${most} with this budget. Launch fewer, or raise deviceMemory.`, {
-    kernel: launch.kernel.label,
-  })
+  return new SvmError(
+    'unsupported',
+    `Kernel ${launch.kernel.label} is unsplittable and has ${total} workgroups; one pass holds at most ${most} with this budget. Launch fewer, or raise deviceMemory.`,
+    {
+      kernel: launch.kernel.label,
+    },
+  )
 }

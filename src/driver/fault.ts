@@ -71,7 +71,8 @@ function explain(mirror: Mirror, launch: Launch, bad: BadAccess): { code: SvmErr
   if (hold === 'write' || (hold === 'read' && writes && vma.deviceWrites)) {
     return { code: 'host-mapped', why: `which the host has mapped for ${hold === 'write' ? 'writing' : 'reading'}`, wayOut: 'Unmap it before the launch.' }
   }
-  if (space.pages.state(vpn) === PAGE.lost) return { code: 'device-lost', why: 'whose only copy was on a device that is lost', wayOut: 'Overwrite the whole page or free it.' }
+  if (space.pages.state(vpn) === PAGE.lost)
+    return { code: 'device-lost', why: 'whose only copy was on a device that is lost', wayOut: 'Overwrite the whole page or free it.' }
   if (writes && !vma.deviceWrites) return { code: 'access-violation', why: 'which is read-only for kernels', wayOut: "Allocate it with access 'read-write'." }
   return { code: 'access-violation', why: 'which was not accessible', wayOut: 'Check the pointer.' }
 }

@@ -11,10 +11,10 @@
 import { NEED } from '../abi/fault-record.ts'
 import { vpnOfIndex } from '../abi/geometry.ts'
 import { makePte, PTE, PTE_FLAGS_MASK } from '../abi/pte.ts'
-import type { Vpn } from '../base/units.ts'
-import { PAGE } from '../mm/page-table.ts'
 import { SvmError } from '../base/error.ts'
+import type { Vpn } from '../base/units.ts'
 import { hex } from '../base/units.ts'
+import { PAGE } from '../mm/page-table.ts'
 import type { Mirror } from './svmm.ts'
 
 /** A private copy: `frame` is what the pass uses. `stale`: it no longer equals the page. */
@@ -92,7 +92,10 @@ export class Grants {
       } else if (this.#rules.snapshot) throw this.#noRoom(vpn)
       else home.push(vpn)
     }
-    await this.#mirror.copies.duplicate(from, fill.map((copy) => copy.frame))
+    await this.#mirror.copies.duplicate(
+      from,
+      fill.map((copy) => copy.frame),
+    )
     for (const copy of fill) copy.stale = false
     this.privateCopies += fill.length
     if (home.length === 0) return

@@ -1,7 +1,7 @@
 // One kernel on one device, and one launch of it, as the driver sees them. Always: a program is made once per variant; history is a hint and
 // never decides what is right.
 
-import type { SvmError } from '../base/error.ts'
+import { SvmError } from '../base/error.ts'
 import type { Bytes, VpnRange } from '../base/units.ts'
 import { type Device, type Program, ProgramFailure, type ProgramVariant } from '../device/device.ts'
 import { explainPointerMisuse, explainProgramFailure, type KernelText } from '../wgsl/messages.ts'
@@ -121,4 +121,22 @@ export class DriverKernel {
     if (error !== null) throw error
     this.#checked = true
   }
+}
+
+/** Browsers end passes that take long; aim well below. */
+export const PASS_MILLISECONDS = 100
+
+/** Workgroups that fit the time of one pass, by what the kernel took last time; at most `most`. */
+export function windowByTime({ kernel }: Launch, most: number): number {
+  if (kernel.millisecondsPerWorkgroup <= 0) return most
+  return Math.min(most, Math.max(1, Math.floor(PASS_MILLISECONDS / kernel.millisecondsPerWorkgroup)))
+}
+
+/** @throws SvmError aborted */
+export function refuseIfAborted(launch: Launch, retiredWorkgroups: number): void {
+  if (launch.signal?.aborted !== true) return
+  throw new SvmError('aborted', `Kernel ${launch.kernel.label} was stopped by its AbortSignal after ${retiredWorkgroups} workgroups.`, {
+    kernel: launch.kernel.label,
+    retiredWorkgroups,
+  })
 }

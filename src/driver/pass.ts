@@ -119,7 +119,8 @@ function sendGrants(mirror: Mirror, tables: TableBuffers, wanted: Uint32Array): 
 }
 
 function decode(words: Uint32Array, layout: FaultLayout, milliseconds: number): PassReport {
-  const slice = (from: number, length: number, count: number) => Array.from({ length: count }, (_, n) => words.subarray(from + n * length, from + (n + 1) * length))
+  const slice = (from: number, length: number, count: number) =>
+    Array.from({ length: count }, (_, n) => words.subarray(from + n * length, from + (n + 1) * length))
   const address = (words[FAULT.badAddressHigh] as number) * 4294967296 + (words[FAULT.badAddress] as number)
   return {
     layout,

@@ -12,11 +12,10 @@ import { PTE } from '../abi/pte.ts'
 import { anyBit, forEachBit, testBit } from '../base/bitmap.ts'
 import { SvmError } from '../base/error.ts'
 import { printBytes, type Vpn } from '../base/units.ts'
-import { PASS_MILLISECONDS, refuseIfAborted, windowByTime } from './dispatch.ts'
 import type { Evictor } from './evict.ts'
 import { accessError, fatalAccess, forEachFault, mustAbort, pageOf, storedPages } from './fault.ts'
 import { Grants } from './grants.ts'
-import type { DispatchResult, Launch } from './launch.ts'
+import { type DispatchResult, type Launch, PASS_MILLISECONDS, refuseIfAborted, windowByTime } from './launch.ts'
 import { type PassReport, readFirstSlots, runPass } from './pass.ts'
 import type { ReachTable } from './reach.ts'
 import { Remaining, type Window, workgroupOf } from './remaining.ts'
@@ -62,7 +61,7 @@ export class Replay {
     this.#result = result
     this.#grants = new Grants(mirror, { allPrivate: launch.class === 'transactional', snapshot: launch.atomic })
     this.#remaining = new Remaining(total)
-    this.#window = Math.min(total, mirror.plan.windowMax, windowByTime(mirror, launch))
+    this.#window = Math.min(total, mirror.plan.windowMax, windowByTime(launch, mirror.plan.windowMax))
   }
 
   async run(): Promise<void> {
@@ -88,7 +87,16 @@ export class Replay {
     const aborted = mustAbort(report, this.#launch.class === 'transactional')
     const retired = this.#retire(window, report, aborted)
     const learned = this.#learn(report)
-    this.#mirror.space.tracer.emit({ kind: 'pass', kernel: this.#launch.kernel.label, round: this.#result.rounds, workgroups: window.slots, retired, faults: learned.faults, hints: learned.hints, aborted })
+    this.#mirror.space.tracer.emit({
+      kind: 'pass',
+      kernel: this.#launch.kernel.label,
+      round: this.#result.rounds,
+      workgroups: window.slots,
+      retired,
+      faults: learned.faults,
+      hints: learned.hints,
+      aborted,
+    })
     const bad = fatalAccess(report)
     if (bad !== null) throw accessError(this.#mirror, this.#launch, window, bad, this.#remaining.retired)
     this.#resize(window, report, aborted)
@@ -172,17 +180,22 @@ export class Replay {
     const { kernel } = this.#launch
     if (aborted) this.#window = Math.max(1, window.slots >> 1)
     else this.#window = Math.min(this.#mirror.plan.windowMax, Math.max(this.#window, window.slots * 2))
-    if (report.milliseconds > 2 * PASS_MILLISECONDS) this.#window = Math.max(1, Math.min(this.#window, Math.floor((window.slots * PASS_MILLISECONDS) / report.milliseconds)))
+    if (report.milliseconds > 2 * PASS_MILLISECONDS)
+      this.#window = Math.max(1, Math.min(this.#window, Math.floor((window.slots * PASS_MILLISECONDS) / report.milliseconds)))
     else if (!anyBit(report.workgroups[WORKGROUP_BITMAP.faulted] as Uint32Array)) kernel.millisecondsPerWorkgroup = report.milliseconds / window.slots
     if (report.fuelOut > 0) this.#refuel()
   }
 
   #refuel(): void {
     if (this.#fuel >= FUEL_LAST) {
-      throw new SvmError('access-violation', `Kernel ${this.#launch.kernel.label} has a loop that did not end within ${FUEL_LAST} iterations. Bound the loop.`, {
-        kernel: this.#launch.kernel.label,
-        retiredWorkgroups: this.#remaining.retired,
-      })
+      throw new SvmError(
+        'access-violation',
+        `Kernel ${this.#launch.kernel.label} has a loop that did not end within ${FUEL_LAST} iterations. Bound the loop.`,
+        {
+          kernel: this.#launch.kernel.label,
+          retiredWorkgroups: this.#remaining.retired,
+        },
+      )
     }
     this.#fuel *= 8
   }

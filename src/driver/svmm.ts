@@ -50,7 +50,10 @@ export class Mirror implements PageOwner {
     this.device = device
     this.memory = space.owners.length
     this.authorStorageBuffers = options.authorStorageBuffers
-    const budget = Math.min(options.deviceMemory ?? device.memory ?? budgetDefault(device.limits, options.authorStorageBuffers), device.memory ?? Number.POSITIVE_INFINITY)
+    const budget = Math.min(
+      options.deviceMemory ?? device.memory ?? budgetDefault(device.limits, options.authorStorageBuffers),
+      device.memory ?? Number.POSITIVE_INFINITY,
+    )
     this.plan = planMemory({ budgetBytes: budget, pageBytes: geometry.pageBytes, limits: device.limits, authorStorageBuffers: options.authorStorageBuffers })
     device.configure({ ringBytes: this.plan.ringBytes, slotBytes: this.plan.slotBytes })
     this.dmem = new DeviceMemory(device, this.plan, geometry.pageBytes, space.tracer)

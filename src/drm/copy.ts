@@ -15,7 +15,10 @@ export async function copyBytes(space: Space, { destination, source, byteLength 
   checkSource(space, source, byteLength, 'memcpy')
   checkDestination(space, destination, byteLength, 'memcpy')
   if (source < destination + byteLength && destination < source + byteLength) {
-    throw new SvmError('invalid-value', `memcpy: source and destination overlap. Copy by way of a third range, or in pieces that do not overlap.`, { pointer: destination, byteLength })
+    throw new SvmError('invalid-value', `memcpy: source and destination overlap. Copy by way of a third range, or in pieces that do not overlap.`, {
+      pointer: destination,
+      byteLength,
+    })
   }
   const bytes = new Uint8Array(byteLength)
   await readBytes(space, source, bytes)
@@ -40,7 +43,10 @@ export async function transferBuffer(space: Space, mirror: Mirror, buffer: unkno
   if (byteLength === 0) return null
   const foreign: DeviceBuffer = mirror.device.foreignBuffer(buffer)
   if (offset + byteLength > foreign.byteLength) {
-    throw new SvmError('invalid-value', `${byteLength} bytes at offset ${offset} go beyond the buffer, which has ${foreign.byteLength}. Copy less.`, { pointer, byteLength })
+    throw new SvmError('invalid-value', `${byteLength} bytes at offset ${offset} go beyond the buffer, which has ${foreign.byteLength}. Copy less.`, {
+      pointer,
+      byteLength,
+    })
   }
   const bytes = new Uint8Array(byteLength)
   if (direction === 'in') {

@@ -34,7 +34,14 @@ export async function takeForWriting(space: Space, pointer: number, byteLength: 
   for (const { vma, start, end } of piecesOf(space, pointer, byteLength)) {
     const low = Math.max(inner.start, start)
     const high = Math.min(inner.end, end)
-    const parts = low < high ? ([[start, low, 'write'], [low, high, 'discard'], [high, end, 'write']] as const) : ([[start, end, 'write']] as const)
+    const parts =
+      low < high
+        ? ([
+            [start, low, 'write'],
+            [low, high, 'discard'],
+            [high, end, 'write'],
+          ] as const)
+        : ([[start, end, 'write']] as const)
     for (const [from, to, access] of parts) if (from < to) expectThere(await hostFault(space, vma, from, to, access), pointer)
   }
 }
@@ -47,7 +54,11 @@ export function viewOf(space: Space, pointer: number, byteLength: number): Uint8
   const run = vma === undefined ? null : space.hostRun(vma, pages.start, pages.end - pages.start)
   const skip = pointer - pages.start * pageBytes
   if (run === null || run.length < skip + byteLength) {
-    throw new SvmError('invalid-value', `${printBytes(byteLength)} from ${hex(pointer)} lie in more than one segment of host memory (1 GiB each), and no view covers two. Map smaller pieces.`, { pointer, byteLength })
+    throw new SvmError(
+      'invalid-value',
+      `${printBytes(byteLength)} from ${hex(pointer)} lie in more than one segment of host memory (1 GiB each), and no view covers two. Map smaller pieces.`,
+      { pointer, byteLength },
+    )
   }
   return run.subarray(skip, skip + byteLength)
 }
@@ -79,7 +90,8 @@ export async function mapBytes(space: Space, pointer: number, byteLength: number
     return { live, bytes }
   }
   const bytes = viewOf(space, pointer, byteLength)
-  if (mode === 'read') await visitWindows(space, pointer, byteLength, async (vma, start, end) => expectThere(await hostFault(space, vma, start, end, 'read'), pointer))
+  if (mode === 'read')
+    await visitWindows(space, pointer, byteLength, async (vma, start, end) => expectThere(await hostFault(space, vma, start, end, 'read'), pointer))
   else await takeForWriting(space, pointer, byteLength, mode === 'write-discard')
   space.hostMappings.add(live)
   return { live, bytes }
@@ -94,5 +106,8 @@ async function visitWindows(space: Space, pointer: number, byteLength: number, v
 }
 
 function expectThere(verdict: 'ok' | 'gone', pointer: number): void {
-  if (verdict === 'gone') throw new SvmError('not-mapped', `The mapping at ${hex(pointer)} was unmapped while its bytes were being fetched. Keep it until the command is done.`, { pointer })
+  if (verdict === 'gone')
+    throw new SvmError('not-mapped', `The mapping at ${hex(pointer)} was unmapped while its bytes were being fetched. Keep it until the command is done.`, {
+      pointer,
+    })
 }

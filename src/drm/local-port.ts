@@ -14,6 +14,7 @@ import type { DriverKernel } from '../driver/launch.ts'
 import { Mirror, type MirrorOptions } from '../driver/svmm.ts'
 import type { LiveMapping } from '../mm/host-mapping.ts'
 import type { Space } from '../mm/space.ts'
+import type { Allocation } from '../mm/vma.ts'
 import type { EvictionPolicy } from '../policy/policy.ts'
 import { copyBytes, fillBytes, transferBuffer } from './copy.ts'
 import { mapBytes, readBytes, writeBytes } from './host-access.ts'
@@ -62,7 +63,8 @@ export class LocalPort implements Port {
       SVM_ALLOC: (request) => allocate(this.space, this.mirrors, request),
       SVM_MMAP: (request) => mapPager(this.space, this.mirrors, this.#resource(request.pager), request),
       SVM_LOOKUP: ({ pointer }) => this.space.addresses.allocationAt(pointer) ?? null,
-      SVM_DOOM: ({ pointer }) => this.#doom(pointer),
+      SVM_CHECK: ({ pointer, byteLength, what }) => this.#check(pointer, byteLength, what),
+      SVM_DOOM: ({ pointers }) => this.#doom(pointers),
       SVM_FREE: (request) => this.#run(() => this.#free(request.pointer)),
       SVM_MUNMAP: (request) => this.#run(() => this.#munmap(request)),
       SVM_BIND: (request) => this.#run(() => this.#bind(request)),
@@ -74,7 +76,8 @@ export class LocalPort implements Port {
       SVM_FILL: (request) => this.#run(() => fillBytes(this.space, request)),
       SVM_BUFFER: (request) => this.#run(() => transferBuffer(this.space, this.#mirror(request.memory), this.#resource(request.buffer), request)),
       SVM_EXEC: (request) => this.#run(() => this.#exec(request)),
-      SVM_QUERY: ({ pointer, byteLength }) => (byteLength === 0 ? [] : (allocationOf(this.space, pointer, byteLength, 'residency'), queryRuns(this.space, pointer, byteLength))),
+      SVM_QUERY: ({ pointer, byteLength }) =>
+        byteLength === 0 ? [] : (allocationOf(this.space, pointer, byteLength, 'residency'), queryRuns(this.space, pointer, byteLength)),
       SVM_STATS: () => spaceStats(this.space, this.mirrors, this.#counts),
       SVM_SNAPSHOT: () => dumpSpace(this.space),
       SVM_FINI: () => this.#run(() => this.#fini()),
@@ -97,9 +100,15 @@ export class LocalPort implements Port {
   #explain(failure: unknown): unknown {
     if (!(failure instanceof DeviceFailure)) return failure
     if (failure.reason === 'lost') {
-      return new SvmError('device-lost', `The device was lost (${failure.message}). Pages whose only copy was there are lost; everything else can be read and used with another device.`, { cause: failure })
+      return new SvmError(
+        'device-lost',
+        `The device was lost (${failure.message}). Pages whose only copy was there are lost; everything else can be read and used with another device.`,
+        { cause: failure },
+      )
     }
-    return new SvmError('device-memory', `The device has no memory left (${failure.message}). Lower deviceMemory, or free buffers of your own.`, { cause: failure })
+    return new SvmError('device-memory', `The device has no memory left (${failure.message}). Lower deviceMemory, or free buffers of your own.`, {
+      cause: failure,
+    })
   }
 
   #reapLosses(): void {
@@ -107,25 +116,43 @@ export class LocalPort implements Port {
   }
 
   #init({ version, pageBytes, addressBits }: Requests['SVM_INIT']): Replies['SVM_INIT'] {
-    if (version !== DRM_VERSION) throw new SvmError('invalid-value', `The driver speaks version ${DRM_VERSION} of its requests, the program ${version}. Load both from the same release.`)
+    if (version !== DRM_VERSION)
+      throw new SvmError('invalid-value', `The driver speaks version ${DRM_VERSION} of its requests, the program ${version}. Load both from the same release.`)
     const { geometry } = this.space
     if (pageBytes !== geometry.pageBytes || addressBits !== geometry.addressBits) {
-      throw new SvmError('invalid-value', `This space has pages of ${geometry.pageBytes} bytes and ${geometry.addressBits}-bit addresses, not ${pageBytes} and ${addressBits}.`)
+      throw new SvmError(
+        'invalid-value',
+        `This space has pages of ${geometry.pageBytes} bytes and ${geometry.addressBits}-bit addresses, not ${pageBytes} and ${addressBits}.`,
+      )
     }
     return { version: DRM_VERSION }
   }
 
-  #doom(pointer: number): null {
+  #check(pointer: number, byteLength: number, what: string): null {
+    allocationOf(this.space, pointer, byteLength, what)
+    return null
+  }
+
+  #doom(pointers: readonly number[]): null {
+    const doomed = pointers.map((pointer) => this.#freeable(pointer))
+    if (new Set(doomed).size < doomed.length) throw new SvmError('invalid-value', 'free: the same pointer is named twice. Name it once.')
+    for (const allocation of doomed) allocation.dying = true
+    return null
+  }
+
+  #freeable(pointer: number): Allocation {
     const allocation = this.space.addresses.allocation(pointer)
     if (allocation === undefined || allocation.dying) {
-      const inside = this.space.addresses.allocationAt(pointer)
-      const hint = inside !== undefined && !inside.dying ? `It points into ${inside.label}; free its start, ${inside.pointer}.` : 'It was freed already, or never came from alloc or allocFrom.'
-      throw new SvmError('not-mapped', `free: no allocation starts at ${pointer}. ${hint}`, { pointer })
+      const inside = Number.isSafeInteger(pointer) ? this.space.addresses.allocationAt(pointer) : undefined
+      const hint =
+        inside !== undefined && !inside.dying
+          ? `It points into ${inside.label}; free its start, ${inside.pointer}.`
+          : 'It was freed already, or never came from alloc or allocFrom.'
+      throw new SvmError('not-mapped', `free: no allocation starts at ${String(pointer)}. ${hint}`, { pointer })
     }
     if (allocation.kind === 'mmap') throw new SvmError('invalid-value', `free: ${allocation.label} at ${pointer} is a mapping. Use munmap.`, { pointer })
     refuseHostMapped(this.space, pagesAround(pointer, allocation.byteLength, this.space.geometry.pageBytes), 'write', 'free')
-    allocation.dying = true
-    return null
+    return allocation
   }
 
   async #free(pointer: number): Promise<null> {
@@ -142,7 +169,11 @@ export class LocalPort implements Port {
     const end = pointer + (byteLength === 0 ? allocation.byteLength - (pointer - allocation.pointer) : byteLength)
     const last = allocation.pointer + allocation.byteLength
     if (pointer % pageBytes !== 0 || (end % pageBytes !== 0 && end !== last)) {
-      throw new SvmError('invalid-value', `munmap: [${pointer}, ${end}) does not begin and end on pages of ${pageBytes} bytes. Only whole pages can be unmapped.`, { pointer, byteLength })
+      throw new SvmError(
+        'invalid-value',
+        `munmap: [${pointer}, ${end}) does not begin and end on pages of ${pageBytes} bytes. Only whole pages can be unmapped.`,
+        { pointer, byteLength },
+      )
     }
     const pages = pagesAround(pointer, end - pointer, pageBytes)
     refuseHostMapped(this.space, pages, 'write', 'munmap')
@@ -164,7 +195,12 @@ export class LocalPort implements Port {
       if (request.contentUndefined) discard.push(pagesInside(pointer, byteLength, pageBytes))
     }
     if (request.target === 'device') this.#refuseLost(mirror)
-    return bind(mirror, this.#evictors[request.memory] as Evictor, { ranges, discard: discard.filter((range) => range.end > range.start), to: request.target, mode: request.mode })
+    return bind(mirror, this.#evictors[request.memory] as Evictor, {
+      ranges,
+      discard: discard.filter((range) => range.end > range.start),
+      to: request.target,
+      mode: request.mode,
+    })
   }
 
   async #map({ pointer, byteLength, mode }: Requests['SVM_MAP']): Promise<Awaited<Replies['SVM_MAP']>> {

@@ -20,7 +20,16 @@ export function allocate(space: Space, mirrors: readonly Mirror[], request: Requ
   const pages = checkedPages(space, byteLength, 'alloc')
   const start = space.addresses.findHole(pages, alignment)
   const memory = new AnonymousMemory(start, pages, space.geometry.pageBytes, label)
-  return place(space, mirrors, { start, pages, byteLength, label, kind: 'alloc', backing: { kind: 'anonymous', memory }, deviceWrites: access !== 'read', hostWrites: true })
+  return place(space, mirrors, {
+    start,
+    pages,
+    byteLength,
+    label,
+    kind: 'alloc',
+    backing: { kind: 'anonymous', memory },
+    deviceWrites: access !== 'read',
+    hostWrites: true,
+  })
 }
 
 /** Compare mmap(MAP_PRIVATE, PROT_READ) of a file. @throws SvmError invalid-value, host-memory */
@@ -37,7 +46,16 @@ export function mapPager(space: Space, mirrors: readonly Mirror[], pager: Pager,
   const pages = checkedPages(space, byteLength, 'mmap')
   const start = space.addresses.findHole(pages, pageBytes)
   const file = new PagedFile(pager, pageBytes, label)
-  return place(space, mirrors, { start, pages, byteLength, label, kind: 'mmap', backing: { kind: 'pager', file, fileOffset: offset }, deviceWrites: false, hostWrites: false })
+  return place(space, mirrors, {
+    start,
+    pages,
+    byteLength,
+    label,
+    kind: 'mmap',
+    backing: { kind: 'pager', file, fileOffset: offset },
+    deviceWrites: false,
+    hostWrites: false,
+  })
 }
 
 /** Compare do_munmap(): tells the mirrors, forgets the pages, frees. */

@@ -12,12 +12,22 @@ export function allocationOf(space: Space, pointer: number, byteLength: number, 
   checkPointer(`${what}: the pointer`, pointer, Math.min(limit, 2 ** 48))
   checkCount(`${what}: byteLength`, byteLength, 0)
   const details = { pointer, byteLength }
-  if (pointer === 0) throw new SvmError('not-mapped', `${what}: the pointer is null (0), and ${byteLength} bytes were asked for. Pass a pointer from alloc, allocFrom or mmap.`, details)
+  if (pointer === 0)
+    throw new SvmError(
+      'not-mapped',
+      `${what}: the pointer is null (0), and ${byteLength} bytes were asked for. Pass a pointer from alloc, allocFrom or mmap.`,
+      details,
+    )
   const allocation = space.addresses.allocationAt(pointer)
   if (allocation === undefined) {
-    throw new SvmError('not-mapped', `${what}: nothing is mapped at ${hex(pointer)}; ${space.addresses.describeNearest(pointer)}. Call svm.alloc() or svm.mmap() first.`, details)
+    throw new SvmError(
+      'not-mapped',
+      `${what}: nothing is mapped at ${hex(pointer)}; ${space.addresses.describeNearest(pointer)}. Call svm.alloc() or svm.mmap() first.`,
+      details,
+    )
   }
-  if (allocation.dying) throw new SvmError('not-mapped', `${what}: ${allocation.label} at ${hex(allocation.pointer)} was freed. Do not use a pointer after free.`, details)
+  if (allocation.dying)
+    throw new SvmError('not-mapped', `${what}: ${allocation.label} at ${hex(allocation.pointer)} was freed. Do not use a pointer after free.`, details)
   const end = allocation.pointer + allocation.byteLength
   const pages = pagesAround(pointer, Math.max(1, byteLength), space.geometry.pageBytes)
   if (pointer + byteLength > end || !space.addresses.covers(pages)) {
@@ -50,6 +60,9 @@ export function refuseHostMapped(space: Space, pages: VpnRange, by: 'read' | 'wr
 export function refuseReadOnly(space: Space, pointer: number, byteLength: number, what: string): void {
   for (const { vma } of piecesOf(space, pointer, byteLength)) {
     if (vma.hostWrites) continue
-    throw new SvmError('access-violation', `${what}: ${vma.allocation.label} is mapped read-only. Copy it to memory from svm.alloc() to change it.`, { pointer, byteLength })
+    throw new SvmError('access-violation', `${what}: ${vma.allocation.label} is mapped read-only. Copy it to memory from svm.alloc() to change it.`, {
+      pointer,
+      byteLength,
+    })
   }
 }

@@ -26,7 +26,13 @@ export function queryRuns(space: Space, pointer: number, byteLength: number): Qu
     const to = Math.min(pointer + byteLength, (vpn + 1) * pageBytes)
     const where = placeOf(space, vpn)
     const last = runs[runs.length - 1]
-    if (last !== undefined && last.where === where.where && last.memory === where.memory && last.systemMapped === where.systemMapped && last.dirty === where.dirty) {
+    if (
+      last !== undefined &&
+      last.where === where.where &&
+      last.memory === where.memory &&
+      last.systemMapped === where.systemMapped &&
+      last.dirty === where.dirty
+    ) {
       runs[runs.length - 1] = { ...last, byteLength: last.byteLength + to - from }
     } else runs.push({ pointer: from, byteLength: to - from, ...where })
   }
@@ -98,7 +104,12 @@ export function dumpSpace(space: Space): SpaceDump {
     }
   }
   return {
-    mappings: space.addresses.vmas.map((vma) => ({ pointer: vma.start * pageBytes, byteLength: (vma.end - vma.start) * pageBytes, label: vma.allocation.label, kind: vma.backing.kind })),
+    mappings: space.addresses.vmas.map((vma) => ({
+      pointer: vma.start * pageBytes,
+      byteLength: (vma.end - vma.start) * pageBytes,
+      label: vma.allocation.label,
+      kind: vma.backing.kind,
+    })),
     pages,
   }
 }

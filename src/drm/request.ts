@@ -5,8 +5,8 @@
 
 import { SvmError } from '../base/error.ts'
 import { isPowerOfTwo, PAGE_BYTES_MAX, PAGE_BYTES_MIN } from '../base/units.ts'
-import type { DispatchResult } from '../driver/launch.ts'
 import type { MigrateResult } from '../driver/bind.ts'
+import type { DispatchResult } from '../driver/launch.ts'
 import type { HostMapMode } from '../mm/host-mapping.ts'
 
 /** Goes up when a request changes its meaning. */
@@ -22,8 +22,10 @@ export interface Requests {
   SVM_ALLOC: { readonly byteLength: number; readonly alignment: number; readonly access: 'read' | 'write' | 'read-write'; readonly label: string }
   SVM_MMAP: { readonly pager: number; readonly offset: number; readonly byteLength: number; readonly label: string }
   SVM_LOOKUP: { readonly pointer: number }
-  /** From now on new commands may not name the allocation. */
-  SVM_DOOM: { readonly pointer: number }
+  /** Refuses what is not a range inside one living allocation. `what` names the caller in messages. */
+  SVM_CHECK: { readonly pointer: number; readonly byteLength: number; readonly what: string }
+  /** From now on new commands may not name the allocations. All or none. */
+  SVM_DOOM: { readonly pointers: readonly number[] }
   SVM_FREE: { readonly pointer: number }
   SVM_MUNMAP: { readonly pointer: number; readonly byteLength: number }
   SVM_BIND: {
@@ -39,7 +41,14 @@ export interface Requests {
   SVM_WRITE: { readonly pointer: number; readonly bytes: Uint8Array }
   SVM_COPY: { readonly destination: number; readonly source: number; readonly byteLength: number }
   SVM_FILL: { readonly pointer: number; readonly pattern: Uint8Array; readonly byteLength: number }
-  SVM_BUFFER: { readonly memory: number; readonly buffer: number; readonly offset: number; readonly pointer: number; readonly byteLength: number; readonly direction: 'in' | 'out' }
+  SVM_BUFFER: {
+    readonly memory: number
+    readonly buffer: number
+    readonly offset: number
+    readonly pointer: number
+    readonly byteLength: number
+    readonly direction: 'in' | 'out'
+  }
   SVM_EXEC: {
     readonly memory: number
     readonly kernel: number
@@ -125,6 +134,7 @@ export interface Replies {
   SVM_ALLOC: { readonly pointer: number }
   SVM_MMAP: { readonly pointer: number }
   SVM_LOOKUP: AllocationInfo | null
+  SVM_CHECK: null
   SVM_DOOM: null
   SVM_FREE: Promise<null>
   SVM_MUNMAP: Promise<null>
@@ -168,7 +178,8 @@ export function checkPointer(name: string, value: number, addressLimit: number):
 }
 
 export function checkOneOf<T extends string>(name: string, value: T, allowed: readonly T[]): void {
-  if (!allowed.includes(value)) throw new SvmError('invalid-value', `${name} must be one of ${allowed.map((one) => `'${one}'`).join(', ')}, but is ${JSON.stringify(value)}.`)
+  if (!allowed.includes(value))
+    throw new SvmError('invalid-value', `${name} must be one of ${allowed.map((one) => `'${one}'`).join(', ')}, but is ${JSON.stringify(value)}.`)
 }
 
 export function checkPageBytes(pageBytes: number): void {

@@ -1,10 +1,10 @@
 // The address space: which pages are mapped, and by what. Always: VMAs are ordered and never overlap; the page at address 0 and the topmost
 // page are never mapped (null, and where arithmetic that leaves the space ends up); memory is placed from the top down.
 
-import { assert } from '../base/assert.ts'
-import { hex, printBytes, roundUp, type Address, type Bytes, type Vpn, type VpnRange } from '../base/units.ts'
-import { SvmError } from '../base/error.ts'
 import type { Geometry } from '../abi/geometry.ts'
+import { assert } from '../base/assert.ts'
+import { SvmError } from '../base/error.ts'
+import { type Address, type Bytes, hex, printBytes, roundUp, type Vpn, type VpnRange } from '../base/units.ts'
 import type { Allocation, Vma } from './vma.ts'
 
 export class AddressSpace {
@@ -105,7 +105,12 @@ export class AddressSpace {
       const end = start + byteLength
       const distance = pointer < start ? start - pointer : pointer >= end ? pointer - end : 0
       if (best !== null && best.distance <= distance) continue
-      const where = distance === 0 && pointer < end ? 'which holds it' : pointer < start ? `which starts ${distance} bytes above it` : `which ends ${distance} bytes below it`
+      const where =
+        distance === 0 && pointer < end
+          ? 'which holds it'
+          : pointer < start
+            ? `which starts ${distance} bytes above it`
+            : `which ends ${distance} bytes below it`
       best = { distance, text: `${label} at ${hex(start)} (${printBytes(byteLength)}), ${where}` }
     }
     return best === null ? 'nothing is mapped' : `the nearest mapping is ${best.text}`

@@ -22,7 +22,9 @@ export class AnonymousMemory {
       }
     } catch (cause) {
       const wanted = printBytes(pages * pageBytes)
-      throw new SvmError('host-memory', `No ${wanted} of host memory for ${label}: the engine refused an ArrayBuffer. Free something, or allocate less.`, { cause })
+      throw new SvmError('host-memory', `No ${wanted} of host memory for ${label}: the engine refused an ArrayBuffer. Free something, or allocate less.`, {
+        cause,
+      })
     }
   }
 

@@ -50,15 +50,7 @@ export interface MigrateArgs {
 }
 
 /** Step 1. Never waits. Compare migrate_vma_setup(). */
-export function migrateSetup(wish: {
-  space: Space
-  vma: Vma
-  start: Vpn
-  end: Vpn
-  owner: PageOwner
-  to: 'device' | 'host'
-  keepCopy?: boolean
-}): MigrateArgs {
+export function migrateSetup(wish: { space: Space; vma: Vma; start: Vpn; end: Vpn; owner: PageOwner; to: 'device' | 'host'; keepCopy?: boolean }): MigrateArgs {
   const pages = wish.end - wish.start
   assert(pages > 0 && wish.start >= wish.vma.start && wish.end <= wish.vma.end, 'a migration lies within one VMA')
   const args: MigrateArgs = {

@@ -254,7 +254,13 @@ export class PageTable {
     const found = this.#block(vpn)
     if (found !== undefined) return found
     const n = this.#blockPages
-    const block: Block = { state: new Uint8Array(n), before: new Uint8Array(n), memory: new Uint8Array(n), mappedOn: new Uint8Array(n), frame: new Uint32Array(n) }
+    const block: Block = {
+      state: new Uint8Array(n),
+      before: new Uint8Array(n),
+      memory: new Uint8Array(n),
+      mappedOn: new Uint8Array(n),
+      frame: new Uint32Array(n),
+    }
     this.#blocks.set(Math.floor(vpn / n), block)
     this.#lastBlock = block
     return block

@@ -123,7 +123,11 @@ export class PagedFile {
       got = expected === 0 ? 0 : await this.#pager.read(offset, into.subarray(0, expected))
     } catch (cause) {
       const why = cause instanceof Error ? cause.message : String(cause)
-      throw new SvmError('pager-failed', `The pager of ${this.label} could not read ${printBytes(expected)} at offset ${offset}: ${why}. Nothing was changed; the read can be tried again.`, { cause })
+      throw new SvmError(
+        'pager-failed',
+        `The pager of ${this.label} could not read ${printBytes(expected)} at offset ${offset}: ${why}. Nothing was changed; the read can be tried again.`,
+        { cause },
+      )
     }
     if (got !== expected) {
       throw new SvmError(

@@ -2,7 +2,7 @@
 // owns memory m; a memory that went away leaves a hole and its number is not used again.
 
 import type { Geometry } from '../abi/geometry.ts'
-import { MIB, type Bytes, type Vpn } from '../base/units.ts'
+import { type Bytes, MIB, type Vpn } from '../base/units.ts'
 import type { Tracer } from '../trace/tracer.ts'
 import { AddressSpace } from './address-space.ts'
 import { HostMappings } from './host-mapping.ts'

@@ -198,5 +198,9 @@ function hardwareManifests(): string[] {
   ]
   const folders = [...new Set(roots)].map((root) => join(root, 'vulkan', 'icd.d')).filter((folder) => existsSync(folder))
   const ofHardware = (file: string) => file.endsWith('.json') && !SOFTWARE_MANIFESTS.test(file)
-  return folders.flatMap((folder) => readdirSync(folder).filter(ofHardware).map((file) => join(folder, file)))
+  return folders.flatMap((folder) =>
+    readdirSync(folder)
+      .filter(ofHardware)
+      .map((file) => join(folder, file)),
+  )
 }

@@ -12,7 +12,10 @@ afterAll(() => rm(folder, { recursive: true }))
 
 test('reads up to the end of the file, and says how much that was', async () => {
   const path = join(folder, 'read')
-  await writeFile(path, Uint8Array.from({ length: 1000 }, (_, i) => i))
+  await writeFile(
+    path,
+    Uint8Array.from({ length: 1000 }, (_, i) => i),
+  )
   const pager = await filePager(path)
   expect(pager.size).toBe(1000)
   expect(pager.write).toBeUndefined()

@@ -4,11 +4,27 @@
 export type TraceEvent =
   | { readonly kind: 'alloc' | 'mmap'; readonly pointer: number; readonly byteLength: number; readonly label: string }
   | { readonly kind: 'unmap'; readonly pointer: number; readonly byteLength: number }
-  | { readonly kind: 'migrate'; readonly device: string; readonly to: 'device' | 'host'; readonly pages: number; readonly bytesCopied: number; readonly why: MigrateReason }
+  | {
+      readonly kind: 'migrate'
+      readonly device: string
+      readonly to: 'device' | 'host'
+      readonly pages: number
+      readonly bytesCopied: number
+      readonly why: MigrateReason
+    }
   | { readonly kind: 'system-map'; readonly device: string; readonly pages: number; readonly bytesCopied: number }
   | { readonly kind: 'evict'; readonly device: string; readonly pages: number; readonly bytesCopied: number }
   | { readonly kind: 'pool'; readonly device: string; readonly pool: number; readonly byteLength: number; readonly made: boolean }
-  | { readonly kind: 'pass'; readonly kernel: string; readonly round: number; readonly workgroups: number; readonly retired: number; readonly faults: number; readonly hints: number; readonly aborted: boolean }
+  | {
+      readonly kind: 'pass'
+      readonly kernel: string
+      readonly round: number
+      readonly workgroups: number
+      readonly retired: number
+      readonly faults: number
+      readonly hints: number
+      readonly aborted: boolean
+    }
   | { readonly kind: 'dispatch'; readonly kernel: string; readonly variant: string; readonly rounds: number; readonly milliseconds: number }
   | { readonly kind: 'host-map' | 'host-unmap'; readonly pointer: number; readonly byteLength: number; readonly mode: string }
   | { readonly kind: 'device-lost'; readonly device: string; readonly lostPages: number; readonly reason: string }

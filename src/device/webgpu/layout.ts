@@ -50,7 +50,12 @@ function authorEntry({ binding, kind, name, type }: AuthorBinding, sampled: bool
 }
 
 const DIMENSIONS: Readonly<Record<string, GPUTextureViewDimension>> = {
-  '1d': '1d', '2d': '2d', '2d_array': '2d-array', '3d': '3d', cube: 'cube', cube_array: 'cube-array',
+  '1d': '1d',
+  '2d': '2d',
+  '2d_array': '2d-array',
+  '3d': '3d',
+  cube: 'cube',
+  cube_array: 'cube-array',
 }
 
 /** `texture_2d<f32>`, `texture_depth_cube`, `texture_multisampled_2d<u32>`, `texture_depth_multisampled_2d` … */

@@ -9,7 +9,7 @@
 import { SvmError } from '../../base/error.ts'
 import { DeviceFailure, type Readback, type Work } from '../device.ts'
 import { MAP_MODE_READ, type WebgpuBuffer } from './buffers.ts'
-import { encodeWork, type EncodeContext } from './encode.ts'
+import { type EncodeContext, encodeWork } from './encode.ts'
 import type { Lifeline } from './lifeline.ts'
 import { type Chunk, deliverChunk, encodeChunk, planChunks, type ReadbackRing, type Slot } from './readback-ring.ts'
 import { inErrorScopes } from './scope.ts'

@@ -42,7 +42,13 @@ describe.skipIf(typeof found === 'string')('bytes', () => {
     device.write(pool, 0, bytes)
     const whole = new Uint8Array(64 * KIB)
     const odd = new Uint8Array(1001)
-    await device.submit([], [{ from: pool, offset: 0, into: whole }, { from: pool, offset: 4099, into: odd }])
+    await device.submit(
+      [],
+      [
+        { from: pool, offset: 0, into: whole },
+        { from: pool, offset: 4099, into: odd },
+      ],
+    )
     expect(same(whole, bytes)).toBe(true)
     expect(same(odd, bytes.subarray(4099, 4099 + 1001))).toBe(true)
     expect(device.counters.submits).toBe(1)
@@ -171,9 +177,18 @@ override scale: u32 = 1u;
 }`
 
 const PROGRAM: ProgramDescriptor = {
-  label: 'test', variant: 'attempt', code: CODE, entryPoint: 'main', constants: { scale: 10 }, pools: 2, hasArguments: true,
+  label: 'test',
+  variant: 'attempt',
+  code: CODE,
+  entryPoint: 'main',
+  constants: { scale: 10 },
+  pools: 2,
+  hasArguments: true,
   authorBindings: [{ group: 1, binding: 2, name: 'more', kind: 'read-only-storage', type: 'array<u32>' }],
-  workgroupSize: [64, 1, 1], guard: false, startTainted: false, pageShift: 16,
+  workgroupSize: [64, 1, 1],
+  guard: false,
+  startTainted: false,
+  pageShift: 16,
 }
 
 describe.skipIf(typeof found === 'string')('programs', () => {
@@ -199,10 +214,13 @@ describe.skipIf(typeof found === 'string')('programs', () => {
     const dispatch = { kind: 'dispatch', program, bindings, groups: [2, 1, 1], authorGroups: [undefined, group], args: {} } as const
     const words = new Uint32Array(128)
     const count = new Uint32Array(1)
-    await device.submit([dispatch, dispatch], [
-      { from: bindings.pool, offset: 0, into: new Uint8Array(words.buffer) },
-      { from: bindings.faults, offset: 0, into: new Uint8Array(count.buffer) },
-    ])
+    await device.submit(
+      [dispatch, dispatch],
+      [
+        { from: bindings.pool, offset: 0, into: new Uint8Array(words.buffer) },
+        { from: bindings.faults, offset: 0, into: new Uint8Array(count.buffer) },
+      ],
+    )
     expect(Array.from(words)).toEqual(Array.from(words, (_, i) => 103050 + i))
     expect(count[0]).toBe(256)
     expect(device.liveBytes - before).toBe(256 + 4096)

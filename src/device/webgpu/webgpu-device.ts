@@ -2,8 +2,8 @@
 // it is destroyed; work enters the GPUQueue in the order of the calls (submit-queue.ts). Calls on GPUQueue past this class keep no order with it.
 
 import { printBytes } from '../../base/units.ts'
-import { type BufferRole, type CompilerMessage, type Device, type DeviceBuffer, DeviceFailure } from '../device.ts'
 import type { DeviceLimits, Program, ProgramDescriptor, Readback, Work } from '../device.ts'
+import { type BufferRole, type CompilerMessage, type Device, type DeviceBuffer, DeviceFailure } from '../device.ts'
 import { gpuOf, Ledger, ROLE_USAGE, WebgpuBuffer } from './buffers.ts'
 import { Lifeline } from './lifeline.ts'
 import { deviceLimits } from './limits.ts'

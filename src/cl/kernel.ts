@@ -1,0 +1,89 @@
+// A kernel of a space, and what a launch of it turns into. Compare cl_kernel. Always: the text is translated once; arguments, sizes and
+// options of a launch are checked in full before anything runs.
+
+import { SvmError } from '../base/error.ts'
+import type { Requests } from '../drm/request.ts'
+import type { KernelLaunch, SvmKernel } from '../types.ts'
+import { packArguments } from '../wgsl/args.ts'
+import type { KernelAnalysis, StructLayout, TranslatedKernel } from '../wgsl/program.ts'
+
+export type KernelClass = Requests['SVM_EXEC']['class']
+
+export class Kernel implements SvmKernel {
+  readonly label: string
+  readonly layouts: Record<string, StructLayout>
+  readonly analysis: KernelAnalysis
+  /** @internal Handles of the driver's kernels, by device. */
+  readonly handles: readonly number[]
+  /** @internal */
+  readonly translated: TranslatedKernel
+  readonly #class: KernelClass
+  readonly #reach: 'any' | 'arguments' | readonly number[]
+
+  constructor(translated: TranslatedKernel, handles: readonly number[], options: { class: KernelClass; reach: 'any' | 'arguments' | readonly number[] }) {
+    this.label = translated.label
+    this.layouts = { ...translated.layouts }
+    this.analysis = translated.analysis
+    this.translated = translated
+    this.handles = handles
+    this.#class = options.class
+    this.#reach = options.reach
+  }
+
+  /** Checks a launch and makes a request of it, but for the handles. @throws SvmError invalid-value */
+  request(launch: KernelLaunch): Omit<Requests['SVM_EXEC'], 'memory' | 'kernel' | 'bindGroups' | 'signal'> {
+    const size = this.analysis.workgroupSize
+    const global = dimensions(`${this.label}: global`, launch.global, 1, 0)
+    const offset = dimensions(`${this.label}: offset`, launch.offset ?? 0, 0, 0)
+    if (launch.local !== undefined) this.#checkLocal(launch.local, size)
+    const args = packArguments(this.translated.args, launch.args, this.label)
+    const remainder = global.some((count, d) => count % (size[d] as number) !== 0)
+    if (remainder && this.analysis.barriers) {
+      throw new SvmError(
+        'invalid-value',
+        `${this.label}: global is (${global.join(', ')}), which is no multiple of the workgroup size (${size.join(', ')}), and a kernel with barriers cannot leave work-items out. Round global up and test the bounds in the kernel.`,
+        { kernel: this.label },
+      )
+    }
+    const workgroups = global.map((count, d) => Math.ceil(count / (size[d] as number))) as [number, number, number]
+    if (workgroups[0] * workgroups[1] * workgroups[2] >= 2 ** 32)
+      throw new SvmError('invalid-value', `${this.label}: a launch has fewer than 2^32 workgroups, but this has ${workgroups.join(' x ')}.`, {
+        kernel: this.label,
+      })
+    const pointers = this.#pointers(launch)
+    return {
+      args,
+      argValues: launch.args,
+      historyKey: pointers.join(' '),
+      workgroups,
+      global,
+      offset,
+      guard: remainder,
+      reach: this.#reach === 'any' ? null : this.#reach === 'arguments' ? pointers.filter((pointer) => pointer !== 0) : [...this.#reach],
+      class: this.#class,
+      atomic: launch.atomic === true,
+    }
+  }
+
+  #pointers(launch: KernelLaunch): number[] {
+    return this.translated.args.fields.filter(({ type }) => type === 'svm_ptr').map(({ name }) => Number(launch.args[name]))
+  }
+
+  #checkLocal(local: number | readonly number[], size: readonly [number, number, number]): void {
+    const given = dimensions(`${this.label}: local`, local, 1, 1)
+    if (given.every((count, d) => count === size[d])) return
+    throw new SvmError(
+      'invalid-value',
+      `${this.label}: local is (${given.join(', ')}), but @workgroup_size is (${size.join(', ')}). Leave local out, or change the kernel.`,
+      { kernel: this.label },
+    )
+  }
+}
+
+function dimensions(name: string, value: number | readonly number[], missing: number, least: number): [number, number, number] {
+  const list = typeof value === 'number' ? [value] : [...value]
+  if (list.length < 1 || list.length > 3 || list.some((count) => !Number.isSafeInteger(count) || count < least || count >= 2 ** 32)) {
+    throw new SvmError('invalid-value', `${name} must be one to three whole numbers from ${least} to 2^32 - 1, but is ${JSON.stringify(value)}.`)
+  }
+  return [list[0] ?? missing, list[1] ?? missing, list[2] ?? missing]
+}

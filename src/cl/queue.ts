@@ -1,0 +1,309 @@
+// A command queue. Compare cl_command_queue and the clEnqueueSVM* calls.
+//
+// Always: a command is checked in full when it is enqueued, for its whole list, and what is wrong is thrown there; host sources are snapshotted
+// at the call; an in-order queue's commands run in their order, an out-of-order one's when their wait lists are settled.
+
+import { SvmError, type SvmErrorCode } from '../base/error.ts'
+import { hex } from '../base/units.ts'
+import type { Clock } from '../base/world.ts'
+import type { Port } from '../drm/request.ts'
+import type {
+  CommandOptions,
+  DispatchResult,
+  HostMapping,
+  KernelLaunch,
+  MapMode,
+  MigrateOptions,
+  MigrateResult,
+  SvmCommandType,
+  SvmEvent,
+  SvmKernel,
+  SvmPointer,
+  SvmQueue,
+  SvmRange,
+} from '../types.ts'
+import { CommandEvent } from './event.ts'
+import { LiveHostMapping } from './host-mapping.ts'
+import { Kernel } from './kernel.ts'
+import type { Entry, Lane, Sequencer } from './sequencer.ts'
+
+/** What a queue needs of its context. */
+export interface QueueHome {
+  readonly port: Port
+  readonly sequencer: Sequencer
+  readonly clock: Clock
+  checkOpen(): void
+  /** Brings [pointer, pointer + byteLength) to the host as a mapping. */
+  makeMapping(pointer: SvmPointer, byteLength: number, mode: MapMode): Promise<HostMapping>
+  /** An error that nobody has seen. */
+  report(error: unknown): void
+}
+
+type Wish = { command: SvmCommandType; options: CommandOptions | undefined; hardy?: boolean }
+
+export class Queue implements SvmQueue, Lane {
+  readonly inOrder: boolean
+  readonly #home: QueueHome
+  readonly #memory: number
+  readonly #label: string
+  /** Commands that are not settled, and failures that nobody has seen. */
+  readonly #events = new Set<CommandEvent<unknown>>()
+
+  constructor(home: QueueHome, options: { memory: number; inOrder: boolean; label: string }) {
+    this.#home = home
+    this.#memory = options.memory
+    this.inOrder = options.inOrder
+    this.#label = options.label
+  }
+
+  migrate(ranges: SvmRange | SvmRange[], options: MigrateOptions = {}): SvmEvent<MigrateResult> {
+    this.#home.checkOpen()
+    const target = oneOf('migrate: to', options.to ?? 'device', ['device', 'host'])
+    const mode = oneOf('migrate: mode', options.mode ?? 'best-effort', ['best-effort', 'all-or-nothing'])
+    const list = (Array.isArray(ranges) ? ranges : [ranges]).map((range) => this.#wholeRange(range))
+    const request = {
+      memory: this.#memory,
+      ranges: list.filter(({ byteLength }) => byteLength > 0),
+      target,
+      mode,
+      contentUndefined: options.contentUndefined === true,
+    }
+    return this.#add({ command: 'migrate', options, hardy: target === 'host' }, () => this.#home.port.ioctl('SVM_BIND', request))
+  }
+
+  memcpy(destination: SvmPointer | ArrayBufferView, source: SvmPointer | ArrayBufferView, byteLength?: number, options?: CommandOptions): SvmEvent {
+    this.#home.checkOpen()
+    const count = checkLength('memcpy', byteLength ?? viewLength(source) ?? viewLength(destination))
+    for (const side of [destination, source]) this.#checkSide(side, count)
+    const wish: Wish = { command: 'memcpy', options }
+    const { port } = this.#home
+    if (typeof source !== 'number') {
+      const bytes = bytesOfView(source).slice(0, count)
+      if (typeof destination === 'number') return this.#addVoid(wish, () => port.ioctl('SVM_WRITE', { pointer: destination, bytes }))
+      return this.#addVoid(wish, async () => bytesOfView(destination).set(bytes))
+    }
+    if (typeof destination !== 'number') {
+      return this.#addVoid(wish, async () => bytesOfView(destination).set(await port.ioctl('SVM_READ', { pointer: source, byteLength: count })))
+    }
+    if (count > 0 && source < destination + count && destination < source + count) {
+      throw new SvmError(
+        'invalid-value',
+        `memcpy: [${hex(source)}, ${hex(source + count)}) and [${hex(destination)}, ${hex(destination + count)}) overlap. Copy by way of a third range.`,
+        { pointer: destination, byteLength: count },
+      )
+    }
+    return this.#addVoid(wish, () => port.ioctl('SVM_COPY', { destination, source, byteLength: count }))
+  }
+
+  memfill(pointer: SvmPointer, pattern: ArrayBufferView, byteLength: number, options?: CommandOptions): SvmEvent {
+    this.#home.checkOpen()
+    checkLength('memfill', byteLength)
+    const bytes = bytesOfView(pattern).slice()
+    const size = bytes.length
+    if (![1, 2, 4, 8, 16, 32, 64, 128].includes(size))
+      throw new SvmError('invalid-value', `memfill: the pattern must have 1, 2, 4, 8, 16, 32, 64 or 128 bytes, but has ${size}.`)
+    if (byteLength > 0 && (pointer % size !== 0 || byteLength % size !== 0)) {
+      throw new SvmError(
+        'invalid-value',
+        `memfill: pointer (${hex(pointer)}) and byteLength (${byteLength}) must be multiples of the pattern's ${size} bytes.`,
+        { pointer, byteLength },
+      )
+    }
+    this.#checkSide(pointer, byteLength, 'memfill')
+    return this.#addVoid({ command: 'memfill', options }, () => this.#home.port.ioctl('SVM_FILL', { pointer, pattern: bytes, byteLength }))
+  }
+
+  copyFromBuffer(source: GPUBuffer, offset: number, destination: SvmPointer, byteLength: number, options?: CommandOptions): SvmEvent {
+    return this.#transfer('copy-from-buffer', source, offset, destination, byteLength, options)
+  }
+
+  copyToBuffer(source: SvmPointer, destination: GPUBuffer, offset: number, byteLength: number, options?: CommandOptions): SvmEvent {
+    return this.#transfer('copy-to-buffer', destination, offset, source, byteLength, options)
+  }
+
+  map(pointer: SvmPointer, byteLength: number, mode: MapMode, options?: CommandOptions): SvmEvent<HostMapping> {
+    this.#home.checkOpen()
+    checkMode(mode)
+    checkLength('map', byteLength)
+    this.#home.port.ioctl('SVM_CHECK', { pointer, byteLength, what: 'map' })
+    return this.#add({ command: 'map', options }, () => this.#home.makeMapping(pointer, byteLength, mode))
+  }
+
+  unmap(mapping: HostMapping, options?: CommandOptions): SvmEvent {
+    this.#home.checkOpen()
+    if (!(mapping instanceof LiveHostMapping)) throw new SvmError('invalid-value', 'unmap: pass a HostMapping that map returned.')
+    if (!mapping.live)
+      throw new SvmError('invalid-value', `unmap: the mapping at ${hex(mapping.pointer)} was unmapped already. Unmap once.`, { pointer: mapping.pointer })
+    return this.#addVoid({ command: 'unmap', options, hardy: true }, async () => mapping.unmap())
+  }
+
+  /** The runtime frees the pointers when the command executes, then calls `onFree` with them. Null pointers are left out. */
+  free(pointers: SvmPointer[], options: CommandOptions & { onFree?: (pointers: SvmPointer[]) => void } = {}): SvmEvent {
+    this.#home.checkOpen()
+    const { port } = this.#home
+    const list = pointers.filter((pointer) => pointer !== 0)
+    port.ioctl('SVM_DOOM', { pointers: list })
+    return this.#addVoid({ command: 'free', options, hardy: true }, async () => {
+      for (const pointer of list) await port.ioctl('SVM_FREE', { pointer })
+      options.onFree?.([...pointers])
+    })
+  }
+
+  enqueue(kernel: SvmKernel, launch: KernelLaunch): SvmEvent<DispatchResult> {
+    this.#home.checkOpen()
+    if (!(kernel instanceof Kernel)) throw new SvmError('invalid-value', 'enqueue: pass a kernel that createKernel returned.')
+    const { port } = this.#home
+    const request = kernel.request(launch)
+    const groups = launch.bindGroups ?? []
+    if (groups.length > 3)
+      throw new SvmError('invalid-value', `enqueue: bindGroups are for groups 0 to 2, but ${groups.length} were given.`, { kernel: kernel.label })
+    return this.#add({ command: 'kernel', options: { ...launch, label: launch.label ?? kernel.label } }, async () => {
+      const bindGroups = groups.map((group) => (group === undefined ? -1 : port.register(group)))
+      const signal = launch.signal === undefined ? -1 : port.register(launch.signal)
+      try {
+        return await port.ioctl('SVM_EXEC', { ...request, memory: this.#memory, kernel: kernel.handles[this.#memory] as number, bindGroups, signal })
+      } finally {
+        for (const handle of [...bindGroups, signal]) port.unregister(handle)
+      }
+    })
+  }
+
+  /** Commands start as soon as they may; this marks those that wait as handed over. */
+  flush(): void {
+    for (const event of this.#events) if (event.status === 'queued') event.submitted()
+  }
+
+  async finish(): Promise<void> {
+    this.flush()
+    const waiting = [...this.#events]
+    for (const event of waiting) await event.quiet.catch(() => undefined)
+    const unseen = waiting.filter((event) => event.unseenError !== undefined)
+    const [first, ...rest] = unseen.map((event) => event.unseenError)
+    for (const event of unseen) event.markSeen()
+    for (const event of waiting) this.#events.delete(event)
+    for (const error of rest) this.#home.report(error)
+    if (first !== undefined) throw first
+  }
+
+  /** At close: errors that nobody has seen. */
+  reportUnseen(): void {
+    for (const event of this.#events) if (event.unseenError !== undefined) this.#home.report(event.unseenError)
+    this.#events.clear()
+  }
+
+  #transfer(
+    command: 'copy-from-buffer' | 'copy-to-buffer',
+    buffer: GPUBuffer,
+    offset: number,
+    pointer: SvmPointer,
+    byteLength: number,
+    options?: CommandOptions,
+  ): SvmEvent {
+    this.#home.checkOpen()
+    checkLength(command, byteLength)
+    checkLength(`${command}: offset`, offset)
+    if (offset % 4 !== 0 || byteLength % 4 !== 0)
+      throw new SvmError('invalid-value', `${command}: offset (${offset}) and byteLength (${byteLength}) must be multiples of 4, as WebGPU copies demand.`)
+    this.#checkSide(pointer, byteLength, command)
+    const { port } = this.#home
+    const direction = command === 'copy-from-buffer' ? 'in' : 'out'
+    return this.#addVoid({ command, options }, async () => {
+      const handle = port.register(buffer)
+      try {
+        await port.ioctl('SVM_BUFFER', { memory: this.#memory, buffer: handle, offset, pointer, byteLength, direction })
+      } finally {
+        port.unregister(handle)
+      }
+    })
+  }
+
+  #wholeRange({ pointer, byteLength }: SvmRange): { pointer: number; byteLength: number } {
+    if (byteLength !== undefined && byteLength !== 0) {
+      this.#home.port.ioctl('SVM_CHECK', { pointer, byteLength, what: 'migrate' })
+      return { pointer, byteLength }
+    }
+    if (pointer === 0) return { pointer, byteLength: 0 }
+    const allocation = Number.isSafeInteger(pointer) && pointer > 0 ? this.#home.port.ioctl('SVM_LOOKUP', { pointer }) : null
+    if (allocation !== null && !allocation.dying) return { pointer: allocation.pointer, byteLength: allocation.byteLength }
+    if (byteLength === 0) return { pointer, byteLength: 0 }
+    this.#home.port.ioctl('SVM_CHECK', { pointer, byteLength: 1, what: 'migrate' })
+    return { pointer, byteLength: 0 }
+  }
+
+  #checkSide(side: SvmPointer | ArrayBufferView, byteLength: number, what = 'memcpy'): void {
+    if (typeof side === 'number') {
+      if (byteLength > 0) this.#home.port.ioctl('SVM_CHECK', { pointer: side, byteLength, what })
+      return
+    }
+    const view = viewLength(side)
+    if (view === undefined)
+      throw new SvmError('invalid-value', `${what}: a side must be an SVM pointer (a number) or an ArrayBufferView, but is ${typeof side}.`)
+    if (byteLength > view) throw new SvmError('invalid-value', `${what}: ${byteLength} bytes do not fit the view, which has ${view}.`)
+  }
+
+  #addVoid(wish: Wish, run: () => Promise<unknown>): SvmEvent {
+    return this.#add<void>(wish, async () => {
+      await run()
+    })
+  }
+
+  #add<T>({ command, options, hardy = false }: Wish, run: () => Promise<T>): SvmEvent<T> {
+    const event = new CommandEvent<T>(command, options?.label ?? `${this.#label} ${command}`, this.#home.clock)
+    this.#events.add(event as CommandEvent<unknown>)
+    const entry: Entry = {
+      lane: this,
+      barrier: false,
+      hardy,
+      waitFor: (options?.waitFor ?? []).map(promiseOf),
+      signal: options?.signal,
+      run: async () => {
+        event.started()
+        try {
+          event.complete(await run())
+          this.#events.delete(event as CommandEvent<unknown>)
+        } catch (error) {
+          this.#failed(event as CommandEvent<unknown>, entry, error)
+        }
+      },
+      refuse: (error) => this.#failed(event as CommandEvent<unknown>, entry, error),
+    }
+    this.#home.sequencer.add(entry)
+    return event
+  }
+
+  #failed(event: CommandEvent<unknown>, entry: Entry, error: unknown): void {
+    event.fail(error)
+    if (this.inOrder) this.#home.sequencer.failBehind(this, error, entry)
+  }
+}
+
+function promiseOf(wait: SvmEvent<unknown> | PromiseLike<unknown>): PromiseLike<unknown> {
+  if (wait instanceof CommandEvent) return wait.quiet
+  return 'done' in wait ? wait.done : wait
+}
+
+function viewLength(side: unknown): number | undefined {
+  return ArrayBuffer.isView(side) ? side.byteLength : undefined
+}
+
+function bytesOfView(view: ArrayBufferView): Uint8Array {
+  if (!ArrayBuffer.isView(view)) throw new SvmError('invalid-value', `Expected an ArrayBufferView, but met ${typeof view}.`)
+  return new Uint8Array(view.buffer, view.byteOffset, view.byteLength)
+}
+
+function checkLength(what: string, byteLength: number | undefined): number {
+  if (byteLength === undefined || !Number.isSafeInteger(byteLength) || byteLength < 0) {
+    throw new SvmError('invalid-value', `${what}: byteLength must be a whole number of at least 0, but is ${String(byteLength)}.`)
+  }
+  return byteLength
+}
+
+export function checkMode(mode: MapMode): void {
+  oneOf('map: mode', mode, ['read', 'write', 'read-write', 'write-discard'])
+}
+
+function oneOf<T extends string>(name: string, value: T, allowed: readonly T[], code: SvmErrorCode = 'invalid-value'): T {
+  if (!allowed.includes(value))
+    throw new SvmError(code, `${name} must be one of ${allowed.map((one) => `'${one}'`).join(', ')}, but is ${JSON.stringify(value)}.`)
+  return value
+}

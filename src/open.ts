@@ -1,0 +1,89 @@
+// The only wiring: options and devices become a space. Always: what cannot be opened leaves nothing behind.
+
+import { makeGeometry } from './abi/geometry.ts'
+import { SvmError, unsupported } from './base/error.ts'
+import { MIB, PAGE_BYTES_DEFAULT } from './base/units.ts'
+import { Context } from './cl/context.ts'
+import { SvmDevice } from './cl/svm-device.ts'
+import type { Device } from './device/device.ts'
+import { WebgpuDevice } from './device/webgpu/webgpu-device.ts'
+import { DriverKernel } from './driver/launch.ts'
+import { LocalPort } from './drm/local-port.ts'
+import { checkCount, checkPageBytes, DRM_VERSION } from './drm/request.ts'
+import { Space } from './mm/space.ts'
+import { lru } from './policy/lru.ts'
+import { Tracer } from './trace/tracer.ts'
+import type { Svm, SvmOptions } from './types.ts'
+
+/** Devices with an open space on them: a device serves one space at a time. */
+const inUse = new WeakSet<Device>()
+const wrapped = new WeakMap<GPUDevice, SvmDevice>()
+
+/**
+ * Wraps a GPUDevice that the caller owns.
+ * @param options.memory bytes that this library may hold on it, at most
+ */
+export function webgpuDevice(device: GPUDevice, options: { label?: string; memory?: number } = {}): SvmDevice {
+  if (typeof device?.createBuffer !== 'function') throw new SvmError('invalid-value', 'webgpuDevice: pass a GPUDevice (from adapter.requestDevice()).')
+  if (options.memory !== undefined) checkCount('webgpuDevice: memory', options.memory, 1)
+  return new SvmDevice(new WebgpuDevice(device, options))
+}
+
+/** Opens an address space. @throws SvmError invalid-value (what is wrong with which option), unsupported, aborted */
+export async function openSvm(options: SvmOptions): Promise<Svm> {
+  if (options.signal?.aborted === true) throw new SvmError('aborted', 'openSvm was aborted by its signal.', { cause: options.signal.reason })
+  const { addressBits = 32, pageSize = PAGE_BYTES_DEFAULT, hostCache = 64 * MIB, authorStorageBuffers = 0 } = options
+  checkPageBytes(pageSize)
+  if (addressBits !== 32 && (addressBits as number) !== 64) throw new SvmError('invalid-value', `addressBits must be 32 or 64, but is ${String(addressBits)}.`)
+  if (addressBits === 64) throw unsupported('a 64-bit address space', 'open one with addressBits: 32.')
+  checkCount('hostCache', hostCache, 1)
+  checkCount('authorStorageBuffers', authorStorageBuffers)
+  if (options.deviceMemory !== undefined) checkCount('deviceMemory', options.deviceMemory, 1)
+  const devices = pickDevices(options)
+  if (devices.length > 1) throw unsupported('several devices in one space', 'open one space for each device.')
+  const clock = { now: () => performance.now() }
+  const space = new Space(makeGeometry(addressBits, pageSize), { hostCacheBytes: hostCache, tracer: new Tracer(options.trace, clock) })
+  const eviction = options.policy?.eviction ?? lru
+  const raw = devices.map(({ device }) => device)
+  const port = new LocalPort(space, raw, { deviceMemory: options.deviceMemory, authorStorageBuffers, eviction })
+  for (const device of raw) inUse.add(device)
+  port.ioctl('SVM_INIT', { version: DRM_VERSION, pageBytes: pageSize, addressBits })
+  const context = new Context({
+    port,
+    geometry: space.geometry,
+    devices,
+    clock,
+    debug: options.debug === true,
+    buildKernel: (translated, source) =>
+      Promise.all(
+        port.mirrors.map(async (mirror) => {
+          const kernel = new DriverKernel(mirror.device, translated, source)
+          await kernel.program('attempt', mirror.dmem.poolsInUse, false)
+          return port.register(kernel)
+        }),
+      ),
+  })
+  const close = context.close.bind(context)
+  context.close = (how) => close(how).finally(() => raw.forEach((device) => inUse.delete(device)))
+  return context
+}
+
+function pickDevices(options: SvmOptions): SvmDevice[] {
+  const given = options.devices ?? (options.device === undefined ? [] : [options.device])
+  if (given.length === 0)
+    throw new SvmError(
+      'invalid-value',
+      'openSvm needs a device: pass { device } with a GPUDevice, webgpuDevice(...), or simDevice(); in Node, openNodeSvm() finds one.',
+    )
+  const devices = given.map((device) => {
+    if (device instanceof SvmDevice) return device
+    const known = wrapped.get(device) ?? webgpuDevice(device)
+    if (typeof device === 'object') wrapped.set(device, known)
+    return known
+  })
+  for (const { device, label } of devices) {
+    if (inUse.has(device)) throw new SvmError('invalid-value', `${label} has a space open already. Close it first, or use another device.`)
+  }
+  if (new Set(devices).size < devices.length) throw new SvmError('invalid-value', 'openSvm: the same device is named twice.')
+  return devices
+}
