@@ -102,7 +102,7 @@ function atomicPair(name: string, type: string, parameters: string, raw: string)
   if (at == SVM_SINK) { return ${type}(); }
   return ${raw};
 }`,
-    `fn svm_atomic_${name}_${type}(p: svm_ptr, ${parameters}) -> ${type} { let old = svm_silent_${name}_${type}(p, ${names}); return old; }`,
+    `fn svm_atomic_${name}_${type}(p: svm_ptr, ${parameters}) -> ${type} { let old = svm_silent_${name}_${type}(p, ${names}); svm_taint(); return old; }`,
   ]
 }
 

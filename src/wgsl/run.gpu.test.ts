@@ -338,8 +338,8 @@ describe('grants and faults of an attempt', () => {
   })
 
   test.each([
-    ['workgroupBarrier', 'tile[lix] = svm_load_u32(svm_index(args.a, lix * 1024u * args.n, 4u)); workgroupBarrier(); let v = tile[1];'],
-    ['workgroupUniformLoad', 'if (lix == 1u) { tile[0] = svm_load_u32(svm_add(args.a, 4096u * args.n)); } let v = workgroupUniformLoad(&tile[0]);'],
+    ['workgroupBarrier', 'if (lix == 1u) { tile[1] = svm_load_u32(args.a); } workgroupBarrier(); let v = tile[1];'],
+    ['workgroupUniformLoad', 'if (lix == 1u) { tile[0] = svm_load_u32(args.a); } let v = workgroupUniformLoad(&tile[0]);'],
   ])('poison crosses by %s: nobody stores garbage', async (_, body) => {
     // Invocation 1 loads from page 0 (absent); everyone stores what it got.
     const prepared = space().table(0, MAY).grant(1, RW)
