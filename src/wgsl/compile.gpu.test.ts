@@ -42,6 +42,17 @@ describe('kernels compile', () => {
     await expectCompiles(code, [false])
   })
 
+  test.each([
+    [2, 12],
+    [8, 21],
+  ] as const)('every accessor with %i pools and pages of 2^%i bytes', async (pools, pageShift) => {
+    const kernel = translateKernel({ ...options(PLAIN_KERNELS['every accessor with bytes'] as string), pageShift })
+    for (const variant of ['attempt', 'resident'] as const) {
+      const { code } = kernel.variant({ variant, pools, guard: false, loopGuards: 'none' })
+      expect(errorsOf(await compile(gpu.device as GPUDevice, code))).toEqual([])
+    }
+  })
+
   test('subgroups', async (context) => {
     if (!gpu.features.has('subgroups')) return context.skip('the device has no subgroups')
     await expectCompiles(SUBGROUP_KERNEL, [false])

@@ -351,7 +351,7 @@ describe('grants and faults of an attempt', () => {
 
   test('poison crosses by subgroup operations', async (context) => {
     if (!gpu.features.has('subgroups')) return context.skip('the device has no subgroups')
-    const code = 'let mine = select(0u, svm_load_u32(args.a), lix == 1u); let v = subgroupAdd(mine); svm_store_u32(svm_index(args.b, lix, 4u), v + 1u);'
+    const code = 'var mine = 0u; if (lix == 1u) { mine = svm_load_u32(args.a); } let v = subgroupAdd(mine); svm_store_u32(svm_index(args.b, lix, 4u), v + 1u);'
     const done = await run(space().table(0, MAY).grant(1, RW), code, { size: 4, before: 'enable subgroups;\n' })
     expect([...done.frame(1).subarray(0, 4)]).toEqual([0, 0, 0, 0])
   })
