@@ -2,6 +2,8 @@
 //
 // Always: every number of a layout is printed from src/abi, none is written twice. A mark is tested before it is made, so that a storm of faults
 // on one page costs one atomic and many loads.
+// The host binds a table whose last entry is 0, and grants and page bitmaps for exactly as many pages as the bound table has entries: an index is
+// checked against the table's length alone.
 
 import {
   CONTROL,
