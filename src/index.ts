@@ -2,7 +2,5 @@
 
 export { SvmError } from './base/error.ts'
 export { SvmDevice } from './cl/svm-device.ts'
-export { svmDeviceDescriptor } from './device/webgpu/limits.ts'
-export { openSvm, webgpuDevice } from './open.ts'
-export { lru } from './policy/lru.ts'
+export { lru, openSvm, svmDeviceDescriptor, webgpuDevice } from './open.ts'
 export type * from './types.ts'

@@ -15,6 +15,9 @@ import { lru } from './policy/lru.ts'
 import { Tracer } from './trace/tracer.ts'
 import type { Svm, SvmOptions } from './types.ts'
 
+export { svmDeviceDescriptor } from './device/webgpu/limits.ts'
+export { lru } from './policy/lru.ts'
+
 /** Devices with an open space on them: a device serves one space at a time. */
 const inUse = new WeakSet<Device>()
 const wrapped = new WeakMap<GPUDevice, SvmDevice>()
@@ -64,7 +67,10 @@ export async function openSvm(options: SvmOptions): Promise<Svm> {
       ),
   })
   const close = context.close.bind(context)
-  context.close = (how) => close(how).finally(() => raw.forEach((device) => inUse.delete(device)))
+  context.close = (how) =>
+    close(how).finally(() => {
+      for (const device of raw) inUse.delete(device)
+    })
   return context
 }
 

@@ -39,6 +39,8 @@ export interface QueueHome {
   report(error: unknown): void
 }
 
+/** A buffer of the program's own, on the queue's device. */
+type ProgramBuffer = Parameters<SvmQueue['copyFromBuffer']>[0]
 type Wish = { command: SvmCommandType; options: CommandOptions | undefined; hardy?: boolean }
 
 export class Queue implements SvmQueue, Lane {
@@ -113,11 +115,11 @@ export class Queue implements SvmQueue, Lane {
     return this.#addVoid({ command: 'memfill', options }, () => this.#home.port.ioctl('SVM_FILL', { pointer, pattern: bytes, byteLength }))
   }
 
-  copyFromBuffer(source: GPUBuffer, offset: number, destination: SvmPointer, byteLength: number, options?: CommandOptions): SvmEvent {
+  copyFromBuffer(source: ProgramBuffer, offset: number, destination: SvmPointer, byteLength: number, options?: CommandOptions): SvmEvent {
     return this.#transfer('copy-from-buffer', source, offset, destination, byteLength, options)
   }
 
-  copyToBuffer(source: SvmPointer, destination: GPUBuffer, offset: number, byteLength: number, options?: CommandOptions): SvmEvent {
+  copyToBuffer(source: SvmPointer, destination: ProgramBuffer, offset: number, byteLength: number, options?: CommandOptions): SvmEvent {
     return this.#transfer('copy-to-buffer', destination, offset, source, byteLength, options)
   }
 
@@ -193,7 +195,7 @@ export class Queue implements SvmQueue, Lane {
 
   #transfer(
     command: 'copy-from-buffer' | 'copy-to-buffer',
-    buffer: GPUBuffer,
+    buffer: ProgramBuffer,
     offset: number,
     pointer: SvmPointer,
     byteLength: number,

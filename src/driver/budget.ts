@@ -68,12 +68,12 @@ export function planMemory(wish: { budgetBytes: Bytes; pageBytes: Bytes; limits:
 function poolsMax(limits: DeviceLimits, authorStorageBuffers: number): number {
   const pools = Math.min(POOLS_MAX, limits.storageBuffers - RUNTIME_BINDINGS - authorStorageBuffers)
   // Modules declare 1, 2, 4 or 8 pools.
-  const usable = pools >= 8 ? 8 : pools >= 4 ? 4 : pools
+  const usable = pools < 1 ? 0 : 2 ** Math.floor(Math.log2(pools))
   if (usable < 1) {
     throw new SvmError(
       'invalid-value',
       `This device binds ${limits.storageBuffers} storage buffers per stage; ${RUNTIME_BINDINGS} for the runtime, ${authorStorageBuffers} for the author and at least one pool are needed. Ask for more (svmDeviceDescriptor) or lower authorStorageBuffers.`,
     )
   }
-  return usable >= 2 && usable < 4 ? 2 : usable
+  return usable
 }

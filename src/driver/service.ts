@@ -46,7 +46,7 @@ export function framesWanted(mirror: Mirror, wants: readonly Want[]): number {
  */
 export async function serve(mirror: Mirror, evictor: Evictor, wants: readonly Want[], pinned: (vpn: Vpn) => boolean): Promise<number> {
   const rank = new Map<Vpn, number>()
-  wants.forEach((want, at) => rank.set(want.vpn, at))
+  for (const [at, want] of wants.entries()) rank.set(want.vpn, at)
   const keeps = (limit: number) => (vpn: Vpn) => pinned(vpn) || (rank.get(vpn) ?? Number.POSITIVE_INFINITY) < limit
   let count = prefixThatFits(mirror, wants, evictor.obtainable(keeps(wants.length)))
   // What is behind the prefix need not be kept: with it gone, more may fit.
@@ -119,7 +119,7 @@ function mapCopies(mirror: Mirror, vma: Vma, start: Vpn, end: Vpn): void {
   })
   mirror.copies.clear(zero)
   const bytes = mirror.copies.upload(vma, start, upload)
-  missing.forEach((vpn, n) => mirror.addSystemCopy(vpn, frames[n] as number))
+  for (const [n, vpn] of missing.entries()) mirror.addSystemCopy(vpn, frames[n] as number)
   mirror.refresh({ start, end })
   if (missing.length > 0) space.tracer.emit({ kind: 'system-map', device: mirror.label, pages: missing.length, bytesCopied: bytes })
 }

@@ -76,8 +76,7 @@ export class LocalPort implements Port {
       SVM_FILL: (request) => this.#run(() => fillBytes(this.space, request)),
       SVM_BUFFER: (request) => this.#run(() => transferBuffer(this.space, this.#mirror(request.memory), this.#resource(request.buffer), request)),
       SVM_EXEC: (request) => this.#run(() => this.#exec(request)),
-      SVM_QUERY: ({ pointer, byteLength }) =>
-        byteLength === 0 ? [] : (allocationOf(this.space, pointer, byteLength, 'residency'), queryRuns(this.space, pointer, byteLength)),
+      SVM_QUERY: ({ pointer, byteLength }) => this.#query(pointer, byteLength),
       SVM_STATS: () => spaceStats(this.space, this.mirrors, this.#counts),
       SVM_SNAPSHOT: () => dumpSpace(this.space),
       SVM_FINI: () => this.#run(() => this.#fini()),
@@ -294,6 +293,12 @@ export class LocalPort implements Port {
   #refuseLost(mirror: Mirror): void {
     if (mirror.device.lostReason === null) return
     throw new SvmError('device-lost', `${mirror.label} was lost (${mirror.device.lostReason}); it takes no more commands. Open a space on a new device.`)
+  }
+
+  #query(pointer: number, byteLength: number): Replies['SVM_QUERY'] {
+    if (byteLength === 0) return []
+    allocationOf(this.space, pointer, byteLength, 'residency')
+    return queryRuns(this.space, pointer, byteLength)
   }
 
   #mirror(memory: number): Mirror {
