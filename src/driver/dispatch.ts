@@ -1,8 +1,8 @@
 // One launch, from arguments to result: chooses the variant and counts. Always: the resident variant runs only when no fault is possible; a
 // failed launch leaves what SYSTEM.md section 5 says, and the space stays usable.
 
-import { PAGE_BITMAP } from '../abi/fault-record.ts'
-import { forEachBit } from '../base/bitmap.ts'
+import { PAGE_BITMAP, WORKGROUP_BITMAP } from '../abi/fault-record.ts'
+import { forEachBit, testBit } from '../base/bitmap.ts'
 import { SvmError } from '../base/error.ts'
 import type { Evictor } from './evict.ts'
 import { accessError, pageOf } from './fault.ts'
@@ -63,7 +63,8 @@ async function runResident(mirror: Mirror, launch: Launch, reach: ReachTable, to
     result.rounds++
     kernel.millisecondsPerWorkgroup = report.milliseconds / window.slots
     noteStores(mirror, report)
-    const retired = remaining.settle(window, (slot) => report.bad !== null && slot === report.bad.slot)
+    const faulted = report.workgroups[WORKGROUP_BITMAP.faulted] as Uint32Array
+    const retired = remaining.settle(window, (slot) => testBit(faulted, slot))
     mirror.space.tracer.emit({
       kind: 'pass',
       kernel: kernel.label,

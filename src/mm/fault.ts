@@ -85,7 +85,7 @@ function settle(space: Space, vma: Vma, start: Vpn, end: Vpn, access: HostAccess
     }
   }
   if (copies.length === 0) return null
-  return space.notifiers.invalidate({ range: { start, end }, event: 'clear', owner: null, pages: copies }, () => {})
+  return space.notifiers.invalidate({ range: { start, end }, event: 'clear', owner: null, pages: copies })
 }
 
 export function lostError(space: Space, vma: Vma, vpn: Vpn): SvmError {

@@ -77,7 +77,7 @@ export function migrateSetup(wish: { space: Space; vma: Vma; start: Vpn; end: Vp
   }
   if (moving.length > 0) {
     const range = { start: wish.start, end: wish.end }
-    wish.space.notifiers.invalidate({ range, event: 'migrate', owner: wish.owner, pages: moving }, nothingMore)
+    wish.space.notifiers.invalidate({ range, event: 'migrate', owner: wish.owner, pages: moving })
   }
   return args
 }
@@ -168,9 +168,4 @@ function collectForHost(args: MigrateArgs, vpn: Vpn, i: number): Verdict {
     default:
       return unreachable(state)
   }
-}
-
-/** The states have changed already; the mirrors only had to hear of it. */
-function nothingMore(): void {
-  return
 }

@@ -68,8 +68,8 @@ export class Notifiers {
     return ticket.subscription.sequence !== ticket.sequence || (this.#sequence & 1) === 1
   }
 
-  /** Tells every mirror, runs `body` (which must not await), and returns the fence. Begin and end are one call. */
-  invalidate(invalidation: Invalidation, body: () => void): Promise<void> | null {
+  /** Tells every mirror, runs `body` (which must not await) between begin and end, and returns the fence. Begin and end are one call. */
+  invalidate(invalidation: Invalidation, body?: () => void): Promise<void> | null {
     assert((this.#sequence & 1) === 0, 'invalidations do not nest')
     this.#sequence |= 1
     const fences: Promise<void>[] = []
@@ -82,7 +82,7 @@ export class Notifiers {
         const fence = subscription.ops.invalidate(invalidation)
         if (fence !== null) fences.push(fence)
       }
-      body()
+      body?.()
     } finally {
       this.#sequence++
     }
