@@ -40,7 +40,7 @@ const packed: TestProjectConfiguration = {
 function browser({ executablePath, env }: FoundBrowser): TestProjectConfiguration {
   const launchOptions = { executablePath, args: browserArguments as string[], env: { ...process.env, ...env } as Record<string, string> }
   return {
-    optimizeDeps: { include: ['wgsl_reflect'] },
+    optimizeDeps: { include: ['wgsl_reflect/wgsl_reflect.module.js'] },
     server: { headers: isolation },
     test: {
       name: 'browser',

@@ -25,10 +25,15 @@ export class ReachTable {
   /** The table for the next pass, up to date. @throws DeviceFailure */
   async ready(tables: TableBuffers): Promise<DeviceBuffer> {
     if (this.#ranges === null) return tables.table
-    this.#own ??= await this.#mirror.device.createBuffer('table', tables.entries * 4, 'svm:reach')
+    // The tables may have grown since the last pass; the runtime bounds an index by the table that it is given.
+    if (this.#own?.byteLength !== tables.entries * 4) {
+      this.release()
+      this.#own = await this.#mirror.device.createBuffer('table', tables.entries * 4, 'svm:reach')
+    }
     const { table } = this.#masked(tables.entries)
-    this.#mirror.device.write(this.#own, 0, new Uint8Array(table.buffer))
-    return this.#own
+    const own = this.#own as DeviceBuffer
+    this.#mirror.device.write(own, 0, new Uint8Array(table.buffer))
+    return own
   }
 
   release(): void {
