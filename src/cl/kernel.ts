@@ -53,7 +53,8 @@ export class Kernel implements SvmKernel {
     const pointers = this.#pointers(launch)
     return {
       args,
-      argValues: launch.args,
+      // A copy: the program may change its object after the call.
+      argValues: { ...launch.args },
       historyKey: pointers.join(' '),
       workgroups,
       global,

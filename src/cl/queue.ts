@@ -156,7 +156,7 @@ export class Queue implements SvmQueue, Lane {
     if (!(kernel instanceof Kernel)) throw new SvmError('invalid-value', 'enqueue: pass a kernel that createKernel returned.')
     const { port } = this.#home
     const request = kernel.request(launch)
-    const groups = launch.bindGroups ?? []
+    const groups = [...(launch.bindGroups ?? [])]
     if (groups.length > 3)
       throw new SvmError('invalid-value', `enqueue: bindGroups are for groups 0 to 2, but ${groups.length} were given.`, { kernel: kernel.label })
     return this.#add({ command: 'kernel', options: { ...launch, label: launch.label ?? kernel.label } }, async () => {
