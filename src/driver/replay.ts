@@ -260,7 +260,8 @@ export class Replay {
       return
     }
     const { dmem, space, plan } = this.#mirror
-    const needed = this.#pins.size + framesWanted(this.#mirror, this.#backlog)
+    const mine = this.#backlog.filter(({ vpn, workgroup }) => workgroup <= this.#lead && !this.#pins.has(vpn))
+    const needed = this.#pins.size + mine.length
     const x = this.#launch.workgroups[0]
     const y = this.#launch.workgroups[1]
     const workgroup = [this.#lead % x, Math.floor(this.#lead / x) % y, Math.floor(this.#lead / (x * y))]

@@ -47,22 +47,24 @@ export function framesWanted(mirror: Mirror, wants: readonly Want[]): number {
 export async function serve(mirror: Mirror, evictor: Evictor, wants: readonly Want[], pinned: (vpn: Vpn) => boolean): Promise<number> {
   const rank = new Map<Vpn, number>()
   for (const [at, want] of wants.entries()) rank.set(want.vpn, at)
-  const keeps = (limit: number) => (vpn: Vpn) => pinned(vpn) || (rank.get(vpn) ?? Number.POSITIVE_INFINITY) < limit
-  let count = prefixThatFits(mirror, wants, evictor.obtainable(keeps(wants.length)))
-  // What is behind the prefix need not be kept: with it gone, more may fit.
-  if (count < wants.length) count = Math.max(count, prefixThatFits(mirror, wants, evictor.obtainable(keeps(count + 1))))
-  const room = await evictor.makeRoom(framesWanted(mirror, wants.slice(0, count)), keeps(count))
-  count = prefixThatFits(mirror, wants.slice(0, count), room)
+  let count = prefixThatFits(mirror, wants, evictor.obtainable(pinned), pinned)
+  const prefix = wants.slice(0, count)
+  const keeps = (vpn: Vpn) => pinned(vpn) || (rank.get(vpn) ?? Number.POSITIVE_INFINITY) < prefix.length
+  const room = await evictor.makeRoom(framesWanted(mirror, prefix), keeps)
+  // Everything of the prefix that was here still is; only less room than hoped for can make it shorter.
+  count = prefixThatFits(mirror, prefix, room, () => true)
   mirror.dmem.advance()
   for (const run of runsByVma(mirror, wants.slice(0, count))) await serveRun(mirror, run)
   return count
 }
 
-function prefixThatFits(mirror: Mirror, wants: readonly Want[], frames: number): number {
+/** How many of the first wants fit in `frames` frames together. Pages that are here take none of them if `keeps` holds them anyway. */
+function prefixThatFits(mirror: Mirror, wants: readonly Want[], frames: number, keeps: (vpn: Vpn) => boolean): number {
   let left = frames
   let count = 0
   for (const { vpn } of wants) {
-    if (mirror.frameOf(vpn) < 0 && left-- === 0) break
+    const free = mirror.frameOf(vpn) >= 0 && keeps(vpn)
+    if (!free && left-- === 0) break
     count++
   }
   return count

@@ -1,0 +1,28 @@
+// random-kernels.test.ts: random kernels under grants, against the all-resident reference (replay-grants section 2).
+// Does not cover: weak memory inside a pass, subgroup operations, data races. SVM_SEEDS=5000 runs more, SVM_SEED=17 runs one.
+
+import { describe, expect, it } from 'vitest'
+import { runSeed } from './random-run.ts'
+
+const seeds = Number(process.env.SVM_SEEDS ?? 400)
+const only = process.env.SVM_SEED === undefined ? null : Number(process.env.SVM_SEED)
+const BATCH = 50
+
+async function repeatable(seed: number): Promise<void> {
+  try {
+    await runSeed(seed)
+  } catch (error) {
+    const line = `SVM_SEED=${seed} npx vitest run --project unit test/sim/random-kernels.test.ts`
+    throw new Error(`seed ${seed}: ${error instanceof Error ? error.message : String(error)}\nrepeat with: ${line}`, { cause: error })
+  }
+}
+
+describe('random kernels leave what an all-resident run leaves', () => {
+  if (only !== null) it(`seed ${only}`, () => repeatable(only))
+  for (let first = 1; first <= seeds && only === null; first += BATCH) {
+    it(`seeds ${first} to ${Math.min(seeds, first + BATCH - 1)}`, async () => {
+      for (let seed = first; seed < first + BATCH && seed <= seeds; seed++) await repeatable(seed)
+      expect(seeds).toBeGreaterThan(0)
+    }, 600_000)
+  }
+})

@@ -1,0 +1,146 @@
+// rig.ts: a space on a simulated device, with its insides at hand, and the check of what must hold of them at rest.
+// Always: `checkInvariants` looks and never changes; every test opens its own device, so a seed repeats a test wholly.
+
+import { expect } from 'vitest'
+import { PTE } from '../../src/abi/pte.ts'
+import type { Context } from '../../src/cl/context.ts'
+import type { SimDevice } from '../../src/device/sim/sim-device.ts'
+import { budgetMin, planMemory } from '../../src/driver/budget.ts'
+import type { Mirror } from '../../src/driver/svmm.ts'
+import type { LocalPort } from '../../src/drm/local-port.ts'
+import { PAGE } from '../../src/mm/page-table.ts'
+import type { Space } from '../../src/mm/space.ts'
+import type { Vma } from '../../src/mm/vma.ts'
+import { openSvm } from '../../src/open.ts'
+import { type Costs, type KernelTwin, type Mischief, simDevice } from '../../src/sim.ts'
+import type { KernelDescriptor, Svm, SvmKernel, SvmOptions, TraceEvent } from '../../src/types.ts'
+
+export const PAGE_BYTES = 4096
+export const PAGE_WORDS = PAGE_BYTES / 4
+
+export interface Rig {
+  readonly svm: Svm
+  readonly port: LocalPort
+  readonly space: Space
+  readonly mirror: Mirror
+  readonly device: SimDevice
+  readonly events: TraceEvent[]
+  /** The page of an address, drawn: `none`, `host`, `mapped on 1`, `dirty` … without frame and memory. */
+  state(pointer: number): string
+  /** One letter a page: `.` none, `z` zero, `h` host, `m` mapped, `c` clean, `d` dirty, `L` lost, `!` migrating. */
+  draw(pointer: number, pages: number): string
+}
+
+export interface RigOptions extends Omit<SvmOptions, 'device' | 'devices'> {
+  seed?: number
+  memory?: number
+  mischief?: Mischief
+  costs?: Costs
+  /** Frames that the device shall have, exactly; in place of deviceMemory. */
+  frames?: number
+  storageBuffers?: number
+  bufferBytes?: number
+}
+
+export async function openRig(options: RigOptions = {}): Promise<Rig> {
+  const { seed = 1, memory, mischief, costs, frames, storageBuffers, bufferBytes, ...rest } = options
+  const events: TraceEvent[] = []
+  const sim = simDevice({ seed, memory, mischief, costs, storageBuffers, bufferBytes })
+  const pageSize = rest.pageSize ?? PAGE_BYTES
+  const deviceMemory = frames === undefined ? rest.deviceMemory : budgetOf(frames, pageSize, sim.device as SimDevice)
+  const svm = await openSvm({ ...rest, pageSize, deviceMemory, device: sim, trace: rest.trace ?? ((event) => events.push(event)) })
+  const port = (svm as Context).port as LocalPort
+  const { space } = port
+  const mirror = port.mirrors[0]
+  const state = (pointer: number) => space.pages.print(Math.floor(pointer / pageSize)).replace(/ in memory.*/, '')
+  const draw = (pointer: number, pages: number) =>
+    Array.from({ length: pages }, (_, i) => '.zhmcd!L'[space.pages.state(Math.floor(pointer / pageSize) + i)]).join('')
+  return { svm, port, space, mirror, device: sim.device as SimDevice, events, state, draw }
+}
+
+/** The smallest budget with so many frames. */
+function budgetOf(frames: number, pageBytes: number, device: SimDevice): number {
+  let budgetBytes = budgetMin(pageBytes)
+  while (planMemory({ budgetBytes, pageBytes, limits: device.limits, authorStorageBuffers: 0 }).frames < frames) budgetBytes += 256
+  return budgetBytes
+}
+
+/** A kernel whose WGSL only has the right shape: the simulated device runs the twin. */
+export function makeKernel(
+  svm: Svm,
+  twin: KernelTwin,
+  options: Partial<KernelDescriptor> & { size?: number; pointers?: string[]; numbers?: string[]; barriers?: boolean } = {},
+): Promise<SvmKernel> {
+  const { size = 1, pointers = ['a'], numbers = [], barriers = false, ...rest } = options
+  const fields = [...pointers.map((name) => `${name}: svm_ptr`), ...numbers.map((name) => `${name}: u32`)]
+  const code = `struct Args { ${fields.join(', ')} }
+@group(0) @binding(0) var<uniform> args: Args;
+@compute @workgroup_size(${size})
+fn k() { ${barriers ? 'workgroupBarrier();' : ''} svm_store_u32(args.${pointers[0]}, svm_load_u32(args.${pointers[0]})); }
+`
+  return svm.createKernel({ code, entryPoint: 'k', label: 'k', ...rest, twin })
+}
+
+/** What must hold when nothing runs. Bytes of frames are compared where `bytes` is not false and the device lives. */
+export async function checkInvariants(rig: Rig, options: { bytes?: boolean } = {}): Promise<void> {
+  const { space, mirror, device } = rig
+  const alive = device.lostReason === null
+  if (alive && options.bytes !== false) await mirror.copies.submit([])
+  const named = new Map<number, number>()
+  let incomplete = 0
+  for (const vma of space.addresses.vmas) {
+    for (let vpn = vma.start; vpn < vma.end; vpn++) {
+      checkPage(rig, vma, vpn, named)
+      const entry = mirror.vmm.get(vpn)
+      expect(entry, `entry of page ${vpn} (${space.pages.print(vpn)})`).toBe(mirror.entryFor(vma, vpn))
+      if ((entry & PTE.mayLoad && !(entry & PTE.load)) || (entry & PTE.mayStore && !(entry & PTE.store))) incomplete++
+      if (alive && options.bytes !== false) checkBytes(rig, vma, vpn)
+    }
+  }
+  expect(mirror.vmm.incomplete, 'incomplete entries are counted right').toBe(incomplete)
+  mirror.dmem.assertCounts()
+  expect(mirror.dmem.used, 'every used frame is named by a page').toBe(named.size)
+  mirror.dmem.forEachPage((frame, vpn) => expect(named.get(frame), `frame ${frame} knows its page`).toBe(vpn))
+  expect(mirror.systemCopies).toBe([...named.values()].filter((vpn) => space.pages.state(vpn) === PAGE.mapped).length)
+  expect(device.liveBytes).toBeLessThanOrEqual(mirror.plan.budgetBytes)
+  expect(device.peakBytes).toBeLessThanOrEqual(mirror.plan.budgetBytes)
+}
+
+function checkPage({ space, mirror }: Rig, vma: Vma, vpn: number, named: Map<number, number>): void {
+  const state = space.pages.state(vpn)
+  space.pages.assertPage(vpn)
+  expect(state, `page ${vpn} migrates at rest`).not.toBe(PAGE.migrating)
+  const frame = mirror.frameOf(vpn)
+  const here = state === PAGE.clean || state === PAGE.dirty || state === PAGE.mapped
+  expect(frame >= 0, `page ${vpn} (${space.pages.print(vpn)}) has a frame exactly when a device sees it`).toBe(here)
+  if (state === PAGE.host) expect(space.hasHostBytes(vma, vpn), `page ${vpn} is host and has host bytes`).toBe(true)
+  if (!here) return
+  expect(named.has(frame), `frame ${frame} belongs to one page`).toBe(false)
+  named.set(frame, vpn)
+  expect(mirror.dmem.vpnOf(frame)).toBe(vpn)
+}
+
+function checkBytes({ space, mirror, device }: Rig, vma: Vma, vpn: number): void {
+  const state = space.pages.state(vpn)
+  if ((state !== PAGE.clean && state !== PAGE.mapped) || !space.hasHostBytes(vma, vpn)) return
+  const frame = mirror.frameOf(vpn)
+  const { pageBytes } = space.geometry
+  const offset = mirror.dmem.byteOffset(frame)
+  const there = device.peek(mirror.dmem.buffer(frame)).subarray(offset, offset + pageBytes)
+  const here = space.hostRun(vma, vpn, 1) as Uint8Array
+  expect(Buffer.compare(there, here.subarray(0, pageBytes)), `page ${vpn} (${space.pages.print(vpn)}) has the same bytes on both sides`).toBe(0)
+}
+
+/** The code of the SvmError that a promise rejects with, or that a function throws. */
+export async function codeOf(body: () => unknown): Promise<string> {
+  try {
+    await body()
+  } catch (error) {
+    return (error as { code?: string }).code ?? String(error)
+  }
+  return 'no error'
+}
+
+export function sequence(words: number, first = 0): Uint32Array {
+  return Uint32Array.from({ length: words }, (_, i) => first + i)
+}
