@@ -14,8 +14,12 @@ import type { Lifeline } from './lifeline.ts'
 import { type Chunk, deliverChunk, encodeChunk, planChunks, type ReadbackRing, type Slot } from './readback-ring.ts'
 import { inErrorScopes } from './scope.ts'
 
-/** Bytes of shared memory are copied through a private array of this size: Node's binding crashes on shared views. */
-const SCRATCH_BYTES = 1024 * 1024
+/**
+ * A large write enters in pieces, and the queue is set to work every few of them: the device's upload memory is then reused while it is
+ * warm. Measured with Dawn, 64 MiB into a buffer that kernels use: 54 ms in one piece, 11 ms so.
+ */
+const PIECE_BYTES = 512 * 1024
+const PIECES_PER_SUBMIT = 8
 
 /** Does its part now and returns true, or returns false to be asked again when a slot is free. */
 type Entry = () => boolean
@@ -49,6 +53,7 @@ export class SubmitQueue {
   readonly #ring: ReadbackRing
   readonly #context: EncodeContext
   readonly #line: Entry[] = []
+  /** Bytes of shared memory are copied through this: Node's binding crashes on shared views. */
   #scratch: Uint8Array<ArrayBuffer> | null = null
   #released = false
 
@@ -110,16 +115,19 @@ export class SubmitQueue {
   }
 
   #writeNow(buffer: GPUBuffer, offset: number, bytes: Uint8Array): void {
-    if (!isShared(bytes.buffer)) {
-      this.#device.queue.writeBuffer(buffer, offset, bytes as Uint8Array<ArrayBuffer>)
-      return
+    const { queue } = this.#device
+    const shared = isShared(bytes.buffer)
+    for (let done = 0, pieces = 1; done < bytes.byteLength; done += PIECE_BYTES, pieces++) {
+      const piece = bytes.subarray(done, done + PIECE_BYTES)
+      queue.writeBuffer(buffer, offset + done, shared ? this.#unshared(piece) : (piece as Uint8Array<ArrayBuffer>))
+      if (pieces % PIECES_PER_SUBMIT === 0) queue.submit([])
     }
-    this.#scratch ??= new Uint8Array(SCRATCH_BYTES)
-    for (let done = 0; done < bytes.byteLength; done += SCRATCH_BYTES) {
-      const part = bytes.subarray(done, done + SCRATCH_BYTES)
-      this.#scratch.set(part)
-      this.#device.queue.writeBuffer(buffer, offset + done, this.#scratch, 0, part.byteLength)
-    }
+  }
+
+  #unshared(piece: Uint8Array): Uint8Array<ArrayBuffer> {
+    this.#scratch ??= new Uint8Array(PIECE_BYTES)
+    this.#scratch.set(piece)
+    return this.#scratch.subarray(0, piece.byteLength)
   }
 
   /** @returns true when the whole job is in the GPUQueue, or will never be. */
