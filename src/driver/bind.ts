@@ -40,6 +40,7 @@ export async function bind(mirror: Mirror, evictor: Evictor, request: BindReques
   const written = mirror.vmm.written
   const moved: Vpn[] = []
   const requested = (vpn: Vpn) => request.ranges.some((range) => vpn >= range.start && vpn < range.end)
+  if (request.mode === 'all-or-nothing') refuseInAdvance(mirror, evictor, request)
   try {
     for (const range of request.ranges) {
       for (const { vma, start, end } of [...mirror.space.addresses.pieces(range)]) {
@@ -47,12 +48,13 @@ export async function bind(mirror: Mirror, evictor: Evictor, request: BindReques
         else await bindDevice(mirror, evictor, { vma, start, end, request, result, moved, requested })
       }
     }
-    if (request.mode === 'all-or-nothing') refusePartial(mirror, result)
+    if (request.mode === 'all-or-nothing') refusePartial(mirror, result.skipped)
   } catch (failure) {
     if (request.mode === 'all-or-nothing' && mirror.device.lostReason === null) await undo(mirror, moved, request)
     throw failure
+  } finally {
+    mirror.dmem.trim()
   }
-  mirror.dmem.trim()
   result.ptesWritten = mirror.vmm.written - written
   return result
 }
@@ -95,17 +97,22 @@ async function bindDevice(mirror: Mirror, evictor: Evictor, piece: DevicePiece):
 function migrateWindow(mirror: Mirror, piece: DevicePiece, start: Vpn, end: Vpn, room: number): number {
   const { result, request } = piece
   const args = migrateSetup({ space: mirror.space, vma: piece.vma, start, end, owner: mirror, to: 'device' })
-  const discarded = request.discard.length === 0 ? 0 : discard(args, request.discard)
+  if (request.discard.length > 0) discard(args, request.discard)
   const bytes = fillDestinations(mirror, args, room)
   const moved = migratePages(args)
   migrateFinalize(args)
   nameFrames(mirror, args)
-  for (let i = 0; i < args.src.length; i++)
-    if (((args.src[i] as number) & SRC.dirty) !== 0 && (args.dst[i] as number) >= 0) mirror.space.pages.markDirty(start + i)
+  let discarded = 0
+  for (let i = 0; i < args.src.length; i++) {
+    if ((args.dst[i] as number) < 0) continue
+    piece.moved.push(start + i)
+    if (((args.src[i] as number) & SRC.dirty) === 0) continue
+    mirror.space.pages.markDirty(start + i)
+    discarded++
+  }
   mirror.refresh({ start, end })
-  for (let i = 0; i < args.src.length; i++) if ((args.dst[i] as number) >= 0) piece.moved.push(start + i)
-  result.discarded += Math.min(discarded, moved)
-  result.moved += moved - Math.min(discarded, moved)
+  result.discarded += discarded
+  result.moved += moved - discarded
   result.present += args.present
   for (const reason of Object.keys(args.skipped) as SkipReason[]) result.skipped[reason] = (result.skipped[reason] ?? 0) + (args.skipped[reason] ?? 0)
   return bytes
@@ -149,20 +156,14 @@ function needsFrame(src: number): boolean {
   return (src & SRC.migrate) !== 0 && (src & SRC.copied) === 0
 }
 
-/**
- * The bytes of these pages need not come along: their frames are zeroed, and count as dirty since the host's bytes differ.
- * Returns how many of the collected pages that are.
- */
-function discard(args: MigrateArgs, ranges: readonly VpnRange[]): number {
-  if (args.vma.backing.kind !== 'anonymous') return 0
-  let count = 0
+/** The bytes of these pages need not come along: their frames are zeroed, and count as dirty since the host's bytes differ. */
+function discard(args: MigrateArgs, ranges: readonly VpnRange[]): void {
+  if (args.vma.backing.kind !== 'anonymous') return
   for (let i = 0; i < args.src.length; i++) {
     const vpn = args.start + i
     if (((args.src[i] as number) & SRC.migrate) === 0 || !ranges.some((range) => vpn >= range.start && vpn < range.end)) continue
     args.src[i] = (args.src[i] as number) | SRC.zero | SRC.dirty
-    count++
   }
-  return count
 }
 
 async function bindHome(mirror: Mirror, start: Vpn, end: Vpn, request: BindRequest, result: MigrateResult): Promise<void> {
@@ -215,21 +216,39 @@ function framesWanted(mirror: Mirror, start: Vpn, end: Vpn): number {
   return count
 }
 
-function refusePartial(mirror: Mirror, result: MigrateResult): void {
-  const reasons = Object.entries(result.skipped)
+/** What can be told before anything moves is told then: nobody is evicted for a migrate that cannot succeed. @throws SvmError */
+function refuseInAdvance(mirror: Mirror, evictor: Evictor, { ranges, to }: BindRequest): void {
+  const { space, dmem } = mirror
+  const pages = new Set<Vpn>()
+  for (const { start, end } of ranges) for (let vpn = start; vpn < end; vpn++) pages.add(vpn)
+  const skipped: Partial<Record<SkipReason, number>> = {}
+  let wanted = 0
+  for (const vpn of pages) {
+    const moves = !space.pages.isDevicePrivate(vpn)
+    if (space.pages.state(vpn) === PAGE.lost) skipped.lost = (skipped.lost ?? 0) + 1
+    else if (to === 'device' && moves && space.hostMappings.holdOn(vpn) !== 'none') skipped['host-mapped'] = (skipped['host-mapped'] ?? 0) + 1
+    else if (mirror.frameOf(vpn) < 0) wanted++
+  }
+  // Most requests fit without an eviction: count the candidates only for the others.
+  const room = to === 'host' || wanted <= dmem.available ? wanted : evictor.obtainable((vpn) => pages.has(vpn))
+  if (wanted > room) skipped['no-memory'] = wanted - room
+  refusePartial(mirror, skipped)
+}
+
+function refusePartial(mirror: Mirror, skipped: MigrateResult['skipped']): void {
+  const reasons = Object.entries(skipped)
   if (reasons.length === 0) return
   const text = reasons.map(([reason, pages]) => `${pages} pages: ${reason}`).join(', ')
-  const code = result.skipped['host-mapped'] !== undefined ? 'host-mapped' : result.skipped.lost !== undefined ? 'device-lost' : 'device-memory'
+  const code = skipped['host-mapped'] !== undefined ? 'host-mapped' : skipped.lost !== undefined ? 'device-lost' : 'device-memory'
   throw new SvmError(
     code,
     `An all-or-nothing migrate to ${mirror.label} could not move everything (${text}; the budget is ${printBytes(mirror.plan.budgetBytes)}). Everything is where it was; unmap, free something, or use mode 'best-effort'.`,
   )
 }
 
-/** All-or-nothing: what moved goes back. It is clean (nobody ran in between), so this copies nothing. */
+/** All-or-nothing: what moved goes back. Nobody ran in between, so the host's bytes are still the pages: nothing is copied. */
 async function undo(mirror: Mirror, moved: readonly Vpn[], request: BindRequest): Promise<void> {
   if (request.to === 'host' || moved.length === 0) return
   const back = [...moved].sort((a, b) => a - b).filter((vpn) => mirror.space.pages.isDevicePrivate(vpn))
-  await mirror.sendHome(back, { keepCopy: false, discard: false, why: 'request' })
-  mirror.dmem.trim()
+  await mirror.sendHome(back, { keepCopy: false, discard: true, why: 'request' })
 }
