@@ -24,6 +24,8 @@ export const SRC = {
   copied: 4,
   /** Device-private with stores that the host has not seen. */
   dirty: 8,
+  /** The page was taken by setup, and stays so until finalize. */
+  taken: 16,
 } as const
 
 /** Why a page stayed where it was. */
@@ -69,7 +71,7 @@ export function migrateSetup(wish: { space: Space; vma: Vma; start: Vpn; end: Vp
     const verdict = wish.to === 'device' ? collectForDevice(args, vpn, i, held) : collectForHost(args, vpn, i)
     if (verdict === 'take') {
       wish.space.pages.beginMigrate(vpn)
-      args.src[i] = (args.src[i] as number) | SRC.migrate
+      args.src[i] = (args.src[i] as number) | SRC.migrate | SRC.taken
       args.collected++
       moving.push(vpn)
     } else if (verdict === 'present') args.present++
@@ -87,7 +89,7 @@ export function migratePages(args: MigrateArgs): number {
   const { pages } = args.space
   let moved = 0
   for (let i = 0; i < args.src.length; i++) {
-    if ((args.src[i] as number) === 0) continue
+    if (((args.src[i] as number) & SRC.taken) === 0) continue
     const vpn = args.start + i
     const frame = args.dst[i] as number
     if (frame < 0) {
@@ -107,8 +109,7 @@ export function migrateFinalize(args: MigrateArgs): void {
   const { pages } = args.space
   for (let i = 0; i < args.src.length; i++) {
     const vpn = args.start + i
-    const bits = args.src[i] as number
-    if (bits === 0) continue
+    if (((args.src[i] as number) & SRC.taken) === 0) continue
     if (pages.state(vpn) === PAGE.migrating) pages.restore(vpn)
     else if (args.to === 'host' && !args.keepCopy) args.owner.pageFree(args.dst[i] as number)
   }
