@@ -127,7 +127,7 @@ export class Queue implements SvmQueue, Lane {
     this.#home.checkOpen()
     checkMode(mode)
     checkLength('map', byteLength)
-    this.#home.port.ioctl('SVM_CHECK', { pointer, byteLength, what: 'map' })
+    if (byteLength > 0) this.#home.port.ioctl('SVM_CHECK', { pointer, byteLength, what: 'map' })
     return this.#add({ command: 'map', options }, () => this.#home.makeMapping(pointer, byteLength, mode))
   }
 
