@@ -284,6 +284,8 @@ export function randomPhases(random: Random, shape: Shape): { phases: Op[][]; pu
       () => ({ op: 'store16', to: reg(), a: reg() }),
       () => ({ op: 'wgStore', a: reg() }),
       () => ({ op: 'wgLoad', to: reg(), n: random.below(8) }),
+      () => ({ op: 'wgLoad', to: reg(), n: random.below(8) }),
+      () => ({ op: 'wgStore', a: reg() }),
       () => ({ op: 'add', to: reg(), a: reg(), index: random.below(8), used: false }),
       () => ({ op: 'append', a: reg(), conditional: random.chance(1, 2) }),
       () => ({ op: 'insert', a: reg() }),
@@ -292,6 +294,8 @@ export function randomPhases(random: Random, shape: Shape): { phases: Op[][]; pu
   const wild = (): Op =>
     random.pick<() => Op>([
       () => ({ op: 'wgAtomic', to: reg(), a: reg(), used: true }),
+      () => ({ op: 'wgAtomic', to: reg(), a: reg(), used: true }),
+      () => ({ op: 'atomicStore', to: reg(), a: reg(), index: random.below(8) }),
       () => ({ op: 'add', to: reg(), a: reg(), index: random.below(8), used: true }),
       () => ({ op: random.pick(['exchange', 'atomicLoad', 'atomicStore', 'casAdd'] as const), to: reg(), a: reg(), index: random.below(8) }),
       () => ({ op: 'walk', to: reg(), n: 1 + random.below(4) }),
