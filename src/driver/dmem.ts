@@ -209,17 +209,27 @@ export class DeviceMemory {
     return Math.min(planned, this.#capacity - existing)
   }
 
+  /** As large as planned, or half of that, or half again: the device may have less than it promised. @throws DeviceFailure 'lost' */
   async #makePool(p: number): Promise<void> {
-    const frames = this.#framesOfPool(p)
+    const planned = this.#framesOfPool(p)
+    let frames = planned
+    let buffer: DeviceBuffer | null = null
+    while (frames > 0 && buffer === null) {
+      buffer = await this.#tryPool(p, POOL_HEAD_BYTES + frames * this.pageBytes)
+      if (buffer === null) frames >>= 1
+    }
+    this.#capacity -= planned - frames
+    if (buffer === null) return
+    this.#pools[p] = { buffer, first: p * this.#plan.poolFrames, frames, used: 0 }
+    this.#tracer.emit({ kind: 'pool', device: this.#device.label, pool: p, byteLength: buffer.byteLength, made: true })
+  }
+
+  async #tryPool(p: number, byteLength: Bytes): Promise<DeviceBuffer | null> {
     try {
-      const byteLength = POOL_HEAD_BYTES + frames * this.pageBytes
-      const buffer = await this.#device.createBuffer('pool', byteLength, `svm:pool${p}`)
-      this.#pools[p] = { buffer, first: p * this.#plan.poolFrames, frames, used: 0 }
-      this.#tracer.emit({ kind: 'pool', device: this.#device.label, pool: p, byteLength, made: true })
+      return await this.#device.createBuffer('pool', byteLength, `svm:pool${p}`)
     } catch (failure) {
       if (!(failure instanceof DeviceFailure) || failure.reason === 'lost') throw failure
-      // The device has less than it promised: live with what there is.
-      this.#capacity -= frames
+      return null
     }
   }
 

@@ -31,19 +31,16 @@ export async function readBytes(space: Space, pointer: number, into: Uint8Array)
 export async function takeForWriting(space: Space, pointer: number, byteLength: number, overwrites: boolean): Promise<void> {
   const { pageBytes } = space.geometry
   const inner = overwrites ? pagesInside(pointer, byteLength, pageBytes) : { start: 0, end: 0 }
+  // What must be fetched comes first: if that fails, nothing was given up.
+  const discards: { vma: Vma; start: number; end: number }[] = []
   for (const { vma, start, end } of piecesOf(space, pointer, byteLength)) {
-    const low = Math.max(inner.start, start)
-    const high = Math.min(inner.end, end)
-    const parts =
-      low < high
-        ? ([
-            [start, low, 'write'],
-            [low, high, 'discard'],
-            [high, end, 'write'],
-          ] as const)
-        : ([[start, end, 'write']] as const)
-    for (const [from, to, access] of parts) if (from < to) expectThere(await hostFault(space, vma, from, to, access), pointer)
+    const low = Math.min(end, Math.max(inner.start, start))
+    const high = Math.max(low, Math.min(inner.end, end))
+    if (low < high) discards.push({ vma, start: low, end: high })
+    if (start < low) expectThere(await hostFault(space, vma, start, low, 'write'), pointer)
+    if (high < end) expectThere(await hostFault(space, vma, high, end, 'write'), pointer)
   }
+  for (const { vma, start, end } of discards) expectThere(await hostFault(space, vma, start, end, 'discard'), pointer)
 }
 
 /** The host bytes of a range that was brought home, as one view without a copy. @throws SvmError invalid-value across segments */
