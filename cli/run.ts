@@ -3,7 +3,7 @@
 
 import { closeSync, openSync, writeSync } from 'node:fs'
 import { open, readFile } from 'node:fs/promises'
-import { type DispatchResult, filePager, type KernelArgument, openNodeSvm, type Svm, type SvmStats, type TraceEvent } from '../src/node.ts'
+import { type DispatchResult, filePager, type KernelArgument, openNodeSvm, type Pager, type Svm, type SvmStats, type TraceEvent } from '../src/node.ts'
 import type { Command, Outcome } from './command.ts'
 import { type ArgValue, ELEMENTS, type Print, type RunOptions, readRunOptions } from './run-options.ts'
 import { printCount, printSize, printTime } from './sizes.ts'
@@ -54,6 +54,7 @@ async function runKernel(options: RunOptions): Promise<Outcome> {
   const trace = options.trace === undefined ? null : openSync(options.trace, 'w')
   const progress = new Progress()
   let show: (event: TraceEvent) => void = () => undefined
+  const pagers: Pager[] = []
   let svm: Svm | null = null
   try {
     svm = await openNodeSvm({
@@ -72,7 +73,7 @@ async function runKernel(options: RunOptions): Promise<Outcome> {
       class: options.kernelClass,
       constants: options.constants,
     })
-    const placed = await placeAll(svm, options.args)
+    const placed = await placeAll(svm, options.args, pagers)
     const total = options.global.reduce((count, items, d) => count * Math.ceil(items / (kernel.analysis.workgroupSize[d] as number)), 1)
     progress.begin(kernel.label)
     show = progress.ofWorkgroups(total)
@@ -86,17 +87,18 @@ async function runKernel(options: RunOptions): Promise<Outcome> {
   } finally {
     progress.end()
     await svm?.close()
+    for (const pager of pagers) await pager.close?.()
     if (trace !== null) closeSync(trace)
   }
 }
 
-async function placeAll(svm: Svm, args: ReadonlyMap<string, ArgValue>): Promise<Map<string, Placed>> {
+async function placeAll(svm: Svm, args: ReadonlyMap<string, ArgValue>, pagers: Pager[]): Promise<Map<string, Placed>> {
   const placed = new Map<string, Placed>()
-  for (const [name, value] of args) placed.set(name, await place(svm, name, value, args))
+  for (const [name, value] of args) placed.set(name, await place(svm, name, value, args, pagers))
   return placed
 }
 
-async function place(svm: Svm, label: string, arg: ArgValue, args: ReadonlyMap<string, ArgValue>): Promise<Placed> {
+async function place(svm: Svm, label: string, arg: ArgValue, args: ReadonlyMap<string, ArgValue>, pagers: Pager[]): Promise<Placed> {
   switch (arg.kind) {
     case 'number':
       return { value: arg.value, report: arg.value }
@@ -114,13 +116,9 @@ async function place(svm: Svm, label: string, arg: ArgValue, args: ReadonlyMap<s
     }
     case 'file': {
       const pager = await filePager(arg.path, { writable: arg.writable })
-      try {
-        const pointer = await svm.mmap(pager, { access: arg.writable ? 'read-write' : 'read', sharing: arg.writable ? 'shared' : 'private', label })
-        return { value: pointer, report: { kind: arg.kind, path: arg.path, pointer, byteLength: pager.size } }
-      } catch (error) {
-        await pager.close?.()
-        throw error
-      }
+      pagers.push(pager)
+      const pointer = await svm.mmap(pager, { access: arg.writable ? 'read-write' : 'read', sharing: arg.writable ? 'shared' : 'private', label })
+      return { value: pointer, report: { kind: arg.kind, path: arg.path, pointer, byteLength: pager.size } }
     }
   }
 }

@@ -97,6 +97,7 @@ export async function search(
   const moved = meter.stop()
   watch(() => undefined)
   await svm.munmap(text)
+  await pager.close?.()
   svm.free(needle)
   svm.free(counts)
   const matches = found.reduce((sum, count) => sum + count, 0)

@@ -1,0 +1,97 @@
+// What a benchmark is, and how its samples are taken. Always: both sides run in turns in one run, each as often, after a warm-up; what differs
+// between their results is an error, not a number.
+
+import type { Svm } from '../src/index.ts'
+
+export interface BenchResult {
+  readonly name: string
+  /** Medians, in `unit`. */
+  readonly svm: number
+  readonly plain: number
+  readonly unit: 'ms'
+  /** svm / plain: lower is better. */
+  readonly ratio: number
+  /** The most that the ratio may be. */
+  readonly goal: number
+  readonly met: boolean
+  /** All samples, in the order in which they were taken. */
+  readonly samples: { readonly svm: readonly number[]; readonly plain: readonly number[] }
+}
+
+export interface Bench {
+  readonly name: string
+  /** What is timed on the two sides. */
+  readonly about: string
+  readonly goal: number
+  run(bed: Bed, rounds: number): Promise<Samples>
+}
+
+/** What a benchmark runs on: one GPUDevice for both sides. */
+export interface Bed {
+  readonly device: GPUDevice
+  /** Opens a space on that device. */
+  open(deviceMemory: number): Promise<Svm>
+  /** One more round of `of` is done. */
+  tick(done: number, of: number): void
+}
+
+export interface Samples {
+  readonly svm: number[]
+  readonly plain: number[]
+}
+
+/** One side of a comparison. `prepare` and `after` are not timed. */
+export interface Side {
+  prepare?(round: number): Promise<void>
+  timed(round: number): Promise<void>
+  after?(round: number): Promise<void>
+}
+
+export class BenchMismatch extends Error {
+  override readonly name = 'BenchMismatch'
+}
+
+const WARM_UP = 2
+
+/** Samples of both sides, taken in turns; the side that goes first changes from round to round. Milliseconds. */
+export async function alternate(bed: Bed, rounds: number, svm: Side, plain: Side): Promise<Samples> {
+  const samples: Samples = { svm: [], plain: [] }
+  for (let round = 0; round < WARM_UP + rounds; round++) {
+    const order = round % 2 === 0 ? (['svm', 'plain'] as const) : (['plain', 'svm'] as const)
+    for (const name of order) {
+      const side = name === 'svm' ? svm : plain
+      await side.prepare?.(round)
+      const started = performance.now()
+      await side.timed(round)
+      const milliseconds = performance.now() - started
+      await side.after?.(round)
+      if (round >= WARM_UP) samples[name].push(milliseconds)
+    }
+    bed.tick(round + 1, WARM_UP + rounds)
+  }
+  return samples
+}
+
+/** Rounds with the warm-up: how many different pages or values a case needs. */
+export function roundsInAll(rounds: number): number {
+  return rounds + WARM_UP
+}
+
+export function median(values: readonly number[]): number {
+  const sorted = [...values].sort((a, b) => a - b)
+  const middle = sorted.length >> 1
+  return sorted.length % 2 === 1 ? (sorted[middle] as number) : ((sorted[middle - 1] as number) + (sorted[middle] as number)) / 2
+}
+
+/** @throws BenchMismatch */
+export function expectSameBytes(what: string, svm: Uint8Array, plain: Uint8Array): void {
+  const at = svm.length === plain.length ? Buffer.compare(svm, plain) : 1
+  if (at === 0) return
+  const first = svm.findIndex((byte, n) => byte !== plain[n])
+  throw new BenchMismatch(`${what}: the two sides differ from byte ${first} on (${svm.length} and ${plain.length} bytes).`)
+}
+
+/** @throws BenchMismatch */
+export function expect(right: boolean, sentence: string): void {
+  if (!right) throw new BenchMismatch(sentence)
+}

@@ -1,0 +1,50 @@
+// The benchmarks: each measure beside the same work in plain WebGPU, in one run, with the ratio. Always: both sides use one GPUDevice; a result
+// is given only when both sides had the same bytes.
+
+import { findGpu, openSvm, webgpuDevice } from '../src/node.ts'
+import { type Bed, type Bench, type BenchResult, median } from './case.ts'
+import { faultRound } from './cases/fault-round.ts'
+import { migrateToDevice } from './cases/migrate-to-device.ts'
+import { migrateToHost } from './cases/migrate-to-host.ts'
+import { secondMigrate } from './cases/second-migrate.ts'
+
+export { BenchMismatch, type BenchResult } from './case.ts'
+
+export const BENCHES: readonly Bench[] = [migrateToDevice, migrateToHost, secondMigrate, faultRound]
+export const ROUNDS_MIN = 5
+export const ROUNDS_DEFAULT = 9
+
+export interface BenchWish {
+  readonly benches: readonly Bench[]
+  readonly rounds: number
+  readonly gpu: 'any' | 'hardware' | 'software'
+  /** Called with how far the named benchmark is, from 0 to 1. */
+  readonly onProgress?: (name: string, part: number) => void
+}
+
+/** @throws BenchMismatch, SvmError */
+export async function runBenches({ benches, rounds, gpu, onProgress }: BenchWish): Promise<{ device: string; results: BenchResult[] }> {
+  const found = await findGpu({ kind: gpu })
+  const results: BenchResult[] = []
+  for (const bench of benches) {
+    const device = await found.device()
+    const bed: Bed = {
+      device,
+      open: (deviceMemory) => openSvm({ device: webgpuDevice(device, { label: found.description }), deviceMemory }),
+      tick: (done, of) => onProgress?.(bench.name, done / of),
+    }
+    try {
+      results.push(resultOf(bench, await bench.run(bed, rounds)))
+    } finally {
+      device.destroy()
+    }
+  }
+  return { device: found.description, results }
+}
+
+function resultOf({ name, goal }: Bench, samples: BenchResult['samples']): BenchResult {
+  const svm = median(samples.svm)
+  const plain = median(samples.plain)
+  const ratio = svm / plain
+  return { name, svm, plain, unit: 'ms', ratio, goal, met: ratio <= goal, samples }
+}
