@@ -15,9 +15,10 @@ export class Evictor {
     this.#policy = policy
   }
 
-  /** Frames that could be had: free ones, and those of pages that `keeps` does not hold. */
-  obtainable(keeps: (vpn: Vpn) => boolean): number {
-    return this.#mirror.dmem.available + this.#candidates(keeps).length
+  /** Frames that could be had: free ones, and those of pages that `keeps` does not hold. Looks no further once there are `enough`. */
+  obtainable(enough: number, keeps: (vpn: Vpn) => boolean): number {
+    const { available } = this.#mirror.dmem
+    return available >= enough ? available : available + this.#candidates(keeps).length
   }
 
   /** Makes `wanted` frames available if it can; returns how many are. @throws DeviceFailure 'lost' */

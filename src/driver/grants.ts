@@ -104,21 +104,21 @@ export class Grants {
     for (const vpn of home) this.#inPlace.add(this.#index(vpn))
   }
 
-  /** What the grants are now, by table index: whole entries, 0 where the default (load only) holds. */
-  words(entries: number): Uint32Array {
-    const words = new Uint32Array(entries)
+  /** What the grants are now, by table index: whole entries; where there is none the default (load only) holds. */
+  words(): Map<number, number> {
+    const words = new Map<number, number>()
     for (const [index, bits] of this.needs) {
-      if (index >= entries || (bits & (NEED.write | NEED.exclusive)) === 0) continue
+      if ((bits & (NEED.write | NEED.exclusive)) === 0) continue
       const base = this.#mirror.vmm.at(index)
       if ((base & PTE.store) === 0) continue
       if (!this.#isPrivate(index)) {
-        words[index] = base & ~(PTE.load | PTE.exclusive)
+        words.set(index, (base & ~(PTE.load | PTE.exclusive)) >>> 0)
         continue
       }
       const copy = this.#copies.get(index)
       const flags = (base & (PTE.mayLoad | PTE.mayStore)) | PTE.load | PTE.store | PTE.exclusive | PTE.private
-      if (copy !== undefined && !copy.stale) words[index] = this.#entry(copy.frame, flags)
-      else if (this.#inPlace.has(index)) words[index] = ((base & ~PTE_FLAGS_MASK) | flags) >>> 0
+      if (copy !== undefined && !copy.stale) words.set(index, this.#entry(copy.frame, flags))
+      else if (this.#inPlace.has(index)) words.set(index, ((base & ~PTE_FLAGS_MASK) | flags) >>> 0)
     }
     return words
   }

@@ -49,6 +49,7 @@ export interface NeedHistory {
 }
 
 const HISTORY_MAX = 8
+const NOTHING_KNOWN: NeedHistory = { needs: new Map(), fits: true }
 const GUARD_ORDER: readonly LoopGuards[] = ['all', 'accessing', 'none']
 
 export class DriverKernel {
@@ -58,7 +59,6 @@ export class DriverKernel {
   millisecondsPerWorkgroup = 0
   readonly #programs = new Map<string, Promise<Program>>()
   readonly #histories = new Map<string, NeedHistory>()
-  #last: NeedHistory = { needs: new Map(), fits: true }
   #checked = false
   readonly #text: KernelText
 
@@ -86,12 +86,12 @@ export class DriverKernel {
     return program
   }
 
+  /** What the last launch with the same pointers needed. */
   history(key: string): NeedHistory {
-    return this.#histories.get(key) ?? this.#last
+    return this.#histories.get(key) ?? NOTHING_KNOWN
   }
 
   remember(key: string, history: NeedHistory): void {
-    this.#last = history
     this.#histories.delete(key)
     this.#histories.set(key, history)
     if (this.#histories.size > HISTORY_MAX) this.#histories.delete(this.#histories.keys().next().value as string)

@@ -19,7 +19,7 @@ export interface BadAccess {
   readonly slot: number
 }
 
-/** What a pass left behind. */
+/** What a pass left behind; valid until the next pass. */
 export interface PassReport {
   readonly layout: FaultLayout
   /** Bitmaps by slot, in the order of WORKGROUP_BITMAP. */
@@ -37,8 +37,8 @@ export interface PassWish {
   readonly window: Window
   /** The table to use in place of the whole one: a narrowed reach. */
   readonly table: DeviceBuffer
-  /** Desired grant words; null in variants that have none. */
-  readonly grants: Uint32Array | null
+  /** Desired grant words by table index; null in variants that have none. */
+  readonly grants: ReadonlyMap<number, number> | null
   readonly fuel: number
 }
 
@@ -60,9 +60,10 @@ export async function runPass(mirror: Mirror, tables: TableBuffers, wish: PassWi
       args: wish.launch.argValues,
     },
   ]
-  const words = new Uint32Array(layout.first)
+  // One array serves every pass: a report is read before the next one is asked for.
+  const words = tables.report.subarray(0, layout.first)
   const started = device.now()
-  await copies.submit(work, [{ from: tables.faults, offset: 0, into: new Uint8Array(words.buffer) }])
+  await copies.submit(work, [{ from: tables.faults, offset: 0, into: bytesOf(words) }])
   return decode(words, layout, device.now() - started)
 }
 
@@ -97,25 +98,31 @@ function sendControl(mirror: Mirror, tables: TableBuffers, { launch, window, fue
   if (window.worklist !== null) mirror.device.write(tables.control, (CONTROL_HEADER_WORDS + tables.entries) * 4, bytesOf(window.worklist))
 }
 
-/** Sends what differs from the grants that the device has; `mirror.tables.grants` is what it has then. */
-function sendGrants(mirror: Mirror, tables: TableBuffers, wanted: Uint32Array): void {
-  const has = mirror.tables.grants
-  let start = -1
-  let end = -1
-  const send = () => {
-    if (start < 0) return
-    has.set(wanted.subarray(start, end), start)
-    mirror.device.write(tables.control, (CONTROL_HEADER_WORDS + start) * 4, bytesOf(wanted.subarray(start, end)))
+/** Sends what differs from the grants that the device has; afterwards it has the wanted ones. */
+function sendGrants(mirror: Mirror, tables: TableBuffers, wanted: ReadonlyMap<number, number>): void {
+  const { words, set } = tables.grants
+  const changed: number[] = []
+  for (const index of set) {
+    if (wanted.has(index)) continue
+    words[index] = 0
+    set.delete(index)
+    changed.push(index)
   }
-  for (let i = 0; i < wanted.length; i++) {
-    if (wanted[i] === has[i]) continue
-    if (start < 0 || i - end > GAP) {
-      send()
-      start = i
-    }
-    end = i + 1
+  for (const [index, word] of wanted) {
+    if (words[index] === word) continue
+    words[index] = word
+    set.add(index)
+    changed.push(index)
   }
-  send()
+  changed.sort((a, b) => a - b)
+  for (let from = 0; from < changed.length; ) {
+    let to = from + 1
+    while (to < changed.length && (changed[to] as number) - (changed[to - 1] as number) <= GAP) to++
+    const start = changed[from] as number
+    const end = (changed[to - 1] as number) + 1
+    mirror.device.write(tables.control, (CONTROL_HEADER_WORDS + start) * 4, bytesOf(words.subarray(start, end)))
+    from = to
+  }
 }
 
 function decode(words: Uint32Array, layout: FaultLayout, milliseconds: number): PassReport {

@@ -50,6 +50,8 @@ export class Replay {
   #idleRounds = 0
   #window: number
   #fuel = FUEL_FIRST
+  /** The tables that have the arguments. */
+  #tables: TableBuffers | null = null
   /** True once the wants did not all fit: then their order matters. */
   #split = false
 
@@ -135,7 +137,8 @@ export class Replay {
   async #readyTables(window: Window): Promise<TableBuffers> {
     await this.#grants.prepare()
     const tables = await this.#mirror.tables.ready(window.slots, this.#launch.args.byteLength)
-    if (this.#launch.args.byteLength > 0) this.#mirror.device.write(tables.args, 0, this.#launch.args)
+    if (this.#launch.args.byteLength > 0 && tables !== this.#tables) this.#mirror.device.write(tables.args, 0, this.#launch.args)
+    this.#tables = tables
     return tables
   }
 
@@ -143,7 +146,7 @@ export class Replay {
     const { kernel, guard } = this.#launch
     const program = await kernel.program('attempt', this.#mirror.dmem.poolsInUse, guard)
     const table = await this.#reach.ready(tables)
-    const grants = this.#grants.words(tables.entries)
+    const grants = this.#grants.words()
     this.#result.rounds++
     return runPass(this.#mirror, tables, { program, launch: this.#launch, window, table, grants, fuel: this.#fuel })
   }
@@ -224,7 +227,8 @@ export class Replay {
       else fresh.push(want)
     }
     const known = this.#backlog.filter((want) => !isServed(this.#mirror, want))
-    if (fresh.length > 0 && (this.#split || framesWanted(this.#mirror, fresh) > this.#evictor.obtainable(this.#keeps(fresh)))) {
+    const frames = framesWanted(this.#mirror, fresh)
+    if (fresh.length > 0 && (this.#split || frames > this.#evictor.obtainable(frames, this.#keeps(fresh)))) {
       this.#split = true
       const first = await readFirstSlots(this.#mirror, tables, report.layout)
       for (const want of fresh) {

@@ -47,7 +47,7 @@ export function framesWanted(mirror: Mirror, wants: readonly Want[]): number {
 export async function serve(mirror: Mirror, evictor: Evictor, wants: readonly Want[], pinned: (vpn: Vpn) => boolean): Promise<number> {
   const rank = new Map<Vpn, number>()
   for (const [at, want] of wants.entries()) rank.set(want.vpn, at)
-  let count = prefixThatFits(mirror, wants, evictor.obtainable(pinned), pinned)
+  let count = prefixThatFits(mirror, wants, evictor.obtainable(wants.length, pinned), pinned)
   const prefix = wants.slice(0, count)
   const keeps = (vpn: Vpn) => pinned(vpn) || (rank.get(vpn) ?? Number.POSITIVE_INFINITY) < prefix.length
   const room = await evictor.makeRoom(framesWanted(mirror, prefix), keeps)

@@ -19,6 +19,10 @@ export interface TableBuffers {
   readonly entries: number
   /** Workgroups that control and faults have room for. */
   readonly slots: number
+  /** What the grants in `control` are on the device, and which of them are not 0. */
+  readonly grants: { readonly words: Uint32Array; readonly set: Set<number> }
+  /** Where reports of passes are read to. */
+  readonly report: Uint32Array
 }
 
 export class Tables {
@@ -26,8 +30,6 @@ export class Tables {
   readonly #plan: MemoryPlan
   readonly #vmm: DeviceVmm
   #buffers: TableBuffers | null = null
-  /** What the grants in `control` are on the device. */
-  grants = new Uint32Array(0)
 
   constructor(device: Device, plan: MemoryPlan, vmm: DeviceVmm) {
     this.#device = device
@@ -49,7 +51,6 @@ export class Tables {
     const made = (await this.#make(entries, wantedSlots, args)) ?? (await this.#make(this.#vmm.entries, slots, args))
     if (made === null) throw this.#tooLarge()
     this.#buffers = made
-    this.grants = new Uint32Array(made.entries)
     this.#vmm.flushAll(made.table)
     return made
   }
@@ -70,7 +71,16 @@ export class Tables {
     const control = await this.#device.createBuffer('control', controlBytes, 'svm:control')
     const faults = await this.#device.createBuffer('faults', faultBytes, 'svm:faults')
     const args = await this.#device.createBuffer('arguments', argumentBytes, 'svm:arguments')
-    return { table, control, faults, args, entries, slots }
+    return {
+      table,
+      control,
+      faults,
+      args,
+      entries,
+      slots,
+      grants: { words: new Uint32Array(entries), set: new Set() },
+      report: new Uint32Array(faultLayout(slots, entries).first),
+    }
   }
 
   #tooLarge(): SvmError {
