@@ -41,7 +41,7 @@ export interface QueueHome {
 
 /** A buffer of the program's own, on the queue's device. */
 type ProgramBuffer = Parameters<SvmQueue['copyFromBuffer']>[0]
-type Wish = { command: SvmCommandType; options: CommandOptions | undefined; hardy?: boolean }
+type Wish = { command: SvmCommandType; options: CommandOptions | undefined; hardy?: boolean; onRefused?: () => void }
 
 export class Queue implements SvmQueue, Lane {
   readonly inOrder: boolean
@@ -145,7 +145,9 @@ export class Queue implements SvmQueue, Lane {
     const { port } = this.#home
     const list = pointers.filter((pointer) => pointer !== 0)
     port.ioctl('SVM_DOOM', { pointers: list })
-    return this.#addVoid({ command: 'free', options, hardy: true }, async () => {
+    // Aborted, or behind something in its wait list that failed: the memory is the program's as before.
+    const onRefused = () => port.ioctl('SVM_SPARE', { pointers: list })
+    return this.#addVoid({ command: 'free', options, hardy: true, onRefused }, async () => {
       for (const pointer of list) await port.ioctl('SVM_FREE', { pointer })
       options.onFree?.([...pointers])
     })
@@ -249,7 +251,7 @@ export class Queue implements SvmQueue, Lane {
     })
   }
 
-  #add<T>({ command, options, hardy = false }: Wish, run: () => Promise<T>): SvmEvent<T> {
+  #add<T>({ command, options, hardy = false, onRefused }: Wish, run: () => Promise<T>): SvmEvent<T> {
     const event = new CommandEvent<T>(command, options?.label ?? `${this.#label} ${command}`, this.#home.clock)
     this.#events.add(event as CommandEvent<unknown>)
     const entry: Entry = {
@@ -267,7 +269,10 @@ export class Queue implements SvmQueue, Lane {
           this.#failed(event as CommandEvent<unknown>, entry, error)
         }
       },
-      refuse: (error) => this.#failed(event as CommandEvent<unknown>, entry, error),
+      refuse: (error) => {
+        onRefused?.()
+        this.#failed(event as CommandEvent<unknown>, entry, error)
+      },
     }
     this.#home.sequencer.add(entry)
     return event

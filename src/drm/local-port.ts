@@ -19,7 +19,7 @@ import type { EvictionPolicy } from '../policy/policy.ts'
 import { copyBytes, fillBytes, transferBuffer } from './copy.ts'
 import { mapBytes, readBytes, writeBytes } from './host-access.ts'
 import { allocate, mapPager, unmapPages } from './mapping.ts'
-import { allocationOf, refuseHostMapped, refuseReadOnly } from './ranges.ts'
+import { allocationOf, livingAllocationOf, refuseHostMapped, refuseReadOnly } from './ranges.ts'
 import { dumpSpace, type ExecCounts, queryRuns, spaceStats } from './report.ts'
 import { type ByteRange, checkCount, checkOneOf, DRM_VERSION, type Op, type Port, type Replies, type Requests } from './request.ts'
 
@@ -65,6 +65,7 @@ export class LocalPort implements Port {
       SVM_LOOKUP: ({ pointer }) => this.space.addresses.allocationAt(pointer) ?? null,
       SVM_CHECK: ({ pointer, byteLength, what }) => this.#check(pointer, byteLength, what),
       SVM_DOOM: ({ pointers }) => this.#doom(pointers),
+      SVM_SPARE: ({ pointers }) => this.#spare(pointers),
       SVM_FREE: (request) => this.#run(() => this.#free(request.pointer)),
       SVM_MUNMAP: (request) => this.#run(() => this.#munmap(request)),
       SVM_BIND: (request) => this.#run(() => this.#bind(request)),
@@ -128,7 +129,7 @@ export class LocalPort implements Port {
   }
 
   #check(pointer: number, byteLength: number, what: string): null {
-    allocationOf(this.space, pointer, byteLength, what)
+    livingAllocationOf(this.space, pointer, byteLength, what)
     return null
   }
 
@@ -136,6 +137,14 @@ export class LocalPort implements Port {
     const doomed = pointers.map((pointer) => this.#freeable(pointer))
     if (new Set(doomed).size < doomed.length) throw new SvmError('invalid-value', 'free: the same pointer is named twice. Name it once.')
     for (const allocation of doomed) allocation.dying = true
+    return null
+  }
+
+  #spare(pointers: readonly number[]): null {
+    for (const pointer of pointers) {
+      const allocation = this.space.addresses.allocation(pointer)
+      if (allocation !== undefined) allocation.dying = false
+    }
     return null
   }
 
@@ -157,13 +166,21 @@ export class LocalPort implements Port {
   async #free(pointer: number): Promise<null> {
     const allocation = this.space.addresses.allocation(pointer)
     assert(allocation?.dying === true, 'only what was doomed is freed')
-    await unmapPages(this.space, this.mirrors, pagesAround(pointer, allocation.byteLength, this.space.geometry.pageBytes))
+    const pages = pagesAround(pointer, allocation.byteLength, this.space.geometry.pageBytes)
+    try {
+      // A map that was enqueued before the free may have run since the call.
+      refuseHostMapped(this.space, pages, 'write', 'free')
+    } catch (error) {
+      allocation.dying = false
+      throw error
+    }
+    await unmapPages(this.space, this.mirrors, pages)
     return null
   }
 
   async #munmap({ pointer, byteLength }: Requests['SVM_MUNMAP']): Promise<null> {
     const { pageBytes } = this.space.geometry
-    const allocation = allocationOf(this.space, pointer, Math.max(1, byteLength), 'munmap')
+    const allocation = livingAllocationOf(this.space, pointer, Math.max(1, byteLength), 'munmap')
     if (allocation.kind !== 'mmap') throw new SvmError('invalid-value', `munmap: ${allocation.label} came from alloc. Use free.`, { pointer })
     const end = pointer + (byteLength === 0 ? allocation.byteLength - (pointer - allocation.pointer) : byteLength)
     const last = allocation.pointer + allocation.byteLength
@@ -297,7 +314,7 @@ export class LocalPort implements Port {
 
   #query(pointer: number, byteLength: number): Replies['SVM_QUERY'] {
     if (byteLength === 0) return []
-    allocationOf(this.space, pointer, byteLength, 'residency')
+    livingAllocationOf(this.space, pointer, byteLength, 'residency')
     return queryRuns(this.space, pointer, byteLength)
   }
 

@@ -1,4 +1,4 @@
-// Checks of byte ranges against the space. Always: they look and never touch; what passes lies in one living allocation.
+// Checks of byte ranges against the space. Always: they look and never touch; what passes lies in one allocation.
 
 import { SvmError } from '../base/error.ts'
 import { hex, pagesAround, printBytes, type VpnRange } from '../base/units.ts'
@@ -6,7 +6,20 @@ import type { Space } from '../mm/space.ts'
 import type { Allocation, Vma } from '../mm/vma.ts'
 import { checkCount, checkPointer } from './request.ts'
 
-/** The allocation that holds [pointer, pointer + byteLength), byteLength > 0. @throws SvmError invalid-value, not-mapped */
+/** As `allocationOf`, for calls that begin: what is being freed takes no new commands. @throws SvmError invalid-value, not-mapped */
+export function livingAllocationOf(space: Space, pointer: number, byteLength: number, what: string): Allocation {
+  const allocation = allocationOf(space, pointer, byteLength, what)
+  if (!allocation.dying) return allocation
+  throw new SvmError('not-mapped', `${what}: ${allocation.label} at ${hex(allocation.pointer)} was freed. Do not use a pointer after free.`, {
+    pointer,
+    byteLength,
+  })
+}
+
+/**
+ * The allocation that holds [pointer, pointer + byteLength). It may be one that is being freed: commands which were there before still run.
+ * @throws SvmError invalid-value, not-mapped
+ */
 export function allocationOf(space: Space, pointer: number, byteLength: number, what: string): Allocation {
   const limit = 2 ** space.geometry.addressBits
   checkPointer(`${what}: the pointer`, pointer, Math.min(limit, 2 ** 48))
@@ -26,8 +39,6 @@ export function allocationOf(space: Space, pointer: number, byteLength: number, 
       details,
     )
   }
-  if (allocation.dying)
-    throw new SvmError('not-mapped', `${what}: ${allocation.label} at ${hex(allocation.pointer)} was freed. Do not use a pointer after free.`, details)
   const end = allocation.pointer + allocation.byteLength
   const pages = pagesAround(pointer, Math.max(1, byteLength), space.geometry.pageBytes)
   if (pointer + byteLength > end || !space.addresses.covers(pages)) {

@@ -26,6 +26,8 @@ export interface Requests {
   SVM_CHECK: { readonly pointer: number; readonly byteLength: number; readonly what: string }
   /** From now on new commands may not name the allocations. All or none. */
   SVM_DOOM: { readonly pointers: readonly number[] }
+  /** They were doomed by a command that will not run. */
+  SVM_SPARE: { readonly pointers: readonly number[] }
   SVM_FREE: { readonly pointer: number }
   SVM_MUNMAP: { readonly pointer: number; readonly byteLength: number }
   SVM_BIND: {
@@ -136,6 +138,7 @@ export interface Replies {
   SVM_LOOKUP: AllocationInfo | null
   SVM_CHECK: null
   SVM_DOOM: null
+  SVM_SPARE: null
   SVM_FREE: Promise<null>
   SVM_MUNMAP: Promise<null>
   SVM_BIND: Promise<MigrateResult>
