@@ -18,8 +18,8 @@ import type { Svm, SvmOptions } from './types.ts'
 export { svmDeviceDescriptor } from './device/webgpu/limits.ts'
 export { lru } from './policy/lru.ts'
 
-/** Devices with an open space on them: a device serves one space at a time. */
-const inUse = new WeakSet<Device>()
+/** What has an open space on it, a GPUDevice under whatever wraps it: a device serves one space at a time. */
+const inUse = new WeakSet<object>()
 const wrapped = new WeakMap<GPUDevice, SvmDevice>()
 
 /**
@@ -49,7 +49,7 @@ export async function openSvm(options: SvmOptions): Promise<Svm> {
   const eviction = options.policy?.eviction ?? lru
   const raw = devices.map(({ device }) => device)
   const port = new LocalPort(space, raw, { deviceMemory: options.deviceMemory, authorStorageBuffers, eviction })
-  for (const device of raw) inUse.add(device)
+  for (const device of raw) inUse.add(below(device))
   port.ioctl('SVM_INIT', { version: DRM_VERSION, pageBytes: pageSize, addressBits })
   const context = new Context({
     port,
@@ -69,9 +69,13 @@ export async function openSvm(options: SvmOptions): Promise<Svm> {
   const close = context.close.bind(context)
   context.close = (how) =>
     close(how).finally(() => {
-      for (const device of raw) inUse.delete(device)
+      for (const device of raw) inUse.delete(below(device))
     })
   return context
+}
+
+function below(device: Device): object {
+  return device instanceof WebgpuDevice ? device.gpuDevice : device
 }
 
 function pickDevices(options: SvmOptions): SvmDevice[] {
@@ -88,7 +92,7 @@ function pickDevices(options: SvmOptions): SvmDevice[] {
     return known
   })
   for (const { device, label } of devices) {
-    if (inUse.has(device)) throw new SvmError('invalid-value', `${label} has a space open already. Close it first, or use another device.`)
+    if (inUse.has(below(device))) throw new SvmError('invalid-value', `${label} has a space open already. Close it first, or use another device.`)
   }
   if (new Set(devices).size < devices.length) throw new SvmError('invalid-value', 'openSvm: the same device is named twice.')
   return devices

@@ -1,5 +1,6 @@
 // A GPUDevice as a Device, in browsers and in Node. Always: the GPUDevice stays its owner's; what this class made of it is in `liveBytes` until
 // it is destroyed; work enters the GPUQueue in the order of the calls (submit-queue.ts). Calls on GPUQueue past this class keep no order with it.
+// `release` ends one user's time; the next one's begins with `configure`, and with counts of its own.
 
 import { printBytes } from '../../base/units.ts'
 import type { DeviceLimits, Program, ProgramDescriptor, Readback, Work } from '../device.ts'
@@ -29,9 +30,10 @@ export class WebgpuDevice implements Device {
   readonly memory: number | undefined
   readonly #device: GPUDevice
   readonly #lifeline: Lifeline
-  readonly #ledger = new Ledger()
-  readonly #ring: ReadbackRing
-  readonly #queue: SubmitQueue
+  #ledger = new Ledger()
+  #ring: ReadbackRing
+  #queue: SubmitQueue
+  #released = false
   readonly #placeholders: WebgpuBuffer[] = []
   readonly #foreign = new WeakMap<GPUBuffer, WebgpuBuffer>()
   #emptyGroup: GPUBindGroup | null = null
@@ -43,10 +45,7 @@ export class WebgpuDevice implements Device {
     this.limits = deviceLimits(device)
     this.#lifeline = new Lifeline(device)
     this.#ring = new ReadbackRing(device, this.#ledger)
-    this.#queue = new SubmitQueue(device, this.#lifeline, this.#ring, {
-      placeholder: (pool) => this.#placeholder(pool),
-      emptyGroup: () => this.#groupWithoutEntries(),
-    })
+    this.#queue = this.#newQueue()
   }
 
   /** The GPUDevice, for authors who make groups and buffers of their own. */
@@ -79,6 +78,7 @@ export class WebgpuDevice implements Device {
   }
 
   configure(readback: { ringBytes: number; slotBytes: number }): void {
+    if (this.#released) this.#begin()
     this.#ring.configure(readback.ringBytes, readback.slotBytes)
   }
 
@@ -131,16 +131,32 @@ export class WebgpuDevice implements Device {
   }
 
   release(): void {
+    this.#released = true
     for (const buffer of this.#placeholders.splice(0)) buffer?.destroy()
     this.#queue.release()
+  }
+
+  #begin(): void {
+    this.#released = false
+    this.#ledger = new Ledger()
+    this.#ring = new ReadbackRing(this.#device, this.#ledger)
+    this.#queue = this.#newQueue()
+  }
+
+  #newQueue(): SubmitQueue {
+    return new SubmitQueue(this.#device, this.#lifeline, this.#ring, {
+      placeholder: (pool) => this.#placeholder(pool),
+      emptyGroup: () => this.#groupWithoutEntries(),
+    })
   }
 
   #makeBuffer(role: BufferRole, byteLength: number, label: string): WebgpuBuffer {
     const unit = role === 'arguments' ? UNIFORM_UNIT : 4
     const size = Math.ceil(byteLength / unit) * unit
     const gpu = this.#device.createBuffer({ size, usage: ROLE_USAGE[role], label: `svm:${role}:${label}` })
-    this.#ledger.add(size)
-    return new WebgpuBuffer(gpu, role, label, (buffer) => this.#queue.destroy(buffer, () => this.#ledger.remove(size)))
+    const ledger = this.#ledger
+    ledger.add(size)
+    return new WebgpuBuffer(gpu, role, label, (buffer) => this.#queue.destroy(buffer, () => ledger.remove(size)))
   }
 
   #placeholder(pool: number): WebgpuBuffer {
