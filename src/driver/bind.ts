@@ -218,7 +218,7 @@ function framesWanted(mirror: Mirror, start: Vpn, end: Vpn): number {
 
 /** What can be told before anything moves is told then: nobody is evicted for a migrate that cannot succeed. @throws SvmError */
 function refuseInAdvance(mirror: Mirror, evictor: Evictor, { ranges, to }: BindRequest): void {
-  const { space, dmem } = mirror
+  const { space } = mirror
   const pages = new Set<Vpn>()
   for (const { start, end } of ranges) for (let vpn = start; vpn < end; vpn++) pages.add(vpn)
   const skipped: Partial<Record<SkipReason, number>> = {}
@@ -229,8 +229,7 @@ function refuseInAdvance(mirror: Mirror, evictor: Evictor, { ranges, to }: BindR
     else if (to === 'device' && moves && space.hostMappings.holdOn(vpn) !== 'none') skipped['host-mapped'] = (skipped['host-mapped'] ?? 0) + 1
     else if (mirror.frameOf(vpn) < 0) wanted++
   }
-  // Most requests fit without an eviction: count the candidates only for the others.
-  const room = to === 'host' || wanted <= dmem.available ? wanted : evictor.obtainable((vpn) => pages.has(vpn))
+  const room = to === 'host' ? wanted : evictor.obtainable(wanted, (vpn) => pages.has(vpn))
   if (wanted > room) skipped['no-memory'] = wanted - room
   refusePartial(mirror, skipped)
 }
