@@ -41,16 +41,20 @@ export function mapPager(space: Space, mirrors: readonly Mirror[], pager: Pager,
   checkCount('mmap: byteLength', byteLength, 1)
   if (offset % pageBytes !== 0) throw new SvmError('invalid-value', `mmap: offset must be a multiple of the page size (${pageBytes}), but is ${offset}.`)
   if (offset + byteLength > pager.size) {
-    throw new SvmError('invalid-value', `mmap: ${byteLength} bytes from offset ${offset} go beyond the end of ${label} (${pager.size} bytes). Map less.`)
+    throw new SvmError(
+      'invalid-value',
+      `mmap: ${byteLength} bytes from offset ${offset} go beyond the end of ${label === '' ? 'the source' : label} (${pager.size} bytes). Map less.`,
+    )
   }
   const pages = checkedPages(space, byteLength, 'mmap')
   const start = space.addresses.findHole(pages, pageBytes)
-  const file = new PagedFile(pager, pageBytes, label)
+  const name = label === '' ? `mmap@${hex(start * pageBytes)}` : label
+  const file = new PagedFile(pager, pageBytes, name)
   return place(space, mirrors, {
     start,
     pages,
     byteLength,
-    label,
+    label: name,
     kind: 'mmap',
     backing: { kind: 'pager', file, fileOffset: offset },
     deviceWrites: false,
