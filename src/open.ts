@@ -61,7 +61,9 @@ export async function openSvm(options: SvmOptions): Promise<Svm> {
       Promise.all(
         port.mirrors.map(async (mirror) => {
           const kernel = new DriverKernel(mirror.device, translated, source)
-          await kernel.program('attempt', mirror.dmem.poolsInUse, false)
+          await kernel.program('attempt', mirror.dmem.poolsInUse, false).catch((failure) => {
+            throw port.explain(failure)
+          })
           return port.register(kernel)
         }),
       ),

@@ -90,14 +90,15 @@ export class LocalPort implements Port {
     try {
       return await body()
     } catch (failure) {
-      throw this.#explain(failure)
+      throw this.explain(failure)
     } finally {
       this.#busy--
       if (this.#busy === 0) this.#reapLosses()
     }
   }
 
-  #explain(failure: unknown): unknown {
+  /** What a failure of a device is called in this library; other failures as they are. */
+  explain(failure: unknown): unknown {
     if (!(failure instanceof DeviceFailure)) return failure
     if (failure.reason === 'lost') {
       return new SvmError(
