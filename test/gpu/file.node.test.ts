@@ -1,0 +1,114 @@
+// A real file as memory, in Node: larger than the device's budget and the host cache, of an odd size, read on demand; and a file that shrinks.
+
+import { mkdtemp, open, rm, truncate, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { filePager, openNodeSvm } from '../../src/node.ts'
+import { KIB, MIB, PAGE, useGpu } from './device.ts'
+import { expectSame, expectWithinBudget, noise, words } from './regime.ts'
+
+const gpu = useGpu()
+const BYTES = 6 * MIB + 4321
+const data = new Uint8Array(words(Math.ceil(BYTES / 4), noise(12)).buffer).subarray(0, BYTES)
+
+let folder = ''
+let path = ''
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'svm-'))
+  path = join(folder, 'data.bin')
+  await writeFile(path, data)
+})
+afterAll(() => rm(folder, { recursive: true, force: true }))
+
+/** Counts the bytes of a value, 64 to a work-item; the last work-item has the rest. */
+const COUNT = `struct Args { file: svm_ptr, size: u32, wanted: u32, found: svm_ptr }
+@group(0) @binding(0) var<uniform> args: Args;
+@compute @workgroup_size(64) fn k(@builtin(global_invocation_id) id: vec3u) {
+  var found = 0u;
+  for (var i = id.x * 64u; i < min(args.size, (id.x + 1u) * 64u); i++) {
+    if (svm_load_u8(svm_add(args.file, i)) == args.wanted) { found++; }
+  }
+  if (found > 0u) { svm_atomic_add_u32(args.found, found); }
+}`
+const wantedCount = data.reduce((sum, byte) => sum + Number(byte === 0x5a), 0)
+
+describe.each([PAGE, 64 * KIB])('pages of %i bytes', (pageSize) => {
+  test('a file is searched by a kernel, and read by the host', async () => {
+    const svm = await gpu.open({ pageSize, deviceMemory: 2 * MIB, hostCache: 512 * KIB })
+    const pager = await filePager(path)
+    expect(pager.size).toBe(BYTES)
+    const file = await svm.mmap(pager, { label: 'data.bin' })
+    const found = svm.alloc(4)
+    const kernel = await svm.createKernel({ code: COUNT, entryPoint: 'k' })
+    const global = Math.ceil(BYTES / 64)
+    const result = await svm.queue.enqueue(kernel, { args: { file, size: BYTES, wanted: 0x5a, found }, global }).done
+    expect((await svm.read(found, Uint32Array, 1))[0]).toBe(wantedCount)
+    expect(result.evictions).toBeGreaterThan(0)
+    expect(result.bytesIn).toBeGreaterThanOrEqual(BYTES)
+    expectWithinBudget(svm)
+    expectSame(await svm.read(file, BYTES), data)
+    expect(svm.stats().hostCacheBytes).toBeLessThanOrEqual(512 * KIB)
+    await svm.close()
+    await pager.close?.()
+  })
+})
+
+test('a migrate of a file brings what fits, and the bytes past its end are zero', async () => {
+  const svm = await gpu.open({ deviceMemory: MIB, hostCache: 512 * KIB })
+  const pager = await filePager(path)
+  const file = await svm.mmap(pager)
+  const done = await svm.queue.migrate({ pointer: file }).done
+  expect(done.moved).toBeGreaterThan(0)
+  expect(done.moved + done.present + Object.values(done.skipped).reduce((a, b) => a + b, 0)).toBe(Math.ceil(BYTES / PAGE))
+  const tail = Math.floor(BYTES / PAGE) * PAGE
+  const out = svm.alloc(PAGE)
+  const kernel = await svm.createKernel({
+    code: `struct Args { src: svm_ptr, dst: svm_ptr }
+@group(0) @binding(0) var<uniform> args: Args;
+@compute @workgroup_size(64) fn k(@builtin(global_invocation_id) id: vec3u) {
+  svm_store_u32(svm_index(args.dst, id.x, 4u), svm_load_u32(svm_index(args.src, id.x, 4u)));
+}`,
+    entryPoint: 'k',
+  })
+  await svm.queue.enqueue(kernel, { args: { src: file + tail, dst: out }, global: PAGE / 4 }).done
+  const wanted = new Uint8Array(PAGE)
+  wanted.set(data.subarray(tail))
+  expectSame(await svm.read(out, PAGE), wanted)
+  await svm.munmap(file)
+  await pager.close?.()
+})
+
+test('a file that shrinks while it is mapped fails what needs the lost part, by name; the rest goes on', async () => {
+  const short = join(folder, 'short.bin')
+  await writeFile(short, data)
+  const svm = await gpu.open({ deviceMemory: MIB, hostCache: 512 * KIB })
+  const pager = await filePager(short)
+  const file = await svm.mmap(pager, { label: 'short.bin' })
+  const found = svm.alloc(4)
+  const kernel = await svm.createKernel({ code: COUNT, entryPoint: 'k' })
+  const launch = (size: number) => svm.queue.enqueue(kernel, { args: { file, size, wanted: 0x5a, found }, global: Math.ceil(size / 64) }).done
+  await truncate(short, MIB)
+  await expect(launch(BYTES)).rejects.toMatchObject({ code: 'pager-failed', message: expect.stringContaining('short.bin') })
+  await expect(svm.read(file + 5 * MIB, 16)).rejects.toMatchObject({ code: 'pager-failed' })
+  expectSame(await svm.read(file, MIB), data.subarray(0, MIB))
+  const handle = await open(short, 'r+')
+  await handle.write(data, MIB, BYTES - MIB, MIB)
+  await handle.close()
+  await svm.write(found, new Uint32Array(1))
+  await launch(BYTES)
+  expect((await svm.read(found, Uint32Array, 1))[0]).toBe(wantedCount)
+  await svm.munmap(file)
+  await pager.close?.()
+})
+
+test('openNodeSvm finds a GPU and closes its device', async () => {
+  const svm = await openNodeSvm({ pageSize: PAGE, deviceMemory: 4 * MIB })
+  const p = svm.allocFrom(Uint32Array.of(1, 2, 3))
+  await svm.queue.migrate({ pointer: p }).done
+  expect([...(await svm.read(p, Uint32Array, 3))]).toEqual([1, 2, 3])
+  expect(svm.devices[0]?.label).not.toBe('')
+  await svm.close()
+  await expect(openNodeSvm({ pageSize: 3 })).rejects.toMatchObject({ code: 'invalid-value' })
+  await expect(openNodeSvm({ signal: AbortSignal.abort() })).rejects.toMatchObject({ code: 'aborted' })
+})
