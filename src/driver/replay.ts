@@ -181,7 +181,8 @@ export class Replay {
 
   #resize(window: Window, report: PassReport, aborted: boolean): void {
     const { kernel } = this.#launch
-    if (aborted) this.#window = Math.max(1, window.slots >> 1)
+    // While all wants fit, what a dropped pass asked for is here in the next: fewer workgroups would only mean more rounds.
+    if (aborted && this.#split) this.#window = Math.max(1, window.slots >> 1)
     else this.#window = Math.min(this.#mirror.plan.windowMax, Math.max(this.#window, window.slots * 2))
     if (report.milliseconds > 2 * PASS_MILLISECONDS)
       this.#window = Math.max(1, Math.min(this.#window, Math.floor((window.slots * PASS_MILLISECONDS) / report.milliseconds)))
