@@ -26,7 +26,7 @@ export async function openNodeSvm(options: NodeSvmOptions = {}): Promise<Svm> {
   try {
     const svm = await openSvm({ ...options, device: webgpuDevice(device, { label: found.description }) })
     const close = svm.close.bind(svm)
-    svm.close = (how) => close(how).then(() => device.destroy())
+    svm.close = (how) => close(how).finally(() => device.destroy())
     return svm
   } catch (error) {
     device.destroy()

@@ -138,6 +138,8 @@ export class SimDevice implements Device {
 
   configure(readback: { ringBytes: number; slotBytes: number }): void {
     this.#ring.configure(readback.ringBytes, readback.slotBytes)
+    // A new user's time begins: his peak is his own.
+    this.#peakBytes = this.liveBytes
   }
 
   createBuffer(role: BufferRole, byteLength: number, label: string): Promise<DeviceBuffer> {
