@@ -1,22 +1,21 @@
-// Counts the bytes of `text` that equal `wanted`. Each work-item takes every 64th of its workgroup's 16 KiB; `count` is one u32.
+// Counts the bytes of `text` that equal `wanted`: 16 KiB for each workgroup; `count` is one u32.
 //
 //   svm run examples/count-byte.wgsl --entry count_byte --arg text=file:BIG --arg bytes=size:text --arg wanted=10 \
 //     --arg count=zeros:4 --global ITEMS --device-memory 2MiB --print count:u32
 //
-// ITEMS is the number of bytes, divided by 256 and rounded up; more does no harm.
+// ITEMS is the number of bytes divided by 256, rounded up to a multiple of 64; more does no harm.
 
 struct Args { text: svm_ptr, bytes: u32, wanted: u32, count: svm_ptr }
 @group(0) @binding(0) var<uniform> args: Args;
 
-const WORDS_PER_ITEM = 64u;
 const ITEMS = 64u;
+const WORDS_PER_ITEM = 64u;
 
 var<workgroup> counts: array<u32, ITEMS>;
 
 fn matches_in(word: u32) -> u32 {
-  var n = 0u;
-  for (var shift = 0u; shift < 32u; shift += 8u) { n += select(0u, 1u, ((word >> shift) & 0xffu) == args.wanted); }
-  return n;
+  let bytes = (vec4(word) >> vec4(0u, 8u, 16u, 24u)) & vec4(0xffu);
+  return dot(select(vec4(0u), vec4(1u), bytes == vec4(args.wanted)), vec4(1u));
 }
 
 @compute @workgroup_size(ITEMS)

@@ -1,0 +1,115 @@
+// The command line from end to end, and the examples: as processes of their own, on whatever GPU there is. Always: with --json, standard output
+// is one JSON value and nothing else.
+
+import { spawnSync } from 'node:child_process'
+import { closeSync, mkdtempSync, openSync, readFileSync, readSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+// @ts-expect-error A plain JavaScript module of the scripts.
+import { ensureBuild } from '../../scripts/build.mjs'
+
+const root = dirname(dirname(dirname(fileURLToPath(import.meta.url))))
+const folder = mkdtempSync(join(tmpdir(), 'svm-run-'))
+const BUDGET = 2 * 2 ** 20
+const BIG = 21 * 2 ** 20 + 1234
+let gpu = false
+
+interface Ran {
+  readonly status: number | null
+  readonly stdout: string
+  readonly stderr: string
+}
+
+function node(...args: string[]): Ran {
+  const { status, stdout, stderr } = spawnSync(process.execPath, args, { cwd: root, encoding: 'utf8', maxBuffer: 2 ** 26 })
+  return { status, stdout, stderr }
+}
+
+const svm = (...args: string[]) => node(join(root, 'dist/cli/svm.js'), ...args)
+
+function json(ran: Ran): Record<string, unknown> {
+  expect(ran.stderr).toBe('')
+  expect(ran.stdout.trimEnd()).not.toContain('\n')
+  return JSON.parse(ran.stdout)
+}
+
+/** The first `size` bytes of Node's executable. */
+function realFile(size: number): { path: string; bytes: Buffer } {
+  const path = join(folder, `real-${size}`)
+  const bytes = Buffer.alloc(size)
+  const file = openSync(process.execPath, 'r')
+  readSync(file, bytes, 0, size, 0)
+  closeSync(file)
+  writeFileSync(path, bytes)
+  return { path, bytes }
+}
+
+beforeAll(() => {
+  ensureBuild()
+  gpu = svm('info', '--json').status === 0
+})
+beforeEach(({ skip }) => {
+  if (!gpu) skip('svm info finds no GPU on this machine')
+})
+afterAll(() => rmSync(folder, { recursive: true, force: true }))
+
+describe('svm', () => {
+  it('info', () => {
+    const { ok, devices } = json(svm('info', '--json', '--device-memory', '8MiB')) as { ok: boolean; devices: Record<string, unknown>[] }
+    expect(ok).toBe(true)
+    expect(devices[0]).toMatchObject({
+      svmCapabilities: { COARSE_GRAIN_BUFFER: true, FINE_GRAIN_BUFFER: false, FINE_GRAIN_SYSTEM: false, ATOMICS: false },
+      configuration: { pageSize: 65_536, addressBits: 32, budgetBytes: 8 * 2 ** 20 },
+    })
+  })
+
+  it('run: counts a byte in a file ten times larger than the device memory', () => {
+    const { path, bytes } = realFile(BIG)
+    const items = Math.ceil(BIG / 16_384) * 64
+    const args = ['--arg', `text=file:${path}`, '--arg', 'bytes=size:text', '--arg', 'wanted=101', '--arg', 'count=zeros:4', '--global', String(items)]
+    const out = ['--print', 'count:u32', '--save', `count=${join(folder, 'count')}`, '--trace', join(folder, 'trace')]
+    const result = json(svm('run', 'examples/count-byte.wgsl', '--entry', 'count_byte', ...args, '--device-memory', '2MiB', ...out, '--json'))
+    const expected = bytes.reduce((count, byte) => count + (byte === 101 ? 1 : 0), 0)
+    expect(result).toMatchObject({ ok: true, printed: { count: [expected] }, budgetBytes: BUDGET, args: { bytes: BIG, wanted: 101 } })
+    expect(result.peakDeviceBytes).toBeLessThanOrEqual(BUDGET)
+    expect(result.bytesIn).toBeGreaterThanOrEqual(BIG)
+    expect(readFileSync(join(folder, 'count')).readUInt32LE(0)).toBe(expected)
+    const events = readFileSync(join(folder, 'trace'), 'utf8').trimEnd().split('\n')
+    expect(events.map((line) => JSON.parse(line).kind)).toContain('evict')
+  })
+
+  it('run: says in one line what is wrong with a kernel, and fails', () => {
+    const file = join(folder, 'wrong.wgsl')
+    writeFileSync(file, 'fn helper() -> u32 { return 1.5; }\n@compute @workgroup_size(1) fn k() { _ = helper(); }\n')
+    const { status, stdout, stderr } = svm('run', file, '--entry', 'k', '--global', '1', '--json')
+    expect(status).toBe(1)
+    expect(JSON.parse(stdout)).toMatchObject({ ok: false, error: { code: 'build-failed' } })
+    expect(stderr.trimEnd().split('\n')).toHaveLength(1)
+    expect(stderr).toContain('line 1')
+  })
+
+  it('demo: right on a small budget, never above it', () => {
+    const { path } = realFile(9 * 2 ** 20 + 77)
+    const demo = json(svm('demo', '--file', path, '--device-memory', '2MiB', '--json')) as Record<string, Record<string, number>>
+    expect(demo).toMatchObject({ ok: true, budgetBytes: BUDGET, remigrate: { secondMoved: 0, secondBytesCopied: 0, secondPtesWritten: 0, mappingsLost: 0 } })
+    expect(demo.peakDeviceBytes).toBeLessThanOrEqual(BUDGET)
+    expect(demo.search.matches).toBe(demo.search.expected)
+    expect(demo.search.matches).toBeGreaterThan(0)
+    expect(demo.structure.got).toBe(demo.structure.expected)
+    expect(demo.remigrate.firstMoved).toBeGreaterThan(0)
+  })
+
+  it('bench: both sides of a measure agree', () => {
+    const results: unknown = json(svm('bench', 'fault-round', '--rounds', '5', '--json'))
+    expect(results).toMatchObject([{ name: 'fault-round', unit: 'ms', goal: 4 }])
+  })
+})
+
+describe('examples', () => {
+  it.each(['quick-start', 'linked-lists', 'larger-than-gpu'])('%s', (name) => {
+    const { status, stderr } = node(join('examples', `${name}.mjs`))
+    expect([status, stderr]).toEqual([0, ''])
+  })
+})
