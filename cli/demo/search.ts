@@ -7,9 +7,9 @@ import type { Progress } from '../terminal.ts'
 import { Meter, type Moved } from './meter.ts'
 
 const CHUNK_BYTES = 4 * 2 ** 20
-/** Bytes of text of one workgroup of search.wgsl, and its work-items. */
-const WORKGROUP_BYTES = 65_536
-const WORKGROUP_ITEMS = 64
+/** Work-items of one workgroup of search.wgsl, and the bytes that one looks at in one step. */
+const ITEMS = 64
+const RUN_BYTES = 16
 /** Words that Node's own executable, and most large files of text, hold. */
 const LIKELY = ['WebAssembly', 'function', 'the ']
 const PATTERN_MIN = 4
@@ -82,7 +82,8 @@ export async function search(
   progress: Progress,
 ): Promise<SearchResult> {
   const pager = await filePager(path)
-  const groups = Math.ceil(pager.size / WORKGROUP_BYTES)
+  // A workgroup that needs one page of the file retires as soon as it has it, however few the device can hold.
+  const groups = Math.ceil(pager.size / svm.pageSize)
   const text = await svm.mmap(pager, { label: 'the file' })
   const needle = svm.allocFrom(pattern.bytes, { label: 'pattern' })
   const counts = svm.alloc(groups * 4, { label: 'counts' })
@@ -91,8 +92,8 @@ export async function search(
   progress.begin(`searching ${path}`)
   watch(progress.ofWorkgroups(groups))
   const meter = new Meter(svm)
-  const args = { text, bytes: pager.size, pattern: needle, pattern_bytes: pattern.bytes.length, counts }
-  await svm.queue.enqueue(kernel, { args, global: groups * WORKGROUP_ITEMS }).done
+  const args = { text, bytes: pager.size, pattern: needle, pattern_bytes: pattern.bytes.length, counts, runs: svm.pageSize / ITEMS / RUN_BYTES }
+  await svm.queue.enqueue(kernel, { args, global: groups * ITEMS }).done
   const found = await svm.read(counts, Uint32Array, groups)
   const moved = meter.stop()
   watch(() => undefined)

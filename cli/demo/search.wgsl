@@ -1,11 +1,10 @@
 // Counts where `pattern` occurs in `text`, overlapping occurrences and those across borders included. A workgroup looks at the positions that
-// start in its 64 KiB; a work-item takes every 64th run of 16 bytes of it. Each workgroup stores its count in a place of its own.
+// start in one page; a work-item takes every 64th run of 16 bytes of it. Each workgroup stores its count in a place of its own.
 
-struct Args { text: svm_ptr, bytes: u32, pattern: svm_ptr, pattern_bytes: u32, counts: svm_ptr }
+struct Args { text: svm_ptr, bytes: u32, pattern: svm_ptr, pattern_bytes: u32, counts: svm_ptr, runs: u32 }
 @group(0) @binding(0) var<uniform> args: Args;
 
 const ITEMS = 64u;
-const RUNS = 64u;
 
 var<workgroup> found: array<u32, ITEMS>;
 
@@ -24,8 +23,8 @@ fn search(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) 
   if (item == 0u) { svm_store_u32(count, 0u); }
   let first = vec4(svm_load_u32(args.pattern));
   var n = 0u;
-  for (var run = 0u; run < RUNS; run++) {
-    let at = ((group.x * RUNS + run) * ITEMS + item) * 16u;
+  for (var run = 0u; run < args.runs; run++) {
+    let at = ((group.x * args.runs + run) * ITEMS + item) * 16u;
     if (at >= args.bytes) { break; }
     // The last page reads as zero beyond the end of the file; the next page may not be there.
     let low = svm_load_vec4_u32(svm_add(args.text, at));
