@@ -52,7 +52,7 @@ export class BenchMismatch extends Error {
 }
 
 /** A migrate goes page by page in code that the engine compiles while it runs: the first rounds measure the compiler. */
-const WARM_UP = 12
+const WARM_UP = 30
 
 /** Samples of both sides, taken in turns; the side that goes first changes from round to round. Milliseconds. */
 export async function alternate(bed: Bed, rounds: number, svm: Side, plain: Side): Promise<Samples> {
