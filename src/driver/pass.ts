@@ -1,10 +1,11 @@
 // One pass: a window of workgroups runs once. Always: the table, the grants and the frames are constant while it runs; what it reports is
 // read back in the same submission; nothing here decides what to do about it.
 
-import { CONTROL, CONTROL_HEADER_WORDS, CONTROL_MODE, FAULT, type FaultLayout, faultLayout, PAGE_BITMAPS, WORKGROUP_BITMAPS } from '../abi/fault-record.ts'
+import { CONTROL, CONTROL_HEADER_WORDS, CONTROL_MODE, FAULT, type FaultLayout } from '../abi/fault-record.ts'
 import type { DeviceBuffer, Program, Work } from '../device/device.ts'
 import type { Launch } from './launch.ts'
 import type { Window } from './remaining.ts'
+import type { ReportViews } from './report.ts'
 import type { Mirror } from './svmm.ts'
 import type { TableBuffers } from './tables.ts'
 
@@ -46,7 +47,8 @@ export interface PassWish {
 export async function runPass(mirror: Mirror, tables: TableBuffers, wish: PassWish): Promise<PassReport> {
   const { window } = wish
   const { device, copies } = mirror
-  const layout = faultLayout(window.slots, tables.entries)
+  const views = tables.report.views(window.slots)
+  const { layout } = views
   if (wish.grants !== null) sendGrants(mirror, tables, wish.grants)
   sendControl(mirror, tables, wish, layout)
   const work: Work[] = [
@@ -60,11 +62,9 @@ export async function runPass(mirror: Mirror, tables: TableBuffers, wish: PassWi
       args: wish.launch.argValues,
     },
   ]
-  // One array serves every pass: a report is read before the next one is asked for.
-  const words = tables.report.subarray(0, layout.first)
   const started = device.now()
-  await copies.submit(work, [{ from: tables.faults, offset: 0, into: bytesOf(words) }])
-  return decode(words, layout, device.now() - started)
+  await copies.submit(work, [{ from: tables.faults, offset: 0, into: views.bytes }])
+  return decode(views, device.now() - started)
 }
 
 /** For each page, 0xffffffff minus the first slot that wanted it, or 0. Valid until the next pass. @throws DeviceFailure */
@@ -82,7 +82,7 @@ function fold(slots: number, limit: number): [number, number, number] {
 }
 
 function sendControl(mirror: Mirror, tables: TableBuffers, { launch, window, fuel }: PassWish, layout: FaultLayout): void {
-  const header = new Uint32Array(CONTROL_HEADER_WORDS)
+  const { sent, next: header } = tables.header
   header[CONTROL.mode] = window.worklist === null ? 0 : CONTROL_MODE.worklist
   header[CONTROL.slots] = window.slots
   header[CONTROL.firstWorkgroup] = window.lead
@@ -94,7 +94,10 @@ function sendControl(mirror: Mirror, tables: TableBuffers, { launch, window, fue
   header[CONTROL.worklist] = CONTROL_HEADER_WORDS + tables.entries
   header[CONTROL.workgroupWords] = layout.workgroupWords
   header[CONTROL.pageWords] = layout.pageWords
-  mirror.device.write(tables.control, 0, bytesOf(header))
+  if (header.some((word, at) => word !== sent[at])) {
+    sent.set(header)
+    mirror.device.write(tables.control, 0, bytesOf(header))
+  }
   if (window.worklist !== null) mirror.device.write(tables.control, (CONTROL_HEADER_WORDS + tables.entries) * 4, bytesOf(window.worklist))
 }
 
@@ -125,18 +128,10 @@ function sendGrants(mirror: Mirror, tables: TableBuffers, wanted: ReadonlyMap<nu
   }
 }
 
-function decode(words: Uint32Array, layout: FaultLayout, milliseconds: number): PassReport {
-  const slice = (from: number, length: number, count: number) =>
-    Array.from({ length: count }, (_, n) => words.subarray(from + n * length, from + (n + 1) * length))
+function decode({ layout, words, workgroups, pages }: ReportViews, milliseconds: number): PassReport {
   const address = (words[FAULT.badAddressHigh] as number) * 4294967296 + (words[FAULT.badAddress] as number)
-  return {
-    layout,
-    workgroups: slice(layout.workgroupBitmaps, layout.workgroupWords, WORKGROUP_BITMAPS),
-    pages: slice(layout.pageBitmaps, layout.pageWords, PAGE_BITMAPS),
-    bad: words[FAULT.badClaim] === 0 ? null : { address, kind: words[FAULT.badKind] as number, slot: words[FAULT.badSlot] as number },
-    fuelOut: words[FAULT.fuelOut] as number,
-    milliseconds,
-  }
+  const bad = words[FAULT.badClaim] === 0 ? null : { address, kind: words[FAULT.badKind] as number, slot: words[FAULT.badSlot] as number }
+  return { layout, workgroups, pages, bad, fuelOut: words[FAULT.fuelOut] as number, milliseconds }
 }
 
 function bytesOf(words: Uint32Array): Uint8Array {

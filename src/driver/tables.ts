@@ -6,6 +6,7 @@ import { SvmError } from '../base/error.ts'
 import { type Bytes, printBytes } from '../base/units.ts'
 import type { Device, DeviceBuffer } from '../device/device.ts'
 import type { MemoryPlan } from './budget.ts'
+import { ReportBuffer } from './report.ts'
 import type { DeviceVmm } from './vmm.ts'
 
 const ARGUMENT_BYTES = 256
@@ -21,8 +22,9 @@ export interface TableBuffers {
   readonly slots: number
   /** What the grants in `control` are on the device, and which of them are not 0. */
   readonly grants: { readonly words: Uint32Array; readonly set: Set<number> }
-  /** Where reports of passes are read to. */
-  readonly report: Uint32Array
+  /** The header of `control`: what the device has, and room to make the next one in. */
+  readonly header: { readonly sent: Uint32Array; readonly next: Uint32Array }
+  readonly report: ReportBuffer
 }
 
 export class Tables {
@@ -71,16 +73,9 @@ export class Tables {
     const control = await this.#device.createBuffer('control', controlBytes, 'svm:control')
     const faults = await this.#device.createBuffer('faults', faultBytes, 'svm:faults')
     const args = await this.#device.createBuffer('arguments', argumentBytes, 'svm:arguments')
-    return {
-      table,
-      control,
-      faults,
-      args,
-      entries,
-      slots,
-      grants: { words: new Uint32Array(entries), set: new Set() },
-      report: new Uint32Array(faultLayout(slots, entries).first),
-    }
+    const grants = { words: new Uint32Array(entries), set: new Set<number>() }
+    const header = { sent: new Uint32Array(CONTROL_HEADER_WORDS), next: new Uint32Array(CONTROL_HEADER_WORDS) }
+    return { table, control, faults, args, entries, slots, grants, header, report: new ReportBuffer(slots, entries) }
   }
 
   #tooLarge(): SvmError {

@@ -47,6 +47,8 @@ export class WebgpuBuffer implements DeviceBuffer {
   readonly role: BufferRole
   readonly label: string
   readonly byteLength: number
+  /** It is the program's own. */
+  readonly foreign: boolean
   #retire: ((buffer: WebgpuBuffer) => void) | null
 
   /** @param retire destroys the GPUBuffer when its turn has come; null for a foreign buffer */
@@ -55,6 +57,7 @@ export class WebgpuBuffer implements DeviceBuffer {
     this.role = role
     this.label = label
     this.byteLength = gpu.size
+    this.foreign = retire === null
     this.#retire = retire
   }
 

@@ -4,10 +4,11 @@
 // - Writes, submissions and destructions enter in the order of the calls. What cannot enter at once, because a read-back before it waits for
 //   a slot of the ring, waits in line with everything behind it.
 // - A submission's work enters in one piece, with its first read-backs; further read-backs follow as slots come free, and nothing gets between.
-// - A submission that fails validation rejects: stale bytes never look like a success.
+// - A submission that names something of the program's own (bind groups, buffers) rejects when the device refuses it: stale bytes never look
+//   like a success. What names only our own is not asked about: that costs a tenth of a small submission.
 
 import { SvmError } from '../../base/error.ts'
-import { DeviceFailure, type Readback, type Work } from '../device.ts'
+import { type DeviceBuffer, DeviceFailure, type Readback, type Work } from '../device.ts'
 import { MAP_MODE_READ, type WebgpuBuffer } from './buffers.ts'
 import { type EncodeContext, encodeWork } from './encode.ts'
 import type { Lifeline } from './lifeline.ts'
@@ -21,12 +22,16 @@ import { inErrorScopes } from './scope.ts'
 const PIECE_BYTES = 512 * 1024
 const PIECES_PER_SUBMIT = 8
 
+const VALIDATION: readonly GPUErrorFilter[] = ['validation']
+
 /** Does its part now and returns true, or returns false to be asked again when a slot is free. */
 type Entry = () => boolean
 
 interface Job {
   readonly work: readonly Work[]
   readonly chunks: readonly Chunk[]
+  /** It names something of the program's own, which may be wrong: the device's verdict is asked for. */
+  readonly checked: boolean
   /** The work is in the GPUQueue. */
   entered: boolean
   /** The first chunk that is not in the GPUQueue. */
@@ -82,7 +87,8 @@ export class SubmitQueue {
     if (this.#over) return Promise.reject(this.#lifeline.failure())
     const done = new Promise<void>((resolve, reject) => {
       const chunks = planChunks(readbacks, this.#ring.slotBytes)
-      const job: Job = { work: [...work], chunks, entered: false, next: 0, open: Math.max(1, chunks.length), failed: false, resolve, reject }
+      const checked = namesForeign(work, readbacks)
+      const job: Job = { work: [...work], chunks, checked, entered: false, next: 0, open: Math.max(1, chunks.length), failed: false, resolve, reject }
       this.#enter(() => this.#advanceJob(job))
     })
     return this.#lifeline.guard(done)
@@ -149,7 +155,7 @@ export class SubmitQueue {
   #submitPart(job: Job, chunk: Chunk | null, slot: Slot | null): void {
     const device = this.#device
     const countsAsPart = chunk !== null || job.chunks.length === 0
-    const { value: done, error: refused } = inErrorScopes(device, ['validation'], () => {
+    const { value: done, error: refused } = inErrorScopes(device, job.checked ? VALIDATION : [], () => {
       try {
         const encoder = device.createCommandEncoder()
         if (!job.entered) encodeWork(encoder, job.work, this.#context)
@@ -210,6 +216,26 @@ export class SubmitQueue {
     if (!this.#released) await this.#lifeline.lost
     return this.#lifeline.failure()
   }
+}
+
+function namesForeign(work: readonly Work[], readbacks: readonly Readback[]): boolean {
+  return readbacks.some(({ from }) => isForeign(from)) || work.some(isUnchecked)
+}
+
+/** Author's groups and foreign buffers come from outside; everything else was made here. */
+function isUnchecked(item: Work): boolean {
+  switch (item.kind) {
+    case 'dispatch':
+      return item.authorGroups.length > 0
+    case 'copy':
+      return isForeign(item.from) || isForeign(item.to)
+    case 'clear':
+      return isForeign(item.buffer)
+  }
+}
+
+function isForeign(buffer: DeviceBuffer): boolean {
+  return (buffer as WebgpuBuffer).foreign
 }
 
 /** What is not in the GPUQueue yet stays out; parts already there come home in their own time. */
