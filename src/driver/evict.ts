@@ -21,6 +21,11 @@ export class Evictor {
     return available >= enough ? available : available + this.#candidates(keeps).length
   }
 
+  /** For each page that could go (`keeps` does not hold it), what `rankOf` says of it; ascending. */
+  ranks(keeps: (vpn: Vpn) => boolean, rankOf: (vpn: Vpn) => number): Float64Array {
+    return Float64Array.from(this.#candidates(keeps), rankOf).sort()
+  }
+
   /** Makes `wanted` frames available if it can; returns how many are. @throws DeviceFailure 'lost' */
   async makeRoom(wanted: number, keeps: (vpn: Vpn) => boolean): Promise<number> {
     const { dmem } = this.#mirror

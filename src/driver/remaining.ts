@@ -31,6 +31,12 @@ export class Remaining {
     return this.#pending.length > 0 ? (this.#pending[0] as number) : this.#next
   }
 
+  /** A test for workgroups that have not retired, as things are now. */
+  stillToRun(): (workgroup: number) => boolean {
+    const pending = new Set(this.#pending)
+    return (workgroup) => workgroup >= this.#next || pending.has(workgroup)
+  }
+
   /** How many of those that remain have an id below `limit`. */
   countBelow(limit: number): number {
     let count = Math.max(0, Math.min(limit, this.total) - this.#next)

@@ -19,7 +19,7 @@ import { type DispatchResult, type Launch, PASS_MILLISECONDS, refuseIfAborted, w
 import { type PassReport, readFirstSlots, runPass } from './pass.ts'
 import type { ReachTable } from './reach.ts'
 import { Remaining, type Window, workgroupOf } from './remaining.ts'
-import { framesWanted, isServed, serve, type Want } from './service.ts'
+import { framesWanted, isServed, type Protection, serve, type Want } from './service.ts'
 import type { Mirror } from './svmm.ts'
 import type { TableBuffers } from './tables.ts'
 
@@ -44,6 +44,8 @@ export class Replay {
   #backlog: Want[] = []
   /** Pages of the lead, by page. */
   #pins = new Set<Vpn>()
+  /** For which workgroup a page was served first. */
+  readonly #servedFor = new Map<Vpn, number>()
   #lead = -1
   #leadRounds = 0
   #pinResets = 0
@@ -101,7 +103,7 @@ export class Replay {
     })
     const bad = fatalAccess(report)
     if (bad !== null) throw accessError(this.#mirror, this.#launch, window, bad, this.#remaining.retired)
-    this.#resize(window, report, aborted)
+    this.#resize(window, report, aborted, retired)
     if (this.#remaining.empty) return
     this.#pinLead(window, report)
     await this.#chooseWants(window, report, tables, learned.wanted)
@@ -125,7 +127,7 @@ export class Replay {
       if (!isServed(this.#mirror, want)) wants.push(want)
     }
     if (!fits || wants.length === 0 || needs.size > dmem.capacity) return
-    await serve(this.#mirror, this.#evictor, wants, () => false)
+    await serve(this.#mirror, this.#evictor, wants, { pinned: () => false, servedFor: () => Number.POSITIVE_INFINITY })
   }
 
   #chooseWindow(): Window {
@@ -158,7 +160,10 @@ export class Replay {
     const faulted = report.workgroups[WORKGROUP_BITMAP.faulted] as Uint32Array
     const touched = report.workgroups[WORKGROUP_BITMAP.touched] as Uint32Array
     const nobody = aborted && this.#launch.class === 'transactional'
-    this.#grants.settle(storedPages(report), !aborted)
+    const stored = storedPages(report)
+    this.#grants.settle(stored, !aborted)
+    // What is written again and again is not the oldest, however long ago it was served.
+    for (const index of stored) this.#mirror.dmem.touch(this.#mirror.frameOf(pageOf(this.#mirror, index)))
     return this.#remaining.settle(window, (slot) => nobody || testBit(faulted, slot) || (aborted && testBit(touched, slot)))
   }
 
@@ -179,10 +184,10 @@ export class Replay {
     return { faults, hints, news, wanted }
   }
 
-  #resize(window: Window, report: PassReport, aborted: boolean): void {
+  #resize(window: Window, report: PassReport, aborted: boolean, retired: number): void {
     const { kernel } = this.#launch
     // While all wants fit, what a dropped pass asked for is here in the next: fewer workgroups would only mean more rounds.
-    if (aborted && this.#split) this.#window = Math.max(1, window.slots >> 1)
+    if (this.#split && (aborted || retired === 0)) this.#window = Math.max(1, window.slots >> 1)
     else this.#window = Math.min(this.#mirror.plan.windowMax, Math.max(this.#window, window.slots * 2))
     if (report.milliseconds > 2 * PASS_MILLISECONDS)
       this.#window = Math.max(1, Math.min(this.#window, Math.floor((window.slots * PASS_MILLISECONDS) / report.milliseconds)))
@@ -243,13 +248,26 @@ export class Replay {
   async #serveBacklog(): Promise<number> {
     if (this.#backlog.length === 0) return 0
     this.#grants.releaseCopies()
-    const pinned = (vpn: Vpn) => this.#pins.has(vpn) || this.#grants.isSnapshot(vpn)
-    const served = await serve(this.#mirror, this.#evictor, this.#backlog, pinned)
-    for (const want of this.#backlog.slice(0, served)) if (want.workgroup <= this.#lead) this.#pins.add(want.vpn)
+    const served = await serve(this.#mirror, this.#evictor, this.#backlog, this.#protection())
+    for (const want of this.#backlog.slice(0, served)) {
+      if (want.workgroup <= this.#lead) this.#pins.add(want.vpn)
+      if (this.#split) this.#servedFor.set(want.vpn, want.workgroup)
+    }
     this.#backlog = this.#backlog.slice(served)
     const unserved = this.#backlog[0]
     if (served === 0 && unserved !== undefined && unserved.workgroup <= this.#lead) this.#overflow()
     return served
+  }
+
+  #protection(): Protection {
+    const stillToRun = this.#remaining.stillToRun()
+    return {
+      pinned: (vpn) => this.#pins.has(vpn) || this.#grants.isSnapshot(vpn),
+      servedFor: (vpn) => {
+        const workgroup = this.#servedFor.get(vpn)
+        return workgroup !== undefined && stillToRun(workgroup) ? workgroup : Number.POSITIVE_INFINITY
+      },
+    }
   }
 
   #keeps(wants: readonly Want[]): (vpn: Vpn) => boolean {
@@ -261,6 +279,7 @@ export class Replay {
   #overflow(): void {
     if (!this.#launch.atomic && this.#pinResets++ < PIN_RESETS) {
       this.#pins = new Set()
+      this.#servedFor.clear()
       this.#window = 1
       return
     }

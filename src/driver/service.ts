@@ -40,34 +40,54 @@ export function framesWanted(mirror: Mirror, wants: readonly Want[]): number {
   return count
 }
 
+/** Whom evictions for wants must leave alone. */
+export interface Protection {
+  /** Never evicted. */
+  pinned(vpn: Vpn): boolean
+  /** The workgroup, still to run, that a page was served for: it goes only for wants of earlier ones. Infinity: it may always go. */
+  servedFor(vpn: Vpn): number
+}
+
 /**
- * Serves a prefix of `wants`, as long as it fits without the pages that `pinned` holds; returns how many were served.
+ * Serves a prefix of `wants` (in workgroup order), as long as it fits beside what is protected; returns how many were served.
  * @throws DeviceFailure, SvmError pager-failed
  */
-export async function serve(mirror: Mirror, evictor: Evictor, wants: readonly Want[], pinned: (vpn: Vpn) => boolean): Promise<number> {
-  const rank = new Map<Vpn, number>()
-  for (const [at, want] of wants.entries()) rank.set(want.vpn, at)
-  let count = prefixThatFits(mirror, wants, evictor.obtainable(wants.length, pinned), pinned)
-  const prefix = wants.slice(0, count)
-  const keeps = (vpn: Vpn) => pinned(vpn) || (rank.get(vpn) ?? Number.POSITIVE_INFINITY) < prefix.length
+export async function serve(mirror: Mirror, evictor: Evictor, wants: readonly Want[], protection: Protection): Promise<number> {
+  const fits = framesWanted(mirror, wants) <= mirror.dmem.available ? wants.length : prefixThatFits(mirror, evictor, wants, protection)
+  const prefix = wants.slice(0, fits)
+  const mine = new Set(prefix.map(({ vpn }) => vpn))
+  const last = prefix[prefix.length - 1]?.workgroup ?? -1
+  const keeps = (vpn: Vpn) => mine.has(vpn) || protection.pinned(vpn) || protection.servedFor(vpn) <= last
   const room = await evictor.makeRoom(framesWanted(mirror, prefix), keeps)
-  // Everything of the prefix that was here still is; only less room than hoped for can make it shorter.
-  count = prefixThatFits(mirror, prefix, room, () => true)
+  const count = prefixInRoom(mirror, prefix, room)
   mirror.dmem.advance()
-  for (const run of runsByVma(mirror, wants.slice(0, count))) await serveRun(mirror, run)
+  for (const run of runsByVma(mirror, prefix.slice(0, count))) await serveRun(mirror, run)
   return count
 }
 
-/** How many of the first wants fit in `frames` frames together. Pages that are here take none of them if `keeps` holds them anyway. */
-function prefixThatFits(mirror: Mirror, wants: readonly Want[], frames: number, keeps: (vpn: Vpn) => boolean): number {
-  let left = frames
-  let count = 0
-  for (const { vpn } of wants) {
-    const free = mirror.frameOf(vpn) >= 0 && keeps(vpn)
-    if (!free && left-- === 0) break
-    count++
+/** How many of the first wants fit: with each, fewer pages may go for it, those served for its own and earlier workgroups. */
+function prefixThatFits(mirror: Mirror, evictor: Evictor, wants: readonly Want[], protection: Protection): number {
+  const ranks = evictor.ranks(
+    (vpn) => protection.pinned(vpn),
+    (vpn) => protection.servedFor(vpn),
+  )
+  let protectedPages = 0
+  let kept = 0
+  let needed = 0
+  for (const [count, { vpn, workgroup }] of wants.entries()) {
+    while (protectedPages < ranks.length && (ranks[protectedPages] as number) <= workgroup) protectedPages++
+    if (mirror.frameOf(vpn) < 0) needed++
+    else if (!protection.pinned(vpn) && protection.servedFor(vpn) > workgroup) kept++
+    if (needed > mirror.dmem.available + ranks.length - protectedPages - kept) return count
   }
-  return count
+  return wants.length
+}
+
+/** How many of the first wants fit when there turned out to be `room` free frames. */
+function prefixInRoom(mirror: Mirror, wants: readonly Want[], room: number): number {
+  let left = room
+  for (const [count, { vpn }] of wants.entries()) if (mirror.frameOf(vpn) < 0 && left-- === 0) return count
+  return wants.length
 }
 
 function runsByVma(mirror: Mirror, wants: readonly Want[]): Run[] {

@@ -226,7 +226,7 @@ function namesForeign(work: readonly Work[], readbacks: readonly Readback[]): bo
 function isUnchecked(item: Work): boolean {
   switch (item.kind) {
     case 'dispatch':
-      return item.authorGroups.length > 0
+      return item.authorGroups.length > 0 || item.program.descriptor.authorBindings.length > 0
     case 'copy':
       return isForeign(item.from) || isForeign(item.to)
     case 'clear':

@@ -149,11 +149,12 @@ describe.skipIf(typeof found === 'string')('buffers', () => {
     expect(device.liveBytes).toBe(0)
   })
 
-  test('a submission that the device refuses rejects', async () => {
+  test('a submission of a foreign buffer that the device refuses rejects', async () => {
     const { device } = await openDevice()
     const pool = await device.createBuffer('pool', 4096, 'p')
-    await expect(device.submit([{ kind: 'clear', buffer: pool, offset: 0, byteLength: 8192 }])).rejects.toMatchObject({ code: 'invalid-value' })
-    await expect(device.submit([], [{ from: pool, offset: 4096, into: new Uint8Array(8) }])).rejects.toMatchObject({ code: 'invalid-value' })
+    const foreign = device.foreignBuffer((pool as unknown as { gpu: GPUBuffer }).gpu)
+    await expect(device.submit([{ kind: 'clear', buffer: foreign, offset: 0, byteLength: 8192 }])).rejects.toMatchObject({ code: 'invalid-value' })
+    await expect(device.submit([], [{ from: foreign, offset: 4096, into: new Uint8Array(8) }])).rejects.toMatchObject({ code: 'invalid-value' })
     const into = new Uint8Array(8).fill(1)
     await device.submit([], [{ from: pool, offset: 0, into }])
     expect(into).toEqual(new Uint8Array(8))
