@@ -52,12 +52,12 @@ export class BenchMismatch extends Error {
 }
 
 /** A migrate goes page by page in code that the engine compiles while it runs: the first rounds measure the compiler. */
-const WARM_UP = 30
+export const WARM_UP = 30
 
 /** Samples of both sides, taken in turns; the side that goes first changes from round to round. Milliseconds. */
-export async function alternate(bed: Bed, rounds: number, svm: Side, plain: Side): Promise<Samples> {
+export async function alternate(bed: Bed, rounds: number, svm: Side, plain: Side, warmUp = WARM_UP): Promise<Samples> {
   const samples: Samples = { svm: [], plain: [] }
-  for (let round = 0; round < WARM_UP + rounds; round++) {
+  for (let round = 0; round < warmUp + rounds; round++) {
     const order = round % 2 === 0 ? (['svm', 'plain'] as const) : (['plain', 'svm'] as const)
     for (const name of order) {
       const side = name === 'svm' ? svm : plain
@@ -66,16 +66,16 @@ export async function alternate(bed: Bed, rounds: number, svm: Side, plain: Side
       await side.timed(round)
       const milliseconds = performance.now() - started
       await side.after?.(round)
-      if (round >= WARM_UP) samples[name].push(milliseconds)
+      if (round >= warmUp) samples[name].push(milliseconds)
     }
-    bed.tick(round + 1, WARM_UP + rounds)
+    bed.tick(round + 1, warmUp + rounds)
   }
   return samples
 }
 
 /** Rounds with the warm-up: how many different pages or values a case needs. */
-export function roundsInAll(rounds: number): number {
-  return rounds + WARM_UP
+export function roundsInAll(rounds: number, warmUp = WARM_UP): number {
+  return rounds + warmUp
 }
 
 export function median(values: readonly number[]): number {

@@ -113,7 +113,7 @@ export class DeviceMemory {
     else this.#gather(taken)
     this.#tick++
     for (const frame of taken) {
-      assert(this.#holds[frame] === FREE, `frame ${frame} is free when it is taken`)
+      if (this.#holds[frame] !== FREE) assert(false, `frame ${frame} is free when it is taken`)
       this.#holds[frame] = UNNAMED
       this.#lastUse[frame] = this.#tick
       const pool = this.#pools[this.poolOf(frame)] as Pool
@@ -125,13 +125,13 @@ export class DeviceMemory {
 
   /** The frame now holds page `vpn`. */
   name(frame: number, vpn: Vpn): void {
-    assert((this.#holds[frame] as number) !== FREE, `frame ${frame} is taken when it gets a page`)
+    if (this.#holds[frame] === FREE) assert(false, `frame ${frame} is taken when it gets a page`)
     this.#holds[frame] = vpn
   }
 
   /** Compare nouveau_dmem_page_free(). The device may still read it in work already submitted: its queue keeps the order. */
   free(frame: number): void {
-    assert((this.#holds[frame] as number) !== FREE, `frame ${frame} is freed once`)
+    if (this.#holds[frame] === FREE) assert(false, `frame ${frame} is freed once`)
     this.#holds[frame] = FREE
     ;(this.#pools[this.poolOf(frame)] as Pool).used--
     this.#used--

@@ -77,7 +77,8 @@ export class Mirror implements PageOwner {
 
   /** The frame of this device's read-only copy; -1 when there is none. */
   systemFrame(vpn: Vpn): number {
-    return this.#systemFrames.get(vpn) ?? -1
+    // Asked for every page of every migrate, and mostly there are none.
+    return this.#systemFrames.size === 0 ? -1 : (this.#systemFrames.get(vpn) ?? -1)
   }
 
   get systemCopies(): number {

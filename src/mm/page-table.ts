@@ -21,6 +21,8 @@ import type { Vpn } from '../base/units.ts'
 /** The states, as they are stored. */
 export const PAGE = { none: 0, zero: 1, host: 2, mapped: 3, clean: 4, dirty: 5, migrating: 6, lost: 7 } as const
 export type PageState = (typeof PAGE)[keyof typeof PAGE]
+/** The states as bits, to name several. */
+const BIT = { none: 1, zero: 2, host: 4, mapped: 8, clean: 16, dirty: 32, migrating: 64, lost: 128 } as const
 const NAMES: readonly string[] = ['none', 'zero', 'host', 'mapped', 'clean', 'dirty', 'migrating', 'lost']
 
 /** A page of device memory: which memory, and which frame in it. Never a bare integer. Compare struct page of ZONE_DEVICE. */
@@ -90,22 +92,22 @@ export class PageTable {
 
   /** none → zero: anonymous memory is asked for and has never been written. */
   populateZero(vpn: Vpn): void {
-    this.#move(vpn, PAGE.zero, PAGE.none)
+    this.#move(vpn, PAGE.zero, BIT.none)
   }
 
   /** none, zero → host: the bytes are there, from a pager or because the host writes them. */
   populate(vpn: Vpn): void {
-    this.#move(vpn, PAGE.host, PAGE.none, PAGE.zero, PAGE.host)
+    this.#move(vpn, PAGE.host, BIT.none | BIT.zero | BIT.host)
   }
 
   /** host → none: a pager-backed page left the host cache; the pager still has it. */
   forgetCached(vpn: Vpn): void {
-    if (this.state(vpn) === PAGE.host) this.#move(vpn, PAGE.none, PAGE.host)
+    if (this.state(vpn) === PAGE.host) this.#move(vpn, PAGE.none, BIT.host)
   }
 
   /** none, zero, host, mapped → mapped: a device got a read-only copy. */
   systemMap(vpn: Vpn, memory: number): void {
-    this.#move(vpn, PAGE.mapped, PAGE.none, PAGE.zero, PAGE.host, PAGE.mapped)
+    this.#move(vpn, PAGE.mapped, BIT.none | BIT.zero | BIT.host | BIT.mapped)
     const block = this.#made(vpn)
     const at = vpn % this.#blockPages
     block.mappedOn[at] = (block.mappedOn[at] as number) | (1 << memory)
@@ -126,14 +128,14 @@ export class PageTable {
     const block = this.#made(vpn)
     const at = vpn % this.#blockPages
     const state = block.state[at] as PageState
-    assert(state !== PAGE.migrating && state !== PAGE.lost, `page ${vpn} is settled and not lost when it begins to migrate`)
+    if (state === PAGE.migrating || state === PAGE.lost) assert(false, `page ${vpn} is settled and not lost when it begins to migrate`)
     block.before[at] = state
     block.state[at] = PAGE.migrating
   }
 
   /** migrating → clean: the page is now in a frame of a device, with the bytes that it had. */
   endMigrateOnDevice(vpn: Vpn, page: DevicePage): void {
-    this.#move(vpn, PAGE.clean, PAGE.migrating)
+    this.#move(vpn, PAGE.clean, BIT.migrating)
     const block = this.#made(vpn)
     const at = vpn % this.#blockPages
     block.memory[at] = page.memory
@@ -143,13 +145,13 @@ export class PageTable {
 
   /** migrating → host: the host bytes are the page again. */
   endMigrateOnHost(vpn: Vpn): void {
-    this.#move(vpn, PAGE.host, PAGE.migrating)
+    this.#move(vpn, PAGE.host, BIT.migrating)
     this.#made(vpn).mappedOn[vpn % this.#blockPages] = 0
   }
 
   /** migrating → mapped: the host bytes are the page again, and the device keeps its frame as a read-only copy. */
   endMigrateOnHostMapped(vpn: Vpn, memory: number): void {
-    this.#move(vpn, PAGE.mapped, PAGE.migrating)
+    this.#move(vpn, PAGE.mapped, BIT.migrating)
     this.#made(vpn).mappedOn[vpn % this.#blockPages] = 1 << memory
   }
 
@@ -163,12 +165,12 @@ export class PageTable {
 
   /** clean → dirty: a pass stored to the page. */
   markDirty(vpn: Vpn): void {
-    this.#move(vpn, PAGE.dirty, PAGE.clean, PAGE.dirty)
+    this.#move(vpn, PAGE.dirty, BIT.clean | BIT.dirty)
   }
 
   /** dirty → clean: the host has the page's bytes once more (a snapshot was taken, or a failed pass was undone). */
   markClean(vpn: Vpn): void {
-    this.#move(vpn, PAGE.clean, PAGE.dirty, PAGE.clean)
+    this.#move(vpn, PAGE.clean, BIT.dirty | BIT.clean)
   }
 
   /** clean, dirty → the same, in another frame of the same memory (a private copy became the page). */
@@ -189,7 +191,7 @@ export class PageTable {
 
   /** lost → host: the whole page is written anew. */
   overwrite(vpn: Vpn): void {
-    this.#move(vpn, PAGE.host, PAGE.lost)
+    this.#move(vpn, PAGE.host, BIT.lost)
   }
 
   /** any settled state → none: the mapping is gone. */
@@ -233,11 +235,12 @@ export class PageTable {
     assert((state === PAGE.mapped) === (copies !== 0), `page ${vpn} has system copies (${copies}) exactly when it is mapped (${NAMES[state]})`)
   }
 
-  #move(vpn: Vpn, to: PageState, ...from: readonly PageState[]): void {
+  /** @param from bits of the states that the arrow may start from */
+  #move(vpn: Vpn, to: PageState, from: number): void {
     const block = this.#made(vpn)
     const at = vpn % this.#blockPages
     const state = block.state[at] as PageState
-    assert(from.includes(state), `page ${vpn} may not go from ${NAMES[state]} to ${NAMES[to]}`)
+    if (((1 << state) & from) === 0) assert(false, `page ${vpn} may not go from ${NAMES[state]} to ${NAMES[to]}`)
     block.state[at] = to
   }
 
