@@ -96,6 +96,13 @@ function refuseIfAllMustBeHere(launch: Launch, incomplete: number): void {
         ? `writes its own bindings (${analysis.writableBindings.join(', ')})`
         : null
   if (why === null) return
+  if (launch.atomic) {
+    throw new SvmError(
+      'unsupported',
+      `Kernel ${launch.kernel.label} ${why}, and such a kernel cannot be launched with atomic: true yet: what it writes could not be taken back. Launch it without atomic, on copies if need be.`,
+      { kernel: launch.kernel.label },
+    )
+  }
   throw new SvmError(
     'unsupported',
     `Kernel ${launch.kernel.label} ${why}, so it starts only when no fault is possible, but ${incomplete} pages that it may reach are not on the device with every right. Migrate them first (queue.migrate), or narrow reach to what it uses.`,

@@ -137,8 +137,4 @@ export class PagedFile {
     }
     into.fill(0, expected)
   }
-
-  async close(): Promise<void> {
-    await this.#pager.close?.()
-  }
 }

@@ -10,6 +10,6 @@ export interface Pager {
   read(offset: number, into: Uint8Array): Promise<number>
   /** Writes all of `from` at `offset`, never past `size`. A pager without it is read-only. */
   write?(offset: number, from: Uint8Array): Promise<void>
-  /** The last call: gives back what the pager holds. */
+  /** Gives back what the pager holds. A pager stays its maker's, who may map it again or elsewhere: the library never calls this. */
   close?(): Promise<void>
 }

@@ -105,11 +105,13 @@ describe('classes and reach', () => {
     const rig = await openRig({ frames: 12 })
     const pointer = rig.svm.alloc(4 * PAGE_BYTES)
     const kernel = await makeKernel(rig.svm, touching(1), { class: 'unsplittable' })
-    const launch = () => rig.svm.queue.enqueue(kernel, { args: { a: pointer }, global: 4 }).done
+    const launch = (atomic = false) => rig.svm.queue.enqueue(kernel, { args: { a: pointer }, global: 4, atomic }).done
     const error = await errorOf(launch())
     expect(error.code).toBe('unsupported')
     expect(error.message).toContain('4 pages')
     await rig.svm.queue.migrate({ pointer }).done
+    // All is here, but what it writes could not be taken back.
+    expect(await errorOf(launch(true))).toMatchObject({ code: 'unsupported', message: expect.stringContaining('without atomic') })
     expect(await launch()).toMatchObject({ variant: 'resident', rounds: 1 })
     expect(await firstWords(rig, pointer, 4)).toEqual([1, 1, 1, 1])
     await checkInvariants(rig)
