@@ -34,6 +34,7 @@ export function webgpuDevice(device: GPUDevice, options: { label?: string; memor
 
 /** Opens an address space. @throws SvmError invalid-value (what is wrong with which option), unsupported, aborted */
 export async function openSvm(options: SvmOptions): Promise<Svm> {
+  if (typeof options !== 'object' || options === null) throw new SvmError('invalid-value', 'openSvm needs options: at least { device }.')
   if (options.signal?.aborted === true) throw new SvmError('aborted', 'openSvm was aborted by its signal.', { cause: options.signal.reason })
   const { addressBits = 32, pageSize = PAGE_BYTES_DEFAULT, hostCache = 64 * MIB, authorStorageBuffers = 0 } = options
   checkPageBytes(pageSize)

@@ -1,4 +1,5 @@
 // The public words of webgpu-svm, as types. Always: these names are a contract; more may be added, none is renamed.
+/// <reference lib="esnext.disposable" preserve="true" />
 
 import type { SvmError } from './base/error.ts'
 import type { SvmDevice } from './cl/svm-device.ts'
@@ -97,6 +98,8 @@ export interface HostMapping {
   /** Narrows what counts as written to what is named. */
   dirty(pointer: SvmPointer, byteLength: number): void
   unmap(): void
+  /** Where the engine has Symbol.dispose: unmaps if the mapping is live. */
+  [Symbol.dispose](): void
 }
 
 export interface KernelDescriptor {
@@ -253,4 +256,6 @@ export interface Svm {
   snapshot(): SvmSnapshot
   onerror: ((error: SvmError) => void) | null
   close(options?: { discard?: boolean }): Promise<void>
+  /** Where the engine has Symbol.asyncDispose: `close`. */
+  [Symbol.asyncDispose](): Promise<void>
 }

@@ -50,6 +50,7 @@ export class Context implements Svm, QueueHome {
   readonly clock: Clock
   readonly sequencer = new Sequencer()
   onerror: ((error: SvmError) => void) | null = null
+  declare [Symbol.asyncDispose]: () => Promise<void>
   readonly #parts: ContextParts
   readonly #queues: Queue[] = []
   #kernels = 0
@@ -226,7 +227,7 @@ export class Context implements Svm, QueueHome {
       ...(twin === undefined ? {} : { twin }),
     })
     const handles = await this.#parts.buildKernel(translated, { code, entryPoint })
-    return new Kernel(translated, handles, { class: descriptor.class ?? 'grants', reach })
+    return new Kernel(this.port, translated, handles, { class: descriptor.class ?? 'grants', reach })
   }
 
   stats(): SvmStats {

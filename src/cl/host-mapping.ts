@@ -18,6 +18,7 @@ export interface MappingParts {
 export class LiveHostMapping implements HostMapping {
   readonly pointer: SvmPointer
   readonly byteLength: number
+  declare [Symbol.dispose]: () => void
   readonly #parts: MappingParts
   #bytes: Uint8Array
   #live = true

@@ -2,7 +2,7 @@
 // options of a launch are checked in full before anything runs.
 
 import { SvmError } from '../base/error.ts'
-import type { Requests } from '../drm/request.ts'
+import type { Port, Requests } from '../drm/request.ts'
 import type { KernelLaunch, SvmKernel } from '../types.ts'
 import { packArguments } from '../wgsl/args.ts'
 import type { KernelAnalysis, StructLayout, TranslatedKernel } from '../wgsl/program.ts'
@@ -13,6 +13,8 @@ export class Kernel implements SvmKernel {
   readonly label: string
   readonly layouts: Record<string, StructLayout>
   readonly analysis: KernelAnalysis
+  /** @internal The port of the space that made it. */
+  readonly port: Port
   /** @internal Handles of the driver's kernels, by device. */
   readonly handles: readonly number[]
   /** @internal */
@@ -20,7 +22,13 @@ export class Kernel implements SvmKernel {
   readonly #class: KernelClass
   readonly #reach: 'any' | 'arguments' | readonly number[]
 
-  constructor(translated: TranslatedKernel, handles: readonly number[], options: { class: KernelClass; reach: 'any' | 'arguments' | readonly number[] }) {
+  constructor(
+    port: Port,
+    translated: TranslatedKernel,
+    handles: readonly number[],
+    options: { class: KernelClass; reach: 'any' | 'arguments' | readonly number[] },
+  ) {
+    this.port = port
     this.label = translated.label
     this.layouts = { ...translated.layouts }
     this.analysis = translated.analysis
@@ -32,6 +40,9 @@ export class Kernel implements SvmKernel {
 
   /** Checks a launch and makes a request of it, but for the handles. @throws SvmError invalid-value */
   request(launch: KernelLaunch): Omit<Requests['SVM_EXEC'], 'memory' | 'kernel' | 'bindGroups' | 'signal'> {
+    if (typeof launch !== 'object' || launch === null || typeof launch.args !== 'object' || launch.args === null) {
+      throw new SvmError('invalid-value', `${this.label}: a launch needs { args, global }, with the arguments by name.`, { kernel: this.label })
+    }
     const size = this.analysis.workgroupSize
     const global = dimensions(`${this.label}: global`, launch.global, 1, 0)
     const offset = dimensions(`${this.label}: offset`, launch.offset ?? 0, 0, 0)
@@ -82,7 +93,7 @@ export class Kernel implements SvmKernel {
 }
 
 function dimensions(name: string, value: number | readonly number[], missing: number, least: number): [number, number, number] {
-  const list = typeof value === 'number' ? [value] : [...value]
+  const list = typeof value === 'number' ? [value] : Array.isArray(value) ? [...value] : []
   if (list.length < 1 || list.length > 3 || list.some((count) => !Number.isSafeInteger(count) || count < least || count >= 2 ** 32)) {
     throw new SvmError('invalid-value', `${name} must be one to three whole numbers from ${least} to 2^32 - 1, but is ${JSON.stringify(value)}.`)
   }

@@ -144,6 +144,7 @@ export class Queue implements SvmQueue, Lane {
     this.#home.checkOpen()
     const { port } = this.#home
     const list = pointers.filter((pointer) => pointer !== 0)
+    waitsOf(options)
     port.ioctl('SVM_DOOM', { pointers: list })
     // Aborted, or behind something in its wait list that failed: the memory is the program's as before.
     const onRefused = () => port.ioctl('SVM_SPARE', { pointers: list })
@@ -156,6 +157,8 @@ export class Queue implements SvmQueue, Lane {
   enqueue(kernel: SvmKernel, launch: KernelLaunch): SvmEvent<DispatchResult> {
     this.#home.checkOpen()
     if (!(kernel instanceof Kernel)) throw new SvmError('invalid-value', 'enqueue: pass a kernel that createKernel returned.')
+    if (kernel.port !== this.#home.port)
+      throw new SvmError('invalid-value', `enqueue: ${kernel.label} belongs to another space. Create it in this one.`, { kernel: kernel.label })
     const { port } = this.#home
     const request = kernel.request(launch)
     const groups = [...(launch.bindGroups ?? [])]
@@ -252,13 +255,14 @@ export class Queue implements SvmQueue, Lane {
   }
 
   #add<T>({ command, options, hardy = false, onRefused }: Wish, run: () => Promise<T>): SvmEvent<T> {
+    const waitFor = waitsOf(options)
     const event = new CommandEvent<T>(command, options?.label ?? `${this.#label} ${command}`, this.#home.clock)
     this.#events.add(event as CommandEvent<unknown>)
     const entry: Entry = {
       lane: this,
       barrier: false,
       hardy,
-      waitFor: (options?.waitFor ?? []).map(promiseOf),
+      waitFor,
       signal: options?.signal,
       run: async () => {
         event.started()
@@ -284,8 +288,14 @@ export class Queue implements SvmQueue, Lane {
   }
 }
 
+/** What a command waits for. @throws SvmError invalid-value */
+function waitsOf(options: CommandOptions | undefined): PromiseLike<unknown>[] {
+  return (options?.waitFor ?? []).map(promiseOf)
+}
+
 function promiseOf(wait: SvmEvent<unknown> | PromiseLike<unknown>): PromiseLike<unknown> {
   if (wait instanceof CommandEvent) return wait.quiet
+  if (typeof wait !== 'object' || wait === null) throw new SvmError('invalid-value', `waitFor holds events and promises, but met ${String(wait)}.`)
   return 'done' in wait ? wait.done : wait
 }
 

@@ -52,7 +52,9 @@ export function planMemory(wish: { budgetBytes: Bytes; pageBytes: Bytes; limits:
     )
   }
   const most = poolsMax(limits, wish.authorStorageBuffers)
-  const reserveBytes = Math.min(Math.max(RESERVE_MIN, Math.floor(budgetBytes / 16)), 64 * MIB)
+  // Small budgets keep more of themselves for tables: what is mapped may be a thousand times larger.
+  const reserveWanted = Math.min(Math.max(MIB, Math.floor(budgetBytes / 16)), 64 * MIB)
+  const reserveBytes = Math.max(RESERVE_MIN, Math.min(reserveWanted, Math.floor((budgetBytes - least) / 3)))
   const slotBytes = Math.min(SLOT_MAX, Math.max(pageBytes, Math.floor(budgetBytes / 64 / pageBytes) * pageBytes))
   const ringBytes = RING_SMALL + slotBytes * (budgetBytes >= 64 * MIB ? 4 : budgetBytes >= 16 * MIB ? 2 : 1)
   const bouncePages = Math.max(1, Math.floor(Math.min(2 * MIB, budgetBytes / 64) / pageBytes))

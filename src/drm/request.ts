@@ -170,7 +170,10 @@ export interface Port {
 
 export function checkCount(name: string, value: number, least = 0): void {
   if (!Number.isSafeInteger(value) || value < least) {
-    throw new SvmError('invalid-value', `${name} must be a whole number of at least ${least}, but is ${String(value)}.`)
+    throw new SvmError(
+      'invalid-value',
+      `${name} must be a whole number of at least ${least}, but is ${typeof value === 'number' ? value : `a ${typeof value}`}.`,
+    )
   }
 }
 

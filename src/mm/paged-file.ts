@@ -132,7 +132,7 @@ export class PagedFile {
     if (got !== expected) {
       throw new SvmError(
         'pager-failed',
-        `The pager of ${this.label} gave ${got} bytes at offset ${offset} where ${expected} were expected: the source is shorter than the ${this.byteLength} bytes it had when it was mapped. Unmap it and map it again.`,
+        `The pager of ${this.label} gave ${got} bytes at offset ${offset} where ${expected} were expected. ${got > expected ? 'It may give no more than the array holds: mend its read().' : `The source is shorter than the ${this.byteLength} bytes it had when it was mapped: unmap it and map it again.`}`,
       )
     }
     into.fill(0, expected)
