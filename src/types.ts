@@ -6,6 +6,7 @@ import type { SvmDevice } from './cl/svm-device.ts'
 import type { KernelTwin } from './device/twin.ts'
 import type { MigrateResult } from './driver/bind.ts'
 import type { DispatchResult } from './driver/launch.ts'
+import type { MirrorStats as DeviceStats, SpaceStats as SvmStats } from './drm/request.ts'
 import type { Pager } from './pager/pager.ts'
 import type { PolicyOptions } from './policy/policy.ts'
 import type { TraceSink } from './trace/event.ts'
@@ -17,7 +18,20 @@ export type { KernelMemory, WorkItem } from './device/twin.ts'
 export type { SkipReason } from './mm/migrate.ts'
 export type { EvictionPolicy } from './policy/policy.ts'
 export type { MigrateReason, TraceEvent } from './trace/event.ts'
-export type { DispatchResult, KernelAnalysis, KernelArgument, KernelTwin, MigrateResult, Pager, PolicyOptions, StructLayout, SvmDevice, TraceSink }
+export type {
+  DeviceStats,
+  DispatchResult,
+  KernelAnalysis,
+  KernelArgument,
+  KernelTwin,
+  MigrateResult,
+  Pager,
+  PolicyOptions,
+  StructLayout,
+  SvmDevice,
+  SvmStats,
+  TraceSink,
+}
 
 /** Bytes from the start of the space; 0 is null. A bigint is accepted in kernel arguments. */
 export type SvmPointer = number
@@ -175,39 +189,6 @@ export interface SvmQueue {
   enqueue(kernel: SvmKernel, launch: KernelLaunch): SvmEvent<DispatchResult>
   flush(): void
   finish(): Promise<void>
-}
-
-export interface DeviceStats {
-  readonly label: string
-  readonly lost: boolean
-  readonly budgetBytes: number
-  /** Sum of the sizes of all live buffers, and the most that it ever was. */
-  readonly liveBytes: number
-  readonly peakBytes: number
-  readonly pools: number
-  readonly frames: number
-  readonly framesUsed: number
-  readonly systemCopies: number
-  readonly bytesIn: number
-  readonly bytesOut: number
-  readonly evictions: number
-  readonly ptesWritten: number
-  /** Entries that lost their frame or all rights. */
-  readonly mappingsLost: number
-  readonly submits: number
-  readonly maps: number
-}
-
-export interface SvmStats {
-  readonly allocations: number
-  readonly mappedBytes: number
-  readonly hostMappings: number
-  readonly hostCacheBytes: number
-  readonly dispatches: { readonly attempt: number; readonly resident: number; readonly direct: number }
-  readonly rounds: number
-  readonly faults: number
-  readonly hints: number
-  readonly devices: readonly DeviceStats[]
 }
 
 /** The whole space as plain data. */

@@ -95,10 +95,12 @@ export interface AllocationInfo {
   readonly dying: boolean
 }
 
+/** One device: sizes in bytes, the rest counts since the space was opened. */
 export interface MirrorStats {
   readonly label: string
   readonly lost: boolean
   readonly budgetBytes: number
+  /** Sum of the sizes of all live buffers, and the most that it ever was. */
   readonly liveBytes: number
   readonly peakBytes: number
   readonly pools: number
@@ -109,11 +111,13 @@ export interface MirrorStats {
   readonly bytesOut: number
   readonly evictions: number
   readonly ptesWritten: number
+  /** Entries that lost their frame or all rights. */
   readonly mappingsLost: number
   readonly submits: number
   readonly maps: number
 }
 
+/** The whole space. */
 export interface SpaceStats {
   readonly allocations: number
   readonly mappedBytes: number
