@@ -1,11 +1,11 @@
 // One launch, from arguments to result: chooses the variant and counts. Always: the resident variant runs only when no fault is possible; a
 // failed launch leaves what SYSTEM.md section 5 says, and the space stays usable.
 
-import { PAGE_BITMAP, WORKGROUP_BITMAP } from '../abi/fault-record.ts'
-import { forEachBit, testBit } from '../base/bitmap.ts'
+import { WORKGROUP_BITMAP } from '../abi/fault-record.ts'
+import { testBit } from '../base/bitmap.ts'
 import { SvmError } from '../base/error.ts'
 import type { Evictor } from './evict.ts'
-import { accessError, pageOf } from './fault.ts'
+import { accessError, storedPages } from './fault.ts'
 import { type DispatchResult, type Launch, refuseIfAborted, windowByTime } from './launch.ts'
 import { type PassReport, runPass } from './pass.ts'
 import { ReachTable } from './reach.ts'
@@ -80,11 +80,10 @@ async function runResident(mirror: Mirror, launch: Launch, reach: ReachTable, to
 }
 
 function noteStores(mirror: Mirror, report: PassReport): void {
-  forEachBit(report.pages[PAGE_BITMAP.dirty] as Uint32Array, (index) => {
-    const vpn = pageOf(mirror, index)
+  for (const vpn of storedPages(mirror, report)) {
     mirror.space.pages.markDirty(vpn)
     mirror.refreshPage(vpn)
-  })
+  }
 }
 
 function refuseIfAllMustBeHere(launch: Launch, incomplete: number): void {

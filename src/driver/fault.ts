@@ -1,10 +1,9 @@
 // Reading what a pass reports (mm/fault.ts is the host's side). Compare nouveau_svm.c: every record is serviced, replayed or fatal, never lost.
 
 import { NEED, NEED_MISALIGNED, PAGE_BITMAP, WORKGROUP_BITMAP } from '../abi/fault-record.ts'
-import { vpnOfIndex } from '../abi/geometry.ts'
 import { forEachBit, testBit } from '../base/bitmap.ts'
 import { SvmError, type SvmErrorCode } from '../base/error.ts'
-import { hex } from '../base/units.ts'
+import { hex, type Vpn } from '../base/units.ts'
 import { PAGE } from '../mm/page-table.ts'
 import type { Launch } from './launch.ts'
 import type { BadAccess, PassReport } from './pass.ts'
@@ -12,7 +11,7 @@ import { type Window, workgroupOf } from './remaining.ts'
 import type { Mirror } from './svmm.ts'
 
 /** Calls `visit` with every page that was wanted and the bits of NEED; hints are faults of poisoned invocations. */
-export function forEachFault(report: PassReport, visit: (index: number, bits: number, hint: boolean) => void): void {
+export function forEachFault(mirror: Mirror, report: PassReport, visit: (vpn: Vpn, bits: number, hint: boolean) => void): void {
   const kinds: readonly [number, number, boolean][] = [
     [PAGE_BITMAP.read, NEED.read, false],
     [PAGE_BITMAP.write, NEED.write, false],
@@ -21,13 +20,13 @@ export function forEachFault(report: PassReport, visit: (index: number, bits: nu
     [PAGE_BITMAP.hintWrite, NEED.write, true],
     [PAGE_BITMAP.hintExclusive, NEED.exclusive, true],
   ]
-  for (const [bitmap, bits, hint] of kinds) forEachBit(report.pages[bitmap] as Uint32Array, (index) => visit(index, bits, hint))
+  for (const [bitmap, bits, hint] of kinds) forEachBit(report.pages[bitmap] as Uint32Array, (index) => visit(mirror.vmm.vpnOf(index), bits, hint))
 }
 
 /** Pages that were stored to. */
-export function storedPages(report: PassReport): number[] {
-  const stored: number[] = []
-  forEachBit(report.pages[PAGE_BITMAP.dirty] as Uint32Array, (index) => stored.push(index))
+export function storedPages(mirror: Mirror, report: PassReport): Vpn[] {
+  const stored: Vpn[] = []
+  forEachBit(report.pages[PAGE_BITMAP.dirty] as Uint32Array, (index) => stored.push(mirror.vmm.vpnOf(index)))
   return stored
 }
 
@@ -81,8 +80,4 @@ function explain(mirror: Mirror, launch: Launch, bad: BadAccess): { code: SvmErr
 function split(workgroup: number, counts: readonly [number, number, number]): [number, number, number] {
   const [x, y] = counts
   return [workgroup % x, Math.floor(workgroup / x) % y, Math.floor(workgroup / (x * y))]
-}
-
-export function pageOf(mirror: Mirror, index: number): number {
-  return vpnOfIndex(index, mirror.space.geometry)
 }

@@ -9,7 +9,6 @@
 // host's bytes (then the page's own frame is written); without one it stays R until the next pass. Grants are constant while a pass runs.
 
 import { NEED } from '../abi/fault-record.ts'
-import { vpnOfIndex } from '../abi/geometry.ts'
 import { makePte, PTE, PTE_FLAGS_MASK } from '../abi/pte.ts'
 import { SvmError } from '../base/error.ts'
 import type { Vpn } from '../base/units.ts'
@@ -31,15 +30,16 @@ export interface GrantRules {
 }
 
 export class Grants {
-  readonly needs = new Map<number, number>()
+  /** Bits of NEED by page. */
+  readonly needs = new Map<Vpn, number>()
   readonly #mirror: Mirror
   readonly #rules: GrantRules
   /** Private copies in frames of their own. */
-  readonly #copies = new Map<number, Copy>()
+  readonly #copies = new Map<Vpn, Copy>()
   /** Pages written in place, whose pre-image is the host's bytes. */
-  readonly #inPlace = new Set<number>()
+  readonly #inPlace = new Set<Vpn>()
   /** With `snapshot`: pages whose host bytes are those before the dispatch. */
-  readonly #snapshots = new Set<number>()
+  readonly #snapshots = new Set<Vpn>()
   privateCopies = 0
 
   constructor(mirror: Mirror, rules: GrantRules) {
@@ -48,44 +48,43 @@ export class Grants {
   }
 
   /** True when this adds something to what is known. */
-  add(index: number, bits: number): boolean {
-    const old = this.needs.get(index) ?? 0
+  add(vpn: Vpn, bits: number): boolean {
+    const old = this.needs.get(vpn) ?? 0
     if ((old | bits) === old) return false
-    this.needs.set(index, old | bits)
+    this.needs.set(vpn, old | bits)
     return true
   }
 
-  wantsWrite(index: number): boolean {
-    return ((this.needs.get(index) ?? 0) & (NEED.write | NEED.exclusive)) !== 0
+  wantsWrite(vpn: Vpn): boolean {
+    return ((this.needs.get(vpn) ?? 0) & (NEED.write | NEED.exclusive)) !== 0
   }
 
   isSnapshot(vpn: Vpn): boolean {
-    return this.#snapshots.has(this.#index(vpn))
+    return this.#snapshots.has(vpn)
   }
 
   get snapshots(): Vpn[] {
-    return [...this.#snapshots].map((index) => vpnOfIndex(index, this.#mirror.space.geometry)).sort((a, b) => a - b)
+    return [...this.#snapshots].sort((a, b) => a - b)
   }
 
   /** Gives every P page that is here its pre-image. Await stands only at the device. @throws DeviceFailure, SvmError working-set */
   async prepare(): Promise<void> {
     const { pages } = this.#mirror.space
-    const mine = [...this.needs.keys()].filter((index) => this.wantsWrite(index) && this.#isHere(index))
+    const mine = [...this.needs.keys()].filter((vpn) => this.wantsWrite(vpn) && this.#isHere(vpn))
     if (this.#rules.snapshot) await this.#takeSnapshots(mine)
     const fill: Copy[] = []
     const from: number[] = []
     const home: Vpn[] = []
     this.#inPlace.clear()
-    for (const index of mine) {
-      if (!this.#isPrivate(index)) continue
-      const vpn = this.#vpn(index)
-      const copy = this.#copies.get(index)
+    for (const vpn of mine) {
+      if (!this.#isPrivate(vpn)) continue
+      const copy = this.#copies.get(vpn)
       if (copy !== undefined && !copy.stale) continue
       if (copy === undefined && pages.state(vpn) === PAGE.clean) {
-        this.#inPlace.add(index)
+        this.#inPlace.add(vpn)
         continue
       }
-      const room = copy ?? (await this.#newCopy(index))
+      const room = copy ?? (await this.#newCopy(vpn))
       if (room !== null) {
         fill.push(room)
         from.push(pages.frame(vpn))
@@ -101,38 +100,38 @@ export class Grants {
     if (home.length === 0) return
     home.sort((a, b) => a - b)
     await this.#mirror.writeBack(home)
-    for (const vpn of home) this.#inPlace.add(this.#index(vpn))
+    for (const vpn of home) this.#inPlace.add(vpn)
   }
 
   /** What the grants are now, by table index: whole entries; where there is none the default (load only) holds. */
   words(): Map<number, number> {
+    const { vmm } = this.#mirror
     const words = new Map<number, number>()
-    for (const [index, bits] of this.needs) {
+    for (const [vpn, bits] of this.needs) {
       if ((bits & (NEED.write | NEED.exclusive)) === 0) continue
-      const base = this.#mirror.vmm.at(index)
+      const base = vmm.get(vpn)
       if ((base & PTE.store) === 0) continue
-      if (!this.#isPrivate(index)) {
-        words.set(index, (base & ~(PTE.load | PTE.exclusive)) >>> 0)
+      if (!this.#isPrivate(vpn)) {
+        words.set(vmm.indexOf(vpn), (base & ~(PTE.load | PTE.exclusive)) >>> 0)
         continue
       }
-      const copy = this.#copies.get(index)
+      const copy = this.#copies.get(vpn)
       const flags = (base & (PTE.mayLoad | PTE.mayStore)) | PTE.load | PTE.store | PTE.exclusive | PTE.private
-      if (copy !== undefined && !copy.stale) words.set(index, this.#entry(copy.frame, flags))
-      else if (this.#inPlace.has(index)) words.set(index, ((base & ~PTE_FLAGS_MASK) | flags) >>> 0)
+      if (copy !== undefined && !copy.stale) words.set(vmm.indexOf(vpn), this.#entry(copy.frame, flags))
+      else if (this.#inPlace.has(vpn)) words.set(vmm.indexOf(vpn), ((base & ~PTE_FLAGS_MASK) | flags) >>> 0)
     }
     return words
   }
 
   /** A pass stored to these pages. Committed: private copies become the pages. Aborted: they are undone. */
-  settle(stored: readonly number[], committed: boolean): void {
+  settle(stored: readonly Vpn[], committed: boolean): void {
     const { pages } = this.#mirror.space
-    for (const index of stored) {
-      const vpn = this.#vpn(index)
-      const copy = this.#copies.get(index)
-      if (copy !== undefined && this.#isPrivate(index)) {
-        if (committed) this.#swap(index, vpn, copy)
+    for (const vpn of stored) {
+      const copy = this.#copies.get(vpn)
+      if (copy !== undefined && this.#isPrivate(vpn)) {
+        if (committed) this.#swap(vpn, copy)
         else copy.stale = true
-      } else if (this.#inPlace.has(index) && !committed) {
+      } else if (this.#inPlace.has(vpn) && !committed) {
         this.#undo(vpn)
         continue
       }
@@ -147,32 +146,31 @@ export class Grants {
     this.#copies.clear()
   }
 
-  async #takeSnapshots(written: readonly number[]): Promise<void> {
+  async #takeSnapshots(written: readonly Vpn[]): Promise<void> {
     const dirty: Vpn[] = []
-    for (const index of written) {
-      if (this.#snapshots.has(index)) continue
-      this.#snapshots.add(index)
-      const vpn = this.#vpn(index)
+    for (const vpn of written) {
+      if (this.#snapshots.has(vpn)) continue
+      this.#snapshots.add(vpn)
       if (this.#mirror.space.pages.state(vpn) === PAGE.dirty) dirty.push(vpn)
     }
     await this.#mirror.writeBack(dirty.sort((a, b) => a - b))
   }
 
-  async #newCopy(index: number): Promise<Copy | null> {
+  async #newCopy(vpn: Vpn): Promise<Copy | null> {
     const { dmem } = this.#mirror
     if (dmem.available < 1 || (await dmem.reserve(1)) < 1) return null
     const copy: Copy = { frame: dmem.take(1)[0] as number, stale: true }
-    this.#copies.set(index, copy)
+    this.#copies.set(vpn, copy)
     return copy
   }
 
-  #swap(index: number, vpn: Vpn, copy: Copy): void {
+  #swap(vpn: Vpn, copy: Copy): void {
     const { dmem, space } = this.#mirror
     const old = space.pages.frame(vpn)
     space.pages.moveFrame(vpn, copy.frame)
     dmem.name(copy.frame, vpn)
     dmem.free(old)
-    this.#copies.delete(index)
+    this.#copies.delete(vpn)
   }
 
   /** The host's bytes are the page's before the pass. */
@@ -182,23 +180,15 @@ export class Grants {
     if (vma !== undefined) copies.upload(vma, vpn, Int32Array.of(space.pages.frame(vpn)))
   }
 
-  #isPrivate(index: number): boolean {
-    const bits = this.needs.get(index) ?? 0
+  #isPrivate(vpn: Vpn): boolean {
+    const bits = this.needs.get(vpn) ?? 0
     if ((bits & NEED.exclusive) !== 0) return true
     return (bits & NEED.write) !== 0 && ((bits & NEED.read) !== 0 || this.#rules.allPrivate)
   }
 
   /** Device-private on this device, and storable. */
-  #isHere(index: number): boolean {
-    return (this.#mirror.vmm.at(index) & PTE.store) !== 0
-  }
-
-  #vpn(index: number): Vpn {
-    return vpnOfIndex(index, this.#mirror.space.geometry)
-  }
-
-  #index(vpn: Vpn): number {
-    return this.#mirror.space.geometry.spacePages - 1 - vpn
+  #isHere(vpn: Vpn): boolean {
+    return (this.#mirror.vmm.get(vpn) & PTE.store) !== 0
   }
 
   #entry(frame: number, flags: number): number {

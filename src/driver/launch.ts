@@ -2,7 +2,7 @@
 // never decides what is right.
 
 import { SvmError } from '../base/error.ts'
-import type { Bytes, VpnRange } from '../base/units.ts'
+import type { Bytes, Vpn, VpnRange } from '../base/units.ts'
 import { type Device, type Program, ProgramFailure, type ProgramVariant } from '../device/device.ts'
 import { explainPointerMisuse, explainProgramFailure, type KernelText } from '../wgsl/messages.ts'
 import type { LoopGuards, TranslatedKernel } from '../wgsl/program.ts'
@@ -42,8 +42,8 @@ export interface DispatchResult {
 
 /** What one launch needed. */
 export interface NeedHistory {
-  /** Bits of NEED by table index. */
-  readonly needs: ReadonlyMap<number, number>
+  /** Bits of NEED by page. */
+  readonly needs: ReadonlyMap<Vpn, number>
   /** All of it was on the device at once. */
   readonly fits: boolean
 }

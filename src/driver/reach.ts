@@ -1,8 +1,7 @@
 // An enforced `reach`: a table of this dispatch's own, in which only the pages that it may reach are mapped. Always: with reach 'any' it is
 // the device's table itself and costs nothing.
 
-import { tableIndex } from '../abi/geometry.ts'
-import type { VpnRange } from '../base/units.ts'
+import type { Vpn, VpnRange } from '../base/units.ts'
 import type { DeviceBuffer } from '../device/device.ts'
 import type { Mirror } from './svmm.ts'
 import type { TableBuffers } from './tables.ts'
@@ -42,8 +41,7 @@ export class ReachTable {
   }
 
   #masked(entries: number): { table: Uint32Array; incomplete: number } {
-    const { geometry } = this.#mirror.space
-    const indices = (this.#ranges ?? []).map((range) => ({ low: tableIndex(range.end - 1, geometry), high: tableIndex(range.start, geometry) }))
-    return this.#mirror.vmm.masked(entries, (index) => indices.some(({ low, high }) => index >= low && index <= high))
+    const ranges = this.#ranges ?? []
+    return this.#mirror.vmm.masked(entries, (vpn: Vpn) => ranges.some(({ start, end }) => vpn >= start && vpn < end))
   }
 }

@@ -7,13 +7,12 @@
 // became lead; wants are served in workgroup order; every round retires a workgroup, learns a need, or serves a page, and rounds are bounded.
 
 import { NEED, PAGE_BITMAP, WORKGROUP_BITMAP } from '../abi/fault-record.ts'
-import { tableIndex } from '../abi/geometry.ts'
 import { PTE } from '../abi/pte.ts'
 import { anyBit, forEachBit, testBit } from '../base/bitmap.ts'
 import { SvmError } from '../base/error.ts'
 import { printBytes, type Vpn } from '../base/units.ts'
 import type { Evictor } from './evict.ts'
-import { accessError, fatalAccess, forEachFault, mustAbort, pageOf, storedPages } from './fault.ts'
+import { accessError, fatalAccess, forEachFault, mustAbort, storedPages } from './fault.ts'
 import { Grants } from './grants.ts'
 import { type DispatchResult, type Launch, PASS_MILLISECONDS, refuseIfAborted, windowByTime } from './launch.ts'
 import { type PassReport, readFirstSlots, runPass } from './pass.ts'
@@ -118,12 +117,12 @@ export class Replay {
     const { vmm, dmem } = this.#mirror
     const { needs, fits } = this.#launch.kernel.history(this.#launch.historyKey)
     const wants: Want[] = []
-    for (const [index, bits] of needs) {
-      const pte = vmm.at(index)
+    for (const [vpn, bits] of needs) {
+      const pte = vmm.get(vpn)
       const write = (bits & (NEED.write | NEED.exclusive)) !== 0
       if ((pte & PTE.mayLoad) === 0 || (write && (pte & PTE.mayStore) === 0)) continue
-      this.#grants.add(index, bits)
-      const want = { vpn: pageOf(this.#mirror, index), write, workgroup: 0 }
+      this.#grants.add(vpn, bits)
+      const want = { vpn, write, workgroup: 0 }
       if (!isServed(this.#mirror, want)) wants.push(want)
     }
     if (!fits || wants.length === 0 || needs.size > dmem.capacity) return
@@ -160,24 +159,24 @@ export class Replay {
     const faulted = report.workgroups[WORKGROUP_BITMAP.faulted] as Uint32Array
     const touched = report.workgroups[WORKGROUP_BITMAP.touched] as Uint32Array
     const nobody = aborted && this.#launch.class === 'transactional'
-    const stored = storedPages(report)
+    const stored = storedPages(this.#mirror, report)
     this.#grants.settle(stored, !aborted)
     // What is written again and again is not the oldest, however long ago it was served.
-    for (const index of stored) this.#mirror.dmem.touch(this.#mirror.frameOf(pageOf(this.#mirror, index)))
+    for (const vpn of stored) this.#mirror.dmem.touch(this.#mirror.frameOf(vpn))
     return this.#remaining.settle(window, (slot) => nobody || testBit(faulted, slot) || (aborted && testBit(touched, slot)))
   }
 
   /** Need bits are sticky; pages that lack what they need become wants. */
-  #learn(report: PassReport): { faults: number; hints: number; news: boolean; wanted: Set<number> } {
-    const wanted = new Set<number>()
+  #learn(report: PassReport): { faults: number; hints: number; news: boolean; wanted: Set<Vpn> } {
+    const wanted = new Set<Vpn>()
     let faults = 0
     let hints = 0
     let news = false
-    forEachFault(report, (index, bits, hint) => {
+    forEachFault(this.#mirror, report, (vpn, bits, hint) => {
       if (hint) hints++
       else faults++
-      news = this.#grants.add(index, bits) || news
-      wanted.add(index)
+      news = this.#grants.add(vpn, bits) || news
+      wanted.add(vpn)
     })
     this.#result.faults += faults
     this.#result.hints += hints
@@ -219,17 +218,17 @@ export class Replay {
       this.#pins = new Set()
     }
     this.#leadRounds++
-    if (window.lead === lead) forEachBit(report.pages[PAGE_BITMAP.lead] as Uint32Array, (index) => this.#pins.add(pageOf(this.#mirror, index)))
+    if (window.lead === lead) forEachBit(report.pages[PAGE_BITMAP.lead] as Uint32Array, (index) => this.#pins.add(this.#mirror.vmm.vpnOf(index)))
     if (this.#leadRounds > LEAD_ROUNDS) this.#window = 1
   }
 
   // What to serve, and in which order.
 
-  async #chooseWants(window: Window, report: PassReport, tables: TableBuffers, wanted: Set<number>): Promise<void> {
+  async #chooseWants(window: Window, report: PassReport, tables: TableBuffers, wanted: ReadonlySet<Vpn>): Promise<void> {
     const fresh: Want[] = []
-    for (const index of wanted) {
-      const want = { vpn: pageOf(this.#mirror, index), write: this.#grants.wantsWrite(index), workgroup: this.#remaining.lead }
-      if (isServed(this.#mirror, want)) this.#mirror.dmem.touch(this.#mirror.frameOf(want.vpn))
+    for (const vpn of wanted) {
+      const want = { vpn, write: this.#grants.wantsWrite(vpn), workgroup: this.#remaining.lead }
+      if (isServed(this.#mirror, want)) this.#mirror.dmem.touch(this.#mirror.frameOf(vpn))
       else fresh.push(want)
     }
     const known = this.#backlog.filter((want) => !isServed(this.#mirror, want))
@@ -238,7 +237,7 @@ export class Replay {
       this.#split = true
       const first = await readFirstSlots(this.#mirror, tables, report.layout)
       for (const want of fresh) {
-        const word = first[tableIndex(want.vpn, this.#mirror.space.geometry)] as number
+        const word = first[this.#mirror.vmm.indexOf(want.vpn)] as number
         if (word !== 0) want.workgroup = workgroupOf(window, 0xffffffff - word)
       }
     }

@@ -3,7 +3,7 @@
 // Always: after `flush` the buffer equals the shadow; the last entry is 0 (addresses outside of what is mapped fall on it); `incomplete` is
 // the number of entries that may get a right which they do not have: while it is 0 no fault is possible.
 
-import { type Geometry, tableIndex } from '../abi/geometry.ts'
+import { type Geometry, tableIndex, vpnOfIndex } from '../abi/geometry.ts'
 import { PTE, PTE_FLAGS_MASK, PTE_RIGHTS } from '../abi/pte.ts'
 import { assert } from '../base/assert.ts'
 import { anyBit, setBit } from '../base/bitmap.ts'
@@ -39,17 +39,23 @@ export class DeviceVmm {
     return this.#incomplete
   }
 
-  get(vpn: Vpn): number {
-    return this.at(tableIndex(vpn, this.#geometry))
+  /** Where the page's entry is in the table, and its bits in every per-page array that a kernel sees. */
+  indexOf(vpn: Vpn): number {
+    return tableIndex(vpn, this.#geometry)
   }
 
-  at(index: number): number {
+  vpnOf(index: number): Vpn {
+    return vpnOfIndex(index, this.#geometry)
+  }
+
+  get(vpn: Vpn): number {
+    const index = this.indexOf(vpn)
     return index < this.#shadow.length ? (this.#shadow[index] as number) : 0
   }
 
   /** Sets one entry; true when it changed. */
   set(vpn: Vpn, pte: number): boolean {
-    const index = tableIndex(vpn, this.#geometry)
+    const index = this.indexOf(vpn)
     if (index >= this.#shadow.length - 1) {
       if (pte === 0) return false
       this.#grow(index)
@@ -98,12 +104,12 @@ export class DeviceVmm {
   }
 
   /** A copy of the table in which only the pages that `keeps` admits are mapped: an enforced `reach`. */
-  masked(entries: number, keeps: (index: number) => boolean): { table: Uint32Array; incomplete: number } {
+  masked(entries: number, keeps: (vpn: Vpn) => boolean): { table: Uint32Array; incomplete: number } {
     const table = new Uint32Array(entries)
     let incomplete = 0
     for (let index = 0; index < Math.min(entries, this.#shadow.length); index++) {
       const pte = this.#shadow[index] as number
-      if (pte === 0 || !keeps(index)) continue
+      if (pte === 0 || !keeps(this.vpnOf(index))) continue
       table[index] = pte
       if (isIncomplete(pte)) incomplete++
     }
