@@ -5,8 +5,9 @@
 
 import { SvmError } from '../base/error.ts'
 import { printBytes, type Vpn, type VpnRange } from '../base/units.ts'
-import { faultWindow, rangeFault, rangeIsPresent } from '../mm/hmm.ts'
-import { type MigrateArgs, migrateFinalize, migratePages, migrateSetup, type SkipReason, SRC, skip } from '../mm/migrate.ts'
+import { bringHome, groupByMemory } from '../mm/fault.ts'
+import { faultWindow, HMM_PFN, type HmmRange, rangeFault, rangeSnapshot } from '../mm/hmm.ts'
+import { type MigrateArgs, migrateFinalize, migratePages, migrateSetup, SELECT, type SkipReason, SRC, skip } from '../mm/migrate.ts'
 import { PAGE } from '../mm/page-table.ts'
 import type { Vma } from '../mm/vma.ts'
 import type { Evictor } from './evict.ts'
@@ -65,6 +66,7 @@ interface DevicePiece {
   readonly end: Vpn
   readonly request: BindRequest
   readonly result: MigrateResult
+  /** What to take back if not everything can move: all-or-nothing only. */
   readonly moved: Vpn[]
   readonly requested: (vpn: Vpn) => boolean
 }
@@ -77,14 +79,16 @@ async function bindDevice(mirror: Mirror, evictor: Evictor, piece: DevicePiece):
   let moved = 0
   for (let start = piece.start; start < end; start += step) {
     const stop = Math.min(end, start + step)
-    const resident = countResident(mirror, start, stop)
+    const resident = space.pages.residentIn(start, stop, mirror.memory)
     if (resident === stop - start) {
       result.present += resident
       continue
     }
-    const room = await evictor.makeRoom(framesWanted(mirror, start, stop), piece.requested)
-    const wish = { space, vma, start, end: stop, owner: mirror, subscription: mirror.subscription }
-    if (!rangeIsPresent(wish) && (await rangeFault(wish)) === 'gone') continue
+    const room = await evictor.makeRoom(framesWanted(mirror, start, stop, resident), piece.requested)
+    if (!(await makePresent(mirror, vma, start, stop))) {
+      result.skipped.busy = (result.skipped.busy ?? 0) + stop - start
+      continue
+    }
     const before = result.moved
     copied += migrateWindow(mirror, piece, start, stop, room)
     moved += result.moved - before
@@ -93,22 +97,33 @@ async function bindDevice(mirror: Mirror, evictor: Evictor, piece: DevicePiece):
   if (moved > 0) space.tracer.emit({ kind: 'migrate', device: mirror.label, to: 'device', pages: moved, bytesCopied: copied, why: 'request' })
 }
 
+/**
+ * Brings what others own home, waits for what migrates, reads what a pager has. False when the range does not settle or changed. No await lies
+ * between the last look and the return. Compare nouveau_range_fault(). @throws SvmError pager-failed
+ */
+export async function makePresent(mirror: Mirror, vma: Vma, start: Vpn, end: Vpn): Promise<boolean> {
+  const { space, subscription } = mirror
+  if (vma.backing.kind === 'anonymous' && space.owners.length === 1) return true
+  const pfns = new Uint8Array(end - start).fill(HMM_PFN.requireFault)
+  // A lost page gets a verdict of its own; it keeps no other page from moving.
+  if (space.pages.lost > 0) for (let vpn = start; vpn < end; vpn++) if (space.pages.state(vpn) === PAGE.lost) pfns[vpn - start] = 0
+  const range: HmmRange = { space, start, end, owner: mirror, subscription, defaultFlags: 0, pfns }
+  return rangeSnapshot(range) || ((await rangeFault(range)) === 'ok' && space.addresses.find(start) === vma)
+}
+
 /** Setup, copy, pages, table, finalize: no await in here. Compare nouveau_dmem_migrate_chunk(). Returns the bytes copied. */
 function migrateWindow(mirror: Mirror, piece: DevicePiece, start: Vpn, end: Vpn, room: number): number {
   const { result, request } = piece
-  const args = migrateSetup({ space: mirror.space, vma: piece.vma, start, end, owner: mirror, to: 'device' })
+  const { space } = mirror
+  const args = migrateSetup({ space, vma: piece.vma, start, end, owner: mirror, select: SELECT.system, to: 'owner' })
   if (request.discard.length > 0) discard(args, request.discard)
   const bytes = fillDestinations(mirror, args, room)
   const moved = migratePages(args)
   migrateFinalize(args)
   nameFrames(mirror, args)
-  let discarded = 0
-  for (let i = 0; i < args.src.length; i++) {
-    if ((args.dst[i] as number) < 0) continue
-    piece.moved.push(start + i)
-    if (((args.src[i] as number) & SRC.dirty) === 0) continue
-    mirror.space.pages.markDirty(start + i)
-    discarded++
+  const discarded = request.discard.length > 0 ? markDiscarded(mirror, args) : 0
+  if (request.mode === 'all-or-nothing') {
+    for (let i = 0; i < args.src.length; i++) if ((args.dst[i] as number) >= 0) piece.moved.push(start + i)
   }
   mirror.refresh({ start, end })
   result.discarded += discarded
@@ -116,6 +131,17 @@ function migrateWindow(mirror: Mirror, piece: DevicePiece, start: Vpn, end: Vpn,
   result.present += args.present
   for (const reason of Object.keys(args.skipped) as SkipReason[]) result.skipped[reason] = (result.skipped[reason] ?? 0) + (args.skipped[reason] ?? 0)
   return bytes
+}
+
+/** Pages that moved without their bytes differ from the host's. Returns how many. */
+function markDiscarded(mirror: Mirror, args: MigrateArgs): number {
+  let discarded = 0
+  for (let i = 0; i < args.src.length; i++) {
+    if ((args.dst[i] as number) < 0 || ((args.src[i] as number) & SRC.dirty) === 0) continue
+    mirror.space.pages.markDirty(args.start + i)
+    discarded++
+  }
+  return discarded
 }
 
 /** Frames for the pages that setup took, and their bytes in them. Pages beyond `room` stay. Compare nouveau_dmem_migrate_copy_one(). */
@@ -167,47 +193,49 @@ function discard(args: MigrateArgs, ranges: readonly VpnRange[]): void {
 }
 
 async function bindHome(mirror: Mirror, start: Vpn, end: Vpn, request: BindRequest, result: MigrateResult): Promise<void> {
-  const { pages } = mirror.space
-  const moving: Vpn[] = []
-  const dropping: Vpn[] = []
-  const copies: Vpn[] = []
-  for (let vpn = start; vpn < end; vpn++) {
-    if (!pages.isDevicePrivate(vpn)) {
-      if (pages.state(vpn) === PAGE.lost) result.skipped.lost = (result.skipped.lost ?? 0) + 1
-      else result.present++
-      if (mirror.systemFrame(vpn) >= 0) copies.push(vpn)
-    } else if (request.discard.some((range) => vpn >= range.start && vpn < range.end)) dropping.push(vpn)
-    else moving.push(vpn)
-  }
-  for (const list of [moving, dropping]) {
-    if (list.length === 0) continue
-    const how = { keepCopy: false, discard: list === dropping, why: 'request' } as const
-    result.bytesCopied += await ownersSendHome(mirror, list, how)
-  }
-  for (const vpn of copies) mirror.dropSystemCopy(vpn)
-  if (copies.length > 0) mirror.refresh({ start, end })
-  result.moved += moving.length
-  result.discarded += dropping.length
+  const runs = mirror.space.pages.touchedRuns({ start, end })
+  result.present += end - start - runs.reduce((pages, run) => pages + run.end - run.start, 0)
+  for (const run of runs) await bindRunHome(mirror, run, request, result)
 }
 
 /** A migrate to the host takes pages from whichever device has them. */
-async function ownersSendHome(mirror: Mirror, pages: readonly Vpn[], how: { keepCopy: boolean; discard: boolean; why: 'request' }): Promise<number> {
-  const mine = pages.filter((vpn) => mirror.space.pages.memory(vpn) === mirror.memory)
-  const foreign = pages.filter((vpn) => mirror.space.pages.memory(vpn) !== mirror.memory)
-  for (const vpn of foreign) await mirror.space.owners[mirror.space.pages.memory(vpn)]?.migrateToRam([vpn], how)
-  return mine.length === 0 ? 0 : mirror.sendHome(mine, how)
+async function bindRunHome(mirror: Mirror, range: VpnRange, request: BindRequest, result: MigrateResult): Promise<void> {
+  const { space } = mirror
+  while (groupByMemory(space, pagesOf(range)).migrating) await space.settled.wait()
+  const dropped = (vpn: Vpn) => request.discard.some(({ start, end }) => vpn >= start && vpn < end)
+  for (const vpn of pagesOf(range)) {
+    if (space.pages.isDevicePrivate(vpn)) continue
+    if (space.pages.state(vpn) === PAGE.lost) result.skipped.lost = (result.skipped.lost ?? 0) + 1
+    else result.present++
+  }
+  for (const discard of [false, true]) {
+    const { away } = groupByMemory(
+      space,
+      pagesOf(range).filter((vpn) => dropped(vpn) === discard),
+    )
+    const how = { keepCopy: false, discard, why: 'request' } as const
+    const mine = away.get(mirror.memory)
+    if (mine !== undefined) {
+      result.bytesCopied += (await mirror.sendHome(mine, how)).bytesCopied
+      away.delete(mirror.memory)
+      result[discard ? 'discarded' : 'moved'] += mine.length
+    }
+    await bringHome(space, away, how)
+    for (const pages of away.values()) result[discard ? 'discarded' : 'moved'] += pages.length
+  }
+  for (const vpn of pagesOf(range)) mirror.dropSystemCopy(vpn)
+  mirror.refresh(range)
 }
 
-function countResident(mirror: Mirror, start: Vpn, end: Vpn): number {
-  const { pages } = mirror.space
-  let count = 0
-  for (let vpn = start; vpn < end; vpn++) if (pages.isDevicePrivate(vpn) && pages.memory(vpn) === mirror.memory) count++
-  return count
+function pagesOf({ start, end }: VpnRange): Vpn[] {
+  return Array.from({ length: end - start }, (_, i) => start + i)
 }
 
-function framesWanted(mirror: Mirror, start: Vpn, end: Vpn): number {
+/** Frames that the pages of a window need, of which `resident` have one as their own. */
+function framesWanted(mirror: Mirror, start: Vpn, end: Vpn, resident: number): number {
   const { space } = mirror
   const held = space.hostMappings.count > 0
+  if (!held && mirror.systemCopies === 0 && space.pages.lost === 0) return end - start - resident
   let count = 0
   for (let vpn = start; vpn < end; vpn++) {
     if (mirror.frameOf(vpn) >= 0 || space.pages.state(vpn) === PAGE.lost) continue

@@ -55,7 +55,8 @@ export class Evictor {
       }
     }
     home.sort((a, b) => a - b)
-    const bytesCopied = home.length === 0 ? 0 : await this.#mirror.sendHome(home, { keepCopy: false, discard: false, why: 'eviction' })
+    const how = { keepCopy: false, discard: false, why: 'eviction' } as const
+    const bytesCopied = home.length === 0 ? 0 : (await this.#mirror.sendHome(home, how)).bytesCopied
     this.#mirror.evictions += victims.length
     space.tracer.emit({ kind: 'evict', device: this.#mirror.label, pages: victims.length, bytesCopied })
   }

@@ -4,10 +4,11 @@
 // page device-private; pages that are here already cost no frame; pinned pages are never evicted for it.
 
 import type { Vpn } from '../base/units.ts'
-import { faultWindow, isZero, rangeFault, rangeIsPresent } from '../mm/hmm.ts'
-import { migrateFinalize, migratePages, migrateSetup } from '../mm/migrate.ts'
+import { faultWindow } from '../mm/hmm.ts'
+import { migrateFinalize, migratePages, migrateSetup, SELECT } from '../mm/migrate.ts'
+import { isZero } from '../mm/populate.ts'
 import type { Vma } from '../mm/vma.ts'
-import { fillDestinations, nameFrames } from './bind.ts'
+import { fillDestinations, makePresent, nameFrames } from './bind.ts'
 import type { Evictor } from './evict.ts'
 import type { Mirror } from './svmm.ts'
 
@@ -108,9 +109,8 @@ async function serveRun(mirror: Mirror, { vma, start, end, write }: Run): Promis
   const step = faultWindow(mirror.space, vma)
   for (let at = start; at < end; at += step) {
     const stop = Math.min(end, at + step)
-    const wish = { space: mirror.space, vma, start: at, end: stop, owner: mirror, subscription: mirror.subscription }
-    // 'gone': the mapping changed while a pager was asked; the access faults again and finds out what is true.
-    if (!rangeIsPresent(wish) && (await rangeFault(wish)) === 'gone') continue
+    // If the mapping changed while a pager was asked, the access faults again and finds out what is true.
+    if (!(await makePresent(mirror, vma, at, stop))) continue
     if (write) makePrivate(mirror, vma, at, stop)
     else mapCopies(mirror, vma, at, stop)
   }
@@ -118,7 +118,7 @@ async function serveRun(mirror: Mirror, { vma, start, end, write }: Run): Promis
 
 /** No await in here: the pages become device-private, whatever they were. */
 function makePrivate(mirror: Mirror, vma: Vma, start: Vpn, end: Vpn): void {
-  const args = migrateSetup({ space: mirror.space, vma, start, end, owner: mirror, to: 'device' })
+  const args = migrateSetup({ space: mirror.space, vma, start, end, owner: mirror, select: SELECT.system, to: 'owner' })
   const bytes = fillDestinations(mirror, args, mirror.dmem.available)
   const moved = migratePages(args)
   migrateFinalize(args)

@@ -8,7 +8,7 @@ import { makePte, PTE, PTE_RIGHTS } from '../abi/pte.ts'
 import { unreachable } from '../base/assert.ts'
 import type { Vpn, VpnRange } from '../base/units.ts'
 import type { Device } from '../device/device.ts'
-import { type MigrateArgs, migrateFinalize, migratePages, migrateSetup, SRC } from '../mm/migrate.ts'
+import { type MigrateArgs, migrateFinalize, migratePages, migrateSetup, SELECT, SRC } from '../mm/migrate.ts'
 import type { Invalidation, Subscription } from '../mm/notifier.ts'
 import { PAGE } from '../mm/page-table.ts'
 import type { PageOwner, Space } from '../mm/space.ts'
@@ -17,11 +17,18 @@ import type { MigrateReason } from '../trace/event.ts'
 import { budgetDefault, type MemoryPlan, planMemory } from './budget.ts'
 import { CopyEngine } from './copy.ts'
 import { DeviceMemory } from './dmem.ts'
+import { SystemFrames } from './system-frames.ts'
 import { Tables } from './tables.ts'
 import { DeviceVmm } from './vmm.ts'
 
 /** Pages that one home-coming moves at once: bounded arrays, whatever the range. */
 const WINDOW = 4096
+
+/** `keepCopy`: the frames stay as read-only copies. `discard`: the bytes need not come along. */
+export interface HomeComing {
+  readonly keepCopy: boolean
+  readonly discard: boolean
+}
 
 export interface MirrorOptions {
   readonly deviceMemory: number | undefined
@@ -39,16 +46,20 @@ export class Mirror implements PageOwner {
   readonly copies: CopyEngine
   readonly subscription: Subscription
   readonly authorStorageBuffers: number
-  /** Frames of read-only copies of host pages, by page. */
-  readonly #systemFrames = new Map<Vpn, number>()
+  /** Frames of read-only copies of host pages. */
+  readonly #systemFrames: SystemFrames
   #lossReaped = false
   evictions = 0
+  /** Invalidations that this mirror was told of and heeded, and the entries with a right that it dropped for them. */
+  invalidations = 0
+  entriesDropped = 0
 
   constructor(space: Space, device: Device, options: MirrorOptions) {
     const { geometry } = space
     this.space = space
+    this.#systemFrames = new SystemFrames(space.pages.blockPages)
     this.device = device
-    this.memory = space.owners.length
+    this.memory = space.addOwner(this)
     this.authorStorageBuffers = options.authorStorageBuffers
     const budget = Math.min(
       options.deviceMemory ?? device.memory ?? budgetDefault(device.limits, options.authorStorageBuffers),
@@ -60,7 +71,6 @@ export class Mirror implements PageOwner {
     this.vmm = new DeviceVmm(device, geometry)
     this.tables = new Tables(device, this.plan, this.vmm)
     this.copies = new CopyEngine(device, this.dmem, space, this.plan.bouncePages)
-    space.owners.push(this)
     this.subscription = space.notifiers.insert({ start: 0, end: geometry.spacePages }, this)
   }
 
@@ -77,12 +87,11 @@ export class Mirror implements PageOwner {
 
   /** The frame of this device's read-only copy; -1 when there is none. */
   systemFrame(vpn: Vpn): number {
-    // Asked for every page of every migrate, and mostly there are none.
-    return this.#systemFrames.size === 0 ? -1 : (this.#systemFrames.get(vpn) ?? -1)
+    return this.#systemFrames.get(vpn)
   }
 
   get systemCopies(): number {
-    return this.#systemFrames.size
+    return this.#systemFrames.count
   }
 
   // What an entry is.
@@ -139,18 +148,23 @@ export class Mirror implements PageOwner {
   /** Compare nouveau_svmm_invalidate_range_start(). */
   invalidate({ range, event, owner, pages }: Invalidation): Promise<void> | null {
     if (event === 'migrate' && owner === this) return null
-    let dropped = false
+    let dropped = 0
     const drop = (vpn: Vpn) => {
       const pte = this.vmm.get(vpn)
       if ((pte & PTE_RIGHTS) !== 0) {
         this.vmm.set(vpn, pte & (PTE.mayLoad | PTE.mayStore))
-        dropped = true
+        dropped++
       }
       this.dropSystemCopy(vpn)
     }
     if (pages !== null) for (const vpn of pages) drop(vpn)
-    else for (let vpn = range.start; vpn < range.end; vpn++) drop(vpn)
-    return dropped ? this.copies.fence : null
+    else
+      this.space.pages.forEachTouched(range, (start, end) => {
+        for (let vpn = start; vpn < end; vpn++) drop(vpn)
+      })
+    this.invalidations++
+    this.entriesDropped += dropped
+    return dropped > 0 ? this.copies.fence : null
   }
 
   /** Compare nouveau_dmem_migrate_to_ram(). @throws DeviceFailure */
@@ -165,53 +179,62 @@ export class Mirror implements PageOwner {
 
   // Moving pages home.
 
-  /** Brings device-private pages (ascending, all of this device) home; returns the bytes copied. On failure they stay. @throws DeviceFailure */
-  async sendHome(pages: readonly Vpn[], how: { keepCopy: boolean; discard: boolean; why: MigrateReason }): Promise<number> {
-    let copied = 0
+  /**
+   * Brings device-private pages (ascending, all of this device when asked) home; what somebody else took meanwhile is left to him. On failure
+   * the pages that had not moved stay. @throws DeviceFailure
+   */
+  async sendHome(pages: readonly Vpn[], how: HomeComing & { why: MigrateReason }): Promise<{ moved: number; bytesCopied: number }> {
+    let moved = 0
+    let bytesCopied = 0
     for (const run of runsOf(pages)) {
       for (const { vma, start, end } of [...this.space.addresses.pieces(run)]) {
-        for (let at = start; at < end; at += WINDOW) copied += await this.#homeWindow(vma, at, Math.min(end, at + WINDOW), how)
+        for (let at = start; at < end; at += WINDOW) {
+          const window = await this.#homeWindow(vma, at, Math.min(end, at + WINDOW), how)
+          moved += window.moved
+          bytesCopied += window.bytesCopied
+        }
       }
     }
-    this.space.tracer.emit({ kind: 'migrate', device: this.label, to: 'host', pages: pages.length, bytesCopied: copied, why: how.why })
-    return copied
+    this.space.tracer.emit({ kind: 'migrate', device: this.label, to: 'host', pages: moved, bytesCopied, why: how.why })
+    return { moved, bytesCopied }
   }
 
-  async #homeWindow(vma: Vma, start: Vpn, end: Vpn, how: { keepCopy: boolean; discard: boolean }): Promise<number> {
-    const args = migrateSetup({ space: this.space, vma, start, end, owner: this, to: 'host', keepCopy: how.keepCopy })
+  async #homeWindow(vma: Vma, start: Vpn, end: Vpn, how: HomeComing): Promise<{ moved: number; bytesCopied: number }> {
+    const { space } = this
+    const args = migrateSetup({ space, vma, start, end, owner: this, select: SELECT.devicePrivate, to: 'host', keepCopy: how.keepCopy })
     // The notifier was ignored, being our own: drop the entries of exactly the pages that setup took, before anybody reads their frames.
     this.#dropEntries(args)
     const wanted = new Int32Array(args.src.length).fill(-1)
     for (let i = 0; i < wanted.length; i++) if (!how.discard && ((args.src[i] as number) & SRC.dirty) !== 0) wanted[i] = args.dst[i] as number
-    let copied = 0
     try {
-      copied = await this.copies.download(vma, start, wanted)
+      const bytesCopied = await this.copies.download(vma, start, wanted)
+      return { moved: this.#settleHome(args, how.keepCopy), bytesCopied }
     } catch (failure) {
       args.dst.fill(-1)
       migratePages(args)
       migrateFinalize(args)
-      this.refresh({ start, end })
       throw failure
+    } finally {
+      this.refresh({ start, end })
     }
-    const moved = Int32Array.from(args.dst)
-    migratePages(args)
-    for (let i = 0; i < moved.length; i++) {
-      if (args.keepCopy && (moved[i] as number) >= 0) this.#systemFrames.set(start + i, moved[i] as number)
-    }
-    migrateFinalize(args)
-    for (let i = 0; i < moved.length; i++) if ((moved[i] as number) >= 0) this.#settleHome(vma, start + i, args.keepCopy)
-    this.refresh({ start, end })
-    return copied
   }
 
-  /** A pager's page that came home and is not in the cache is `none` again: the pager has it. */
-  #settleHome(vma: Vma, vpn: Vpn, keepCopy: boolean): void {
-    if (!keepCopy && !this.space.hasHostBytes(vma, vpn)) this.space.pages.forgetCached(vpn)
+  /** No await in here: the bytes are on the host. A pager's page that is not in the cache is `none` again: the pager has it. */
+  #settleHome(args: MigrateArgs, keepCopy: boolean): number {
+    const moved = migratePages(args)
+    for (let i = 0; i < args.src.length; i++) {
+      if (((args.src[i] as number) & SRC.migrate) === 0) continue
+      const vpn = args.start + i
+      if (keepCopy) this.#systemFrames.set(vpn, args.dst[i] as number)
+      else if (!this.space.hasHostBytes(args.vma, vpn)) this.space.pages.forgetCached(vpn)
+    }
+    migrateFinalize(args)
+    return moved
   }
 
   #dropEntries(args: MigrateArgs): void {
     for (let i = 0; i < args.src.length; i++) {
-      if ((args.src[i] as number) === 0) continue
+      if (((args.src[i] as number) & SRC.taken) === 0) continue
       const vpn = args.start + i
       this.vmm.set(vpn, this.vmm.get(vpn) & (PTE.mayLoad | PTE.mayStore))
     }
@@ -241,9 +264,8 @@ export class Mirror implements PageOwner {
 
   /** Gives a copy back without traffic. */
   dropSystemCopy(vpn: Vpn): void {
-    const frame = this.systemFrame(vpn)
+    const frame = this.#systemFrames.take(vpn)
     if (frame < 0) return
-    this.#systemFrames.delete(vpn)
     this.space.pages.systemUnmap(vpn, this.memory)
     this.dmem.free(frame)
     const vma = this.space.addresses.find(vpn)
@@ -252,19 +274,20 @@ export class Mirror implements PageOwner {
 
   /** The copy becomes the page: it is device-private now, in the same frame. */
   takeSystemFrame(vpn: Vpn): number {
-    const frame = this.systemFrame(vpn)
-    this.#systemFrames.delete(vpn)
-    return frame
+    return this.#systemFrames.take(vpn)
   }
 
   // The end of mappings, and of the device.
 
   /** Forgets the pages of a range that is being unmapped, and frees their frames. */
   forget(range: VpnRange): void {
-    for (let vpn = range.start; vpn < range.end; vpn++) {
-      this.dropSystemCopy(vpn)
-      if (this.space.pages.isDevicePrivate(vpn) && this.space.pages.memory(vpn) === this.memory) this.dmem.free(this.space.pages.frame(vpn))
-    }
+    const { pages } = this.space
+    pages.forEachTouched(range, (start, end) => {
+      for (let vpn = start; vpn < end; vpn++) {
+        this.dropSystemCopy(vpn)
+        if (pages.isDevicePrivate(vpn) && pages.memory(vpn) === this.memory) this.dmem.free(pages.frame(vpn))
+      }
+    })
   }
 
   /** After a loss: clean pages are the host's again, dirty ones are lost. Once. Returns false while the device lives. */
@@ -287,7 +310,7 @@ export class Mirror implements PageOwner {
     const { pages } = this.space
     const vma = this.space.addresses.find(vpn)
     let lost = false
-    if (this.#systemFrames.delete(vpn)) pages.systemUnmap(vpn, this.memory)
+    if (this.#systemFrames.take(vpn) >= 0) pages.systemUnmap(vpn, this.memory)
     else lost = pages.deviceGone(vpn)
     if (!lost && vma !== undefined && !this.space.hasHostBytes(vma, vpn)) pages.forgetCached(vpn)
     this.refreshPage(vpn)

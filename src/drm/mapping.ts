@@ -67,10 +67,8 @@ export async function unmapPages(space: Space, mirrors: readonly Mirror[], range
   // Frames of foreign owners go through the owner; the fence passes before the host's bytes can be handed to somebody else.
   for (const mirror of mirrors) mirror.forget(range)
   const fence = space.notifiers.invalidate({ range, event: 'unmap', owner: null, pages: null }, () => {
-    for (let vpn = range.start; vpn < range.end; vpn++) {
-      space.pages.clear(vpn)
-      space.cache.forget(vpn)
-    }
+    space.cache.forgetRange(range)
+    space.pages.clearRange(range)
     space.addresses.remove(range)
   })
   for (const mirror of mirrors) {

@@ -1,77 +1,154 @@
-// What a mirror needs to know of host pages before it maps them. Compare mm/hmm.c.
+// What a mirror needs to know of a range before it maps it: a snapshot, or after making present what it requires. Compare mm/hmm.c.
 //
-// Always: a page that is the asker's own device memory stays where it is; a page of somebody else's comes home first; what is returned holds
-// only as long as the ticket does, so the asker shows it before it writes its table.
+// Always: a page that is the asker's own device memory stays where it is; a page of somebody else's that is required comes home first; a page
+// that migrates is waited for; what is returned holds only as long as the ticket does, so no await lies between the last look and the return.
 
-import { assert } from '../base/assert.ts'
+import { assert, unreachable } from '../base/assert.ts'
 import type { Vpn } from '../base/units.ts'
+import { bringHome, groupByMemory } from './fault.ts'
 import type { Subscription } from './notifier.ts'
 import { PAGE } from './page-table.ts'
-import { isPopulated, populate, populateWindow } from './populate.ts'
+import { populate, populateWindow } from './populate.ts'
 import type { PageOwner, Space } from './space.ts'
 import type { Vma } from './vma.ts'
 
-const ROUNDS_MAX = 8
+/** Bits of one page of `pfns`. Those of the first row are answers, the second are questions. Compare HMM_PFN_VALID, _WRITE, _ERROR, _REQ_*. */
+export const HMM_PFN = {
+  /** The page can be read where it is. */
+  valid: 1,
+  /** It may also be written. */
+  write: 2,
+  /** Nothing is mapped here, or no access is allowed. */
+  error: 4,
+  /** Its bytes are all zero and nobody need copy them. */
+  zero: 8,
+  /** It is the asker's own device memory. */
+  own: 16,
 
-export interface RangeFault {
+  /** The page must be present. */
+  requireFault: 64,
+  /** The page must be present and writable. */
+  requireWrite: 128,
+} as const
+
+const REQUIRED = HMM_PFN.requireFault | HMM_PFN.requireWrite
+/** A mirror that never finds its range settled is told so: somebody else keeps taking it. */
+const ROUNDS_MAX = 64
+
+export interface HmmRange {
   readonly space: Space
-  readonly vma: Vma
   readonly start: Vpn
-  /** At most `faultWindow` pages after `start`. */
+  /** Of pagers' pages at most `faultWindow`. */
   readonly end: Vpn
   readonly owner: PageOwner
   readonly subscription: Subscription
+  /** What is required of every page; 0: a snapshot. Compare hmm_range.default_flags. */
+  readonly defaultFlags: number
+  /** Questions of single pages, and the answers. Compare hmm_range.hmm_pfns, whose questions do not survive a retry; these do. */
+  readonly pfns: Uint8Array
 }
+
+/** `busy`: the range did not settle. `fault`: something required is not mapped or not readable. `permission`: not writable. */
+export type HmmVerdict = 'ok' | 'busy' | 'fault' | 'permission'
 
 /** Pages that one range fault may cover: all of them can be at hand together. */
 export function faultWindow(space: Space, vma: Vma): number {
   return populateWindow(space, vma)
 }
 
-/** True when `rangeFault` would have nothing to do: no await is needed. Compare hmm_range_fault() without HMM_PFN_REQ_FAULT. */
-export function rangeIsPresent(wish: RangeFault): boolean {
-  const { space, vma, start, end, owner } = wish
-  for (let vpn = start; vpn < end; vpn++) {
-    if (space.pages.isDevicePrivate(vpn) && space.pages.memory(vpn) !== owner.memory) return false
-  }
-  return isPopulated(space, vma, start, end)
+/** The answers as things are now; what is required and missing is left to `rangeFault`. Never waits. True when nothing is missing. */
+export function rangeSnapshot(range: HmmRange): boolean {
+  return walk(range).length === 0
 }
 
 /**
- * Faults [start, end) in for a mirror: on 'ok' each page is the owner's own, or the host has its bytes, and no await lies between that check
- * and the return. 'gone': the mapping changed; look the range up again. Compare hmm_range_fault(). @throws SvmError pager-failed
+ * Makes present what is required, and answers. @throws SvmError pager-failed, device-lost (of an owner that must give a page back)
+ * Compare hmm_range_fault(), with the loop that its every user must write around it.
  */
-export async function rangeFault(wish: RangeFault): Promise<'ok' | 'gone'> {
-  const { space, vma, start, end, owner } = wish
+export async function rangeFault(range: HmmRange): Promise<HmmVerdict> {
+  const { space } = range
   for (let round = 0; round < ROUNDS_MAX; round++) {
-    if (space.addresses.find(start) !== vma) return 'gone'
-    if (rangeIsPresent(wish)) return 'ok'
-    const ticket = space.notifiers.readBegin(wish.subscription)
-    const foreign = foreignPages(space, start, end, owner)
-    for (const [memory, pages] of foreign) {
-      const other = space.owners[memory]
-      assert(other !== null && other !== undefined, 'a device-private page has an owner')
-      await other.migrateToRam(pages, { keepCopy: true, discard: false })
-    }
-    if ((await populate(space, vma, start, end)) === 'gone') return 'gone'
+    const ticket = space.notifiers.readBegin(range.subscription)
+    const missing = walk(range)
+    const refusal = refusalOf(range)
+    if (refusal !== null) return refusal
+    if (missing.length === 0) return 'ok'
+    await resolve(range, missing)
+    // Whatever the ticket says, the next walk looks at everything anew; it only tells a change from a page that will not stay.
     if (space.notifiers.readRetry(ticket)) continue
   }
-  return 'gone'
+  return 'busy'
 }
 
-/** True when the page's bytes are all zero and nobody need copy them. */
-export function isZero(space: Space, vma: Vma, vpn: Vpn): boolean {
-  const state = space.pages.state(vpn)
-  return vma.backing.kind === 'anonymous' && (state === PAGE.none || state === PAGE.zero)
-}
-
-function foreignPages(space: Space, start: Vpn, end: Vpn, owner: PageOwner): Map<number, Vpn[]> {
-  const foreign = new Map<number, Vpn[]>()
-  for (let vpn = start; vpn < end; vpn++) {
-    if (!space.pages.isDevicePrivate(vpn)) continue
-    const memory = space.pages.memory(vpn)
-    if (memory === owner.memory) continue
-    foreign.set(memory, [...(foreign.get(memory) ?? []), vpn])
+/** Fills in the answers of every page; returns the pages that are required and not there yet. Compare hmm_vma_walk_pmd(). */
+function walk(range: HmmRange): Vpn[] {
+  const { space, start, end, pfns, defaultFlags } = range
+  const missing: Vpn[] = []
+  let next = start
+  for (const piece of space.addresses.pieces({ start, end })) {
+    for (; next < piece.start; next++) answer(range, next, HMM_PFN.error)
+    for (; next < piece.end; next++) {
+      const asked = (pfns[next - start] as number) & REQUIRED
+      const required = asked | defaultFlags
+      const found = look(range, piece.vma, next)
+      answer(range, next, found)
+      if (required === 0 || (found & HMM_PFN.error) !== 0) continue
+      if ((found & HMM_PFN.valid) === 0) missing.push(next)
+    }
   }
-  return foreign
+  for (; next < end; next++) answer(range, next, HMM_PFN.error)
+  return missing
+}
+
+function answer({ pfns, start }: HmmRange, vpn: Vpn, found: number): void {
+  pfns[vpn - start] = ((pfns[vpn - start] as number) & REQUIRED) | found
+}
+
+function look({ space, owner }: HmmRange, vma: Vma, vpn: Vpn): number {
+  const state = space.pages.state(vpn)
+  const writable = vma.hostWrites || vma.deviceWrites ? HMM_PFN.write : 0
+  switch (state) {
+    case PAGE.none:
+    case PAGE.zero:
+      if (vma.backing.kind === 'anonymous') return HMM_PFN.valid | HMM_PFN.zero | writable
+      return space.hasHostBytes(vma, vpn) ? HMM_PFN.valid | writable : 0
+    case PAGE.host:
+    case PAGE.mapped:
+      return space.hasHostBytes(vma, vpn) ? HMM_PFN.valid | writable : 0
+    case PAGE.clean:
+    case PAGE.dirty:
+      return space.pages.memory(vpn) === owner.memory ? HMM_PFN.valid | HMM_PFN.own | writable : 0
+    case PAGE.migrating:
+      return 0
+    case PAGE.lost:
+      return HMM_PFN.error
+    default:
+      return unreachable(state)
+  }
+}
+
+function refusalOf({ pfns, defaultFlags }: HmmRange): HmmVerdict | null {
+  for (const pfn of pfns) {
+    const required = (pfn | defaultFlags) & REQUIRED
+    if (required !== 0 && (pfn & HMM_PFN.error) !== 0) return 'fault'
+    if ((required & HMM_PFN.requireWrite) !== 0 && (pfn & (HMM_PFN.valid | HMM_PFN.write)) === HMM_PFN.valid) return 'permission'
+  }
+  return null
+}
+
+/** One try to make the missing pages present. */
+async function resolve({ space }: HmmRange, missing: readonly Vpn[]): Promise<void> {
+  const { away, migrating } = groupByMemory(space, missing)
+  if (migrating) {
+    await space.settled.wait()
+    return
+  }
+  await bringHome(space, away, { keepCopy: true, discard: false })
+  if (away.size > 0) return
+  const first = missing[0] as Vpn
+  const vma = space.addresses.find(first)
+  assert(vma !== undefined, 'a page that is missing is mapped')
+  let end = first
+  for (const vpn of missing) if (vpn < vma.end) end = vpn + 1
+  await populate(space, vma, first, end)
 }

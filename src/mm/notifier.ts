@@ -37,6 +37,9 @@ export interface Ticket {
   readonly sequence: number
 }
 
+/** Equals no sequence: a ticket that was drawn during an invalidation holds for nothing. */
+const NEVER = -1
+
 export class Notifiers {
   readonly #subscriptions: Subscription[] = []
   #sequence = 2
@@ -45,7 +48,10 @@ export class Notifiers {
     return this.#sequence
   }
 
-  /** Compare mmu_interval_notifier_insert(). During an invalidation the newcomer counts as invalidated. */
+  /**
+   * Compare mmu_interval_notifier_insert(). During an invalidation the newcomer counts as invalidated: it is not told of this one any more,
+   * and what it reads before the end must be read again.
+   */
   insert(range: VpnRange, ops: NotifierOps): Subscription {
     const subscription: Subscription = { range, ops, sequence: this.#sequence }
     this.#subscriptions.push(subscription)
@@ -58,14 +64,19 @@ export class Notifiers {
     this.#subscriptions.splice(at, 1)
   }
 
-  /** Compare mmu_interval_read_begin(). */
+  /** Compare mmu_interval_read_begin(), which sleeps while an invalidation runs; here nobody can, so the ticket of such a moment is void. */
   readBegin(subscription: Subscription): Ticket {
-    return { subscription, sequence: subscription.sequence }
+    return { subscription, sequence: (this.#sequence & 1) === 1 ? NEVER : subscription.sequence }
   }
 
   /** True when something changed since the ticket was drawn: look everything up again. Compare mmu_interval_read_retry(). */
   readRetry(ticket: Ticket): boolean {
     return ticket.subscription.sequence !== ticket.sequence || (this.#sequence & 1) === 1
+  }
+
+  /** True when somebody besides `owner` would be told of a change in `range`. */
+  othersListen(range: VpnRange, owner: object): boolean {
+    return this.#subscriptions.some((one) => one.ops !== owner && overlaps(one.range, range))
   }
 
   /** Tells every mirror, runs `body` (which must not await) between begin and end, and returns the fence. Begin and end are one call. */
@@ -74,9 +85,9 @@ export class Notifiers {
     this.#sequence |= 1
     const fences: Promise<void>[] = []
     try {
-      for (const subscription of this.#subscriptions) {
-        const { start, end } = subscription.range
-        if (start >= invalidation.range.end || end <= invalidation.range.start) continue
+      // A mirror may come or go in a callback: those that were there at the beginning are told.
+      for (const subscription of [...this.#subscriptions]) {
+        if (!overlaps(subscription.range, invalidation.range)) continue
         const mine = invalidation.event === 'migrate' && invalidation.owner === subscription.ops
         if (!mine) subscription.sequence = this.#sequence
         const fence = subscription.ops.invalidate(invalidation)
@@ -89,4 +100,8 @@ export class Notifiers {
     if (fences.length === 0) return null
     return Promise.all(fences).then(() => undefined)
   }
+}
+
+function overlaps(a: VpnRange, b: VpnRange): boolean {
+  return a.start < b.end && b.start < a.end
 }

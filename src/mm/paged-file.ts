@@ -5,7 +5,7 @@
 
 import { assert } from '../base/assert.ts'
 import { SvmError } from '../base/error.ts'
-import { type Bytes, printBytes, type Vpn } from '../base/units.ts'
+import { type Bytes, printBytes, type Vpn, type VpnRange } from '../base/units.ts'
 import type { Pager } from '../pager/pager.ts'
 
 /** The bytes that are asked of a pager at once, at most. */
@@ -85,6 +85,12 @@ export class HostCache {
     if (slot === undefined) return
     this.#slotOf.delete(vpn)
     this.#pageOf[slot] = -1
+  }
+
+  /** Drops the pages of a mapping that is gone. */
+  forgetRange({ start, end }: VpnRange): void {
+    if (end - start <= this.#slotOf.size) for (let vpn = start; vpn < end; vpn++) this.forget(vpn)
+    else for (const vpn of [...this.#slotOf.keys()]) if (vpn >= start && vpn < end) this.forget(vpn)
   }
 
   #drop(slot: number): void {

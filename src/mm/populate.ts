@@ -12,6 +12,12 @@ export function populateWindow(space: Space, vma: Vma): number {
   return Math.max(1, Math.floor(space.cache.slots / 2))
 }
 
+/** True when the page's bytes are all zero and nobody need copy them. */
+export function isZero(space: Space, vma: Vma, vpn: Vpn): boolean {
+  const state = space.pages.state(vpn)
+  return vma.backing.kind === 'anonymous' && (state === PAGE.none || state === PAGE.zero)
+}
+
 /** True when every page of [start, end) has host bytes, or is elsewhere on purpose (device-private). */
 export function isPopulated(space: Space, vma: Vma, start: Vpn, end: Vpn): boolean {
   if (vma.backing.kind === 'anonymous') return true

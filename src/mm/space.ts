@@ -2,14 +2,16 @@
 // owns memory m; a memory that went away leaves a hole and its number is not used again.
 
 import type { Geometry } from '../abi/geometry.ts'
+import { assert } from '../base/assert.ts'
 import { type Bytes, MIB, type Vpn } from '../base/units.ts'
 import type { Tracer } from '../trace/tracer.ts'
 import { AddressSpace } from './address-space.ts'
 import { HostMappings } from './host-mapping.ts'
 import { type NotifierOps, Notifiers } from './notifier.ts'
-import { PageTable } from './page-table.ts'
+import { MEMORIES_MAX, PageTable } from './page-table.ts'
 import { HostCache } from './paged-file.ts'
 import type { Vma } from './vma.ts'
+import { WaitQueue } from './wait-queue.ts'
 
 /** Who owns a memory that the host cannot address. Compare dev_pagemap_ops. News goes up through it; mm knows no more of it. */
 export interface PageOwner extends NotifierOps {
@@ -34,6 +36,8 @@ export class Space {
   readonly cache: HostCache
   readonly owners: (PageOwner | null)[] = []
   readonly tracer: Tracer
+  /** Woken whenever pages that migrated are settled again. */
+  readonly settled = new WaitQueue()
 
   constructor(geometry: Geometry, options: { hostCacheBytes: Bytes; tracer: Tracer }) {
     this.geometry = geometry
@@ -41,6 +45,12 @@ export class Space {
     this.pages = new PageTable(Math.max((2 * MIB) / geometry.pageBytes, 16))
     this.cache = new HostCache(options.hostCacheBytes, geometry.pageBytes, (vpn) => this.pages.forgetCached(vpn))
     this.tracer = options.tracer
+  }
+
+  /** Returns the number of the memory that `owner` owns from now on. Compare pgmap->owner. */
+  addOwner(owner: PageOwner): number {
+    assert(this.owners.length < MEMORIES_MAX, `a space has at most ${MEMORIES_MAX} memories`)
+    return this.owners.push(owner) - 1
   }
 
   /** The longest view of host bytes that starts at `vpn` and covers at most `pages` pages; null when a pager's page is not cached. */
@@ -56,5 +66,6 @@ export class Space {
   /** Invariants of a range of pages; for tests and `checking` builds. */
   assertPages(start: Vpn, end: Vpn): void {
     for (let vpn = start; vpn < end; vpn++) this.pages.assertPage(vpn)
+    this.pages.assertCounts()
   }
 }
