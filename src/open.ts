@@ -10,6 +10,7 @@ import { WebgpuDevice } from './device/webgpu/webgpu-device.ts'
 import { DriverKernel } from './driver/launch.ts'
 import { LocalPort } from './drm/local-port.ts'
 import { checkCount, checkPageBytes, DRM_VERSION } from './drm/request.ts'
+import { MEMORIES_MAX } from './mm/page-table.ts'
 import { Space } from './mm/space.ts'
 import { lru } from './policy/lru.ts'
 import { Tracer } from './trace/tracer.ts'
@@ -44,7 +45,9 @@ export async function openSvm(options: SvmOptions): Promise<Svm> {
   checkCount('authorStorageBuffers', authorStorageBuffers)
   if (options.deviceMemory !== undefined) checkCount('deviceMemory', options.deviceMemory, 1)
   const devices = pickDevices(options)
-  if (devices.length > 1) throw unsupported('several devices in one space', 'open one space for each device.')
+  if (devices.length > MEMORIES_MAX) {
+    throw new SvmError('invalid-value', `openSvm: ${devices.length} devices were given, and a space has at most ${MEMORIES_MAX}. Give fewer.`)
+  }
   const clock = { now: () => performance.now() }
   const space = new Space(makeGeometry(addressBits, pageSize), { hostCacheBytes: hostCache, tracer: new Tracer(options.trace, clock) })
   const eviction = options.policy?.eviction ?? lru

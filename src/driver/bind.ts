@@ -85,7 +85,7 @@ async function bindDevice(mirror: Mirror, evictor: Evictor, piece: DevicePiece):
       continue
     }
     const room = await evictor.makeRoom(framesWanted(mirror, start, stop, resident), piece.requested)
-    if (!(await makePresent(mirror, vma, start, stop))) {
+    if (!(await makePresent(mirror, { vma, start, end: stop, keepCopies: false }))) {
       result.skipped.busy = (result.skipped.busy ?? 0) + stop - start
       continue
     }
@@ -101,13 +101,14 @@ async function bindDevice(mirror: Mirror, evictor: Evictor, piece: DevicePiece):
  * Brings what others own home, waits for what migrates, reads what a pager has. False when the range does not settle or changed. No await lies
  * between the last look and the return. Compare nouveau_range_fault(). @throws SvmError pager-failed
  */
-export async function makePresent(mirror: Mirror, vma: Vma, start: Vpn, end: Vpn): Promise<boolean> {
+export async function makePresent(mirror: Mirror, piece: { vma: Vma; start: Vpn; end: Vpn; keepCopies: boolean }): Promise<boolean> {
   const { space, subscription } = mirror
+  const { vma, start, end, keepCopies } = piece
   if (vma.backing.kind === 'anonymous' && space.owners.length === 1) return true
   const pfns = new Uint8Array(end - start).fill(HMM_PFN.requireFault)
   // A lost page gets a verdict of its own; it keeps no other page from moving.
   if (space.pages.lost > 0) for (let vpn = start; vpn < end; vpn++) if (space.pages.state(vpn) === PAGE.lost) pfns[vpn - start] = 0
-  const range: HmmRange = { space, start, end, owner: mirror, subscription, defaultFlags: 0, pfns }
+  const range: HmmRange = { space, start, end, owner: mirror, subscription, defaultFlags: 0, keepCopies, pfns }
   return rangeSnapshot(range) || ((await rangeFault(range)) === 'ok' && space.addresses.find(start) === vma)
 }
 
@@ -151,7 +152,7 @@ export function fillDestinations(mirror: Mirror, args: MigrateArgs, room: number
   const zero = new Int32Array(pages).fill(-1)
   let wanted = 0
   for (let i = 0; i < pages; i++) if (needsFrame(args.src[i] as number)) wanted++
-  const frames = mirror.dmem.take(Math.min(wanted, room))
+  const frames = mirror.dmem.take(Math.min(wanted, room, mirror.dmem.freeNow))
   let next = 0
   for (let i = 0; i < pages; i++) {
     const src = args.src[i] as number
@@ -252,7 +253,7 @@ function refuseInAdvance(mirror: Mirror, evictor: Evictor, { ranges, to }: BindR
   const skipped: Partial<Record<SkipReason, number>> = {}
   let wanted = 0
   for (const vpn of pages) {
-    const moves = !space.pages.isDevicePrivate(vpn)
+    const moves = !space.pages.isDevicePrivate(vpn) || space.pages.memory(vpn) !== mirror.memory
     if (space.pages.state(vpn) === PAGE.lost) skipped.lost = (skipped.lost ?? 0) + 1
     else if (to === 'device' && moves && space.hostMappings.holdOn(vpn) !== 'none') skipped['host-mapped'] = (skipped['host-mapped'] ?? 0) + 1
     else if (mirror.frameOf(vpn) < 0) wanted++

@@ -99,10 +99,10 @@ export class DeviceMemory {
 
   /** Makes pools until `wanted` frames are free, or no more can be had; returns how many are free. @throws DeviceFailure 'lost' */
   async reserve(wanted: number): Promise<number> {
-    for (let p = 0; p < this.#pools.length && this.#free() < wanted; p++) {
+    for (let p = 0; p < this.#pools.length && this.freeNow < wanted; p++) {
       if (this.#pools[p] === null && this.#framesOfPool(p) > 0) await this.#makePool(p)
     }
-    return this.#free()
+    return this.freeNow
   }
 
   /** Takes `count` free frames (adjacent ones where there are), unnamed. The caller has reserved them. Compare nouveau_dmem_page_alloc_locked(). */
@@ -196,7 +196,8 @@ export class DeviceMemory {
     }
   }
 
-  #free(): number {
+  /** Free frames of the pools that exist. */
+  get freeNow(): number {
     let free = 0
     for (const pool of this.#pools) if (pool !== null) free += pool.frames - pool.used
     return free

@@ -110,7 +110,7 @@ async function serveRun(mirror: Mirror, { vma, start, end, write }: Run): Promis
   for (let at = start; at < end; at += step) {
     const stop = Math.min(end, at + step)
     // If the mapping changed while a pager was asked, the access faults again and finds out what is true.
-    if (!(await makePresent(mirror, vma, at, stop))) continue
+    if (!(await makePresent(mirror, { vma, start: at, end: stop, keepCopies: !write }))) continue
     if (write) makePrivate(mirror, vma, at, stop)
     else mapCopies(mirror, vma, at, stop)
   }

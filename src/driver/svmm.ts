@@ -290,10 +290,9 @@ export class Mirror implements PageOwner {
     })
   }
 
-  /** After a loss: clean pages are the host's again, dirty ones are lost. Once. Returns false while the device lives. */
-  reapLoss(): boolean {
-    if (this.device.lostReason === null) return false
-    if (this.#lossReaped) return true
+  /** After a loss, once: clean pages are the host's again, dirty ones are lost. Returns the pages, of which other mirrors must hear. */
+  reapLoss(): readonly Vpn[] {
+    if (this.device.lostReason === null || this.#lossReaped) return []
     this.#lossReaped = true
     let lost = 0
     const gone: Vpn[] = []
@@ -303,7 +302,7 @@ export class Mirror implements PageOwner {
     this.tables.drop()
     this.copies.release()
     this.space.tracer.emit({ kind: 'device-lost', device: this.label, lostPages: lost, reason: this.device.lostReason })
-    return true
+    return gone
   }
 
   #reapPage(vpn: Vpn): boolean {

@@ -113,7 +113,10 @@ export class LocalPort implements Port {
   }
 
   #reapLosses(): void {
-    for (const mirror of this.mirrors) mirror.reapLoss()
+    for (const lost of this.mirrors) {
+      // A page whose only copy is gone is a bad access on every device.
+      for (const vpn of lost.reapLoss()) for (const mirror of this.mirrors) mirror.refreshPage(vpn)
+    }
   }
 
   #init({ version, pageBytes, addressBits }: Requests['SVM_INIT']): Replies['SVM_INIT'] {

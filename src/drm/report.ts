@@ -86,6 +86,8 @@ export function spaceStats(space: Space, mirrors: readonly Mirror[], counts: Exe
       evictions: mirror.evictions,
       ptesWritten: mirror.vmm.written,
       mappingsLost: mirror.vmm.mappingsLost,
+      invalidations: mirror.invalidations,
+      entriesDropped: mirror.entriesDropped,
       submits: mirror.device.counters.submits,
       maps: mirror.device.counters.maps,
     })),

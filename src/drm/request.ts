@@ -113,6 +113,9 @@ export interface MirrorStats {
   readonly ptesWritten: number
   /** Entries that lost their frame or all rights. */
   readonly mappingsLost: number
+  /** Invalidations by others that named pages here, and the entries with a right that were dropped for them: only those of pages that changed. */
+  readonly invalidations: number
+  readonly entriesDropped: number
   readonly submits: number
   readonly maps: number
 }

@@ -44,6 +44,8 @@ export interface HmmRange {
   readonly subscription: Subscription
   /** What is required of every page; 0: a snapshot. Compare hmm_range.default_flags. */
   readonly defaultFlags: number
+  /** The owners of pages that come home may keep read-only copies: the asker only reads. */
+  readonly keepCopies: boolean
   /** Questions of single pages, and the answers. Compare hmm_range.hmm_pfns, whose questions do not survive a retry; these do. */
   readonly pfns: Uint8Array
 }
@@ -137,13 +139,13 @@ function refusalOf({ pfns, defaultFlags }: HmmRange): HmmVerdict | null {
 }
 
 /** One try to make the missing pages present. */
-async function resolve({ space }: HmmRange, missing: readonly Vpn[]): Promise<void> {
+async function resolve({ space, keepCopies }: HmmRange, missing: readonly Vpn[]): Promise<void> {
   const { away, migrating } = groupByMemory(space, missing)
   if (migrating) {
     await space.settled.wait()
     return
   }
-  await bringHome(space, away, { keepCopy: true, discard: false })
+  await bringHome(space, away, { keepCopy: keepCopies, discard: false })
   if (away.size > 0) return
   const first = missing[0] as Vpn
   const vma = space.addresses.find(first)

@@ -2,7 +2,7 @@
 // where there is none, a test is skipped and says why; every space that a test opened is closed when it ends.
 
 import { afterAll, afterEach, beforeAll, beforeEach } from 'vitest'
-import { openSvm, type Svm, type SvmOptions, svmDeviceDescriptor, webgpuDevice } from '../../src/index.ts'
+import { openSvm, type Svm, type SvmDevice, type SvmOptions, svmDeviceDescriptor, webgpuDevice } from '../../src/index.ts'
 
 export const KIB = 1024
 export const MIB = 1024 * 1024
@@ -57,6 +57,13 @@ export class TestGpu {
   async open(options: Omit<SvmOptions, 'device' | 'devices'> & { on?: GPUDevice } = {}): Promise<Svm> {
     const { on = this.device, ...rest } = options
     const svm = await openSvm({ pageSize: PAGE, deviceMemory: 16 * MIB, ...rest, device: webgpuDevice(on) })
+    this.#spaces.push(svm)
+    return svm
+  }
+
+  /** The same on several devices. */
+  async openOn(devices: (GPUDevice | SvmDevice)[], options: Omit<SvmOptions, 'device' | 'devices'> = {}): Promise<Svm> {
+    const svm = await openSvm({ pageSize: PAGE, deviceMemory: 16 * MIB, ...options, devices })
     this.#spaces.push(svm)
     return svm
   }
