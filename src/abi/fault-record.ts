@@ -1,12 +1,14 @@
 // What a kernel leaves behind when it cannot go on, and what it is told when it starts.
 //
 // faults (read_write, 32-bit atomics):
-//   [ header: FAULT_HEADER_WORDS ][ 4 workgroup bitmaps ][ 8 page bitmaps ][ first: one word a page ]
+//   [ header: FAULT_HEADER_WORDS ][ 4 workgroup bitmaps ][ 8 page bitmaps ][ misses: only in a 64-bit space (leaf.ts) ][ first: one word a page ]
 // control (read only):
 //   [ header: CONTROL_HEADER_WORDS ][ grants: one word a page ][ worklist: one word a slot ]
 //
 // A *slot* is the position of a workgroup in the window that this pass runs. Page bitmaps and `first`, `grants` are indexed by table
-// index (abi/geometry). Bitmaps have no order and cannot overflow: correctness never depends on a list.
+// index (abi/geometry, abi/leaf). Bitmaps have no order and cannot overflow: correctness never depends on a list.
+
+import { MISS_LEAVES, MISS_WORDS } from './leaf.ts'
 
 /** Word offsets in the header of `faults`. */
 export const FAULT = {
@@ -84,6 +86,9 @@ export const CONTROL = {
   workgroupWords: 15,
   /** Length in words of a page bitmap. */
   pageWords: 16,
+  /** In a 64-bit space: word offset of the directory in the table, and its number of buckets less one. */
+  directory: 17,
+  directoryMask: 18,
 } as const
 export const CONTROL_HEADER_WORDS = 32
 
@@ -98,18 +103,25 @@ export interface FaultLayout {
   readonly pageWords: number
   readonly workgroupBitmaps: number
   readonly pageBitmaps: number
+  readonly misses: number
   readonly first: number
   readonly endWords: number
 }
 
+/** Words of `misses`. */
+export function missWords(addressBits: 32 | 64): number {
+  return addressBits === 32 ? 0 : MISS_LEAVES * MISS_WORDS
+}
+
 /** @param slots workgroups in the pass; @param tableEntries entries of the page table */
-export function faultLayout(slots: number, tableEntries: number): FaultLayout {
+export function faultLayout(slots: number, tableEntries: number, addressBits: 32 | 64): FaultLayout {
   const workgroupWords = Math.ceil(slots / 32)
   const pageWords = Math.ceil(tableEntries / 32)
   const workgroupBitmaps = FAULT_HEADER_WORDS
   const pageBitmaps = workgroupBitmaps + WORKGROUP_BITMAPS * workgroupWords
-  const first = pageBitmaps + PAGE_BITMAPS * pageWords
-  return { workgroupWords, pageWords, workgroupBitmaps, pageBitmaps, first, endWords: first + tableEntries }
+  const misses = pageBitmaps + PAGE_BITMAPS * pageWords
+  const first = misses + missWords(addressBits)
+  return { workgroupWords, pageWords, workgroupBitmaps, pageBitmaps, misses, first, endWords: first + tableEntries }
 }
 
 // `first[i]` holds 0 when nobody wanted page i, else 0xffffffff minus the smallest slot that wanted it (atomicMax keeps the smallest).

@@ -5,8 +5,8 @@
 //   [ pool ][ frame's word offset   ][ flags ]
 //
 // Always: an entry without `load`, `store` and `exclusive` names no frame. The word offset does not count the pool's head (pool.ts).
-// The table is indexed from the top of the space downwards (`tableIndex`), because memory is handed out from the top: it is then as
-// long as what is mapped, and an index past its end falls on the last entry, which is always 0.
+// In a 32-bit space the table is indexed from the top downwards (`tableIndex`), because memory is handed out from the top: it is then as long as what
+// is mapped, and an index past its end falls on the last entry, which is always 0. In a 64-bit space it is sparse (leaf.ts).
 
 export const PTE = {
   /** A plain or atomic load is allowed. */

@@ -74,6 +74,7 @@ export interface ProgramDescriptor {
   readonly guard: boolean
   /** Every invocation starts tainted (a used workgroup atomic somewhere in the module). */
   readonly startTainted: boolean
+  readonly addressBits: 32 | 64
   readonly pageShift: number
   readonly twin?: KernelTwin
 }

@@ -18,13 +18,15 @@ export interface ReportViews {
 
 export class ReportBuffer {
   readonly #entries: number
+  readonly #addressBits: 32 | 64
   readonly #words: Uint32Array
   #views: ReportViews | null = null
 
   /** @param slots most workgroups of a pass @param entries of the page table */
-  constructor(slots: number, entries: number) {
+  constructor(slots: number, entries: number, addressBits: 32 | 64) {
     this.#entries = entries
-    this.#words = new Uint32Array(faultLayout(slots, entries).first)
+    this.#addressBits = addressBits
+    this.#words = new Uint32Array(faultLayout(slots, entries, addressBits).first)
   }
 
   views(slots: number): ReportViews {
@@ -33,7 +35,7 @@ export class ReportBuffer {
   }
 
   #cut(slots: number): ReportViews {
-    const layout = faultLayout(slots, this.#entries)
+    const layout = faultLayout(slots, this.#entries, this.#addressBits)
     const words = this.#words.subarray(0, layout.first)
     const bitmaps = (from: number, length: number, count: number) =>
       Array.from({ length: count }, (_, n) => words.subarray(from + n * length, from + (n + 1) * length))

@@ -66,7 +66,7 @@ export class Tables {
 
   async #make(entries: number, slots: number, argumentBytes: Bytes): Promise<TableBuffers | null> {
     const controlBytes = (CONTROL_HEADER_WORDS + entries + slots) * 4
-    const faultBytes = faultLayout(slots, entries).endWords * 4
+    const faultBytes = faultLayout(slots, entries, this.#vmm.addressBits).endWords * 4
     // A table narrowed to a kernel's reach may be needed beside the whole one.
     if (entries * 8 + controlBytes + faultBytes + argumentBytes > this.#plan.reserveBytes) return null
     const table = await this.#device.createBuffer('table', entries * 4, 'svm:table')
@@ -75,7 +75,7 @@ export class Tables {
     const args = await this.#device.createBuffer('arguments', argumentBytes, 'svm:arguments')
     const grants = { words: new Uint32Array(entries), set: new Set<number>() }
     const header = { sent: new Uint32Array(CONTROL_HEADER_WORDS), next: new Uint32Array(CONTROL_HEADER_WORDS) }
-    return { table, control, faults, args, entries, slots, grants, header, report: new ReportBuffer(slots, entries) }
+    return { table, control, faults, args, entries, slots, grants, header, report: new ReportBuffer(slots, entries, this.#vmm.addressBits) }
   }
 
   #tooLarge(): SvmError {

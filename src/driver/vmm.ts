@@ -35,6 +35,10 @@ export class DeviceVmm {
     return this.#highest + 2
   }
 
+  get addressBits(): 32 | 64 {
+    return this.#geometry.addressBits
+  }
+
   get incomplete(): number {
     return this.#incomplete
   }

@@ -6,10 +6,11 @@
 //   svm_taint()                                 the invocation has seen what other workgroups may change
 //
 // and over the words of the pools (words.ts). A *place* is pool << 29 | word. Always: a refused load gives 0, a refused store changes no page, a
-// refused atomic gives 0. Address 0xffffffff, to which pointer arithmetic saturates, is refused by every accessor: it is misaligned for words, and
-// bytes refuse it by value.
+// refused atomic gives 0. SVM_NOWHERE, to which pointer arithmetic saturates, is refused by every accessor: it is misaligned for words, and bytes
+// refuse it by value where its page might have an entry. In a 64-bit space svm_ptr is two words, and a pointer in memory is loaded as such.
 
-import { constant, Pieces } from './wgsl-text.ts'
+import { type AddressBits, isNowhere, low, pointerTexts } from './addresses.ts'
+import { Pieces } from './wgsl-text.ts'
 
 const SCALARS = ['u32', 'i32', 'f32'] as const
 const WIDTHS = [2, 3, 4] as const
@@ -17,34 +18,24 @@ const WIDTHS = [2, 3, 4] as const
 const SIGNLESS = ['add', 'sub', 'and', 'or', 'xor', 'exchange'] as const
 const ORDERED = ['max', 'min'] as const
 
-const POINTERS = [
-  'alias svm_ptr = u32;',
-  'const SVM_NULL = svm_ptr(0u);',
-  constant('SVM_PTR_SIZE', 4),
-  'fn svm_add(p: svm_ptr, bytes: u32) -> svm_ptr { let q = p + bytes; return select(q, 0xffffffffu, q < p); }',
-  'fn svm_sub(p: svm_ptr, bytes: u32) -> svm_ptr { return select(p - bytes, 0xffffffffu, bytes > p); }',
-  'fn svm_index(p: svm_ptr, i: u32, stride: u32) -> svm_ptr { return select(p + i * stride, 0xffffffffu, (stride != 0u) & (i > (0xffffffffu - p) / stride)); }',
-  'fn svm_equal(a: svm_ptr, b: svm_ptr) -> bool { return a == b; }',
-  'fn svm_is_null(p: svm_ptr) -> bool { return p == 0u; }',
-  'fn svm_difference(a: svm_ptr, b: svm_ptr) -> u32 { return a - b; }',
-  'fn svm_select(a: svm_ptr, b: svm_ptr, condition: bool) -> svm_ptr { return select(a, b, condition); }',
-]
-
-function scalarAccessors(): string[] {
+function scalarAccessors(bits: AddressBits): string[] {
+  const word = `(${low(bits, 'p')} & 3u) != 0u`
+  const half = `(${low(bits, 'p')} & 1u) != 0u`
+  const part = `(${low(bits, 'p')} & 3u) * 8u`
   const texts = [
-    'fn svm_load_u32(p: svm_ptr) -> u32 { return svm_word(svm_reach_load(p, (p & 3u) != 0u)); }',
-    'fn svm_store_u32(p: svm_ptr, value: u32) { svm_set_word(svm_reach_store(p, (p & 3u) != 0u), value); }',
-    'fn svm_load_ptr(p: svm_ptr) -> svm_ptr { return svm_load_u32(p); }',
-    'fn svm_store_ptr(p: svm_ptr, value: svm_ptr) { svm_store_u32(p, value); }',
-    'fn svm_load_u8(p: svm_ptr) -> u32 { return (svm_word(svm_reach_load(p, p == 0xffffffffu)) >> ((p & 3u) * 8u)) & 0xffu; }',
-    'fn svm_load_u16(p: svm_ptr) -> u32 { return (svm_word(svm_reach_load(p, (p & 1u) != 0u)) >> ((p & 2u) * 8u)) & 0xffffu; }',
+    `fn svm_load_u32(p: svm_ptr) -> u32 { return svm_word(svm_reach_load(p, ${word})); }`,
+    `fn svm_store_u32(p: svm_ptr, value: u32) { svm_set_word(svm_reach_store(p, ${word}), value); }`,
+    `fn svm_load_ptr(p: svm_ptr) -> svm_ptr { return ${bits === 32 ? 'svm_load_u32' : 'svm_load_words2'}(p); }`,
+    `fn svm_store_ptr(p: svm_ptr, value: svm_ptr) { ${bits === 32 ? 'svm_store_u32' : 'svm_store_words2'}(p, value); }`,
+    `fn svm_load_u8(p: svm_ptr) -> u32 { return (svm_word(svm_reach_load(p, ${isNowhere(bits, 'p')})) >> (${part})) & 0xffu; }`,
+    `fn svm_load_u16(p: svm_ptr) -> u32 { return (svm_word(svm_reach_load(p, ${half})) >> (${part})) & 0xffffu; }`,
     `fn svm_store_u8(p: svm_ptr, value: u32) {
-  let shift = (p & 3u) * 8u;
-  svm_set_part(svm_reach_store(p, p == 0xffffffffu), 0xffu << shift, (value & 0xffu) << shift);
+  let shift = ${part};
+  svm_set_part(svm_reach_store(p, ${isNowhere(bits, 'p')}), 0xffu << shift, (value & 0xffu) << shift);
 }`,
     `fn svm_store_u16(p: svm_ptr, value: u32) {
-  let shift = (p & 2u) * 8u;
-  svm_set_part(svm_reach_store(p, (p & 1u) != 0u), 0xffffu << shift, (value & 0xffffu) << shift);
+  let shift = ${part};
+  svm_set_part(svm_reach_store(p, ${half}), 0xffffu << shift, (value & 0xffffu) << shift);
 }`,
     // Two idempotent steps: after any number of repetitions the part is the same, and neighbours never change.
     'fn svm_set_part(at: u32, mask: u32, bits: u32) { if (at != SVM_SINK) { svm_raw_and(at, ~mask); svm_raw_or(at, bits); } }',
@@ -59,24 +50,25 @@ function scalarAccessors(): string[] {
 }
 
 /** A vector is translated once; one that crosses the end of a page goes word by word, in a loop to keep the module small. */
-function wideAccessors(): string[] {
-  const texts = ['fn svm_straddles(p: u32, bytes: u32) -> bool { return (p & SVM_PAGE_MASK) > SVM_PAGE_MASK + 1u - bytes; }']
+function wideAccessors(bits: AddressBits): string[] {
+  const misaligned = `(${low(bits, 'p')} & 3u) != 0u`
+  const texts = [`fn svm_straddles(p: svm_ptr, bytes: u32) -> bool { return (${low(bits, 'p')} & SVM_PAGE_MASK) > SVM_PAGE_MASK + 1u - bytes; }`]
   for (const width of WIDTHS) {
     texts.push(
-      `fn svm_load_words${width}(p: u32) -> vec${width}<u32> {
+      `fn svm_load_words${width}(p: svm_ptr) -> vec${width}<u32> {
   if (svm_straddles(p, ${width * 4}u)) {
     var words: vec${width}<u32>;
     for (var k = 0u; k < ${width}u; k++) { words[k] = svm_load_u32(svm_add(p, k * 4u)); }
     return words;
   }
-  return svm_words${width}(svm_reach_load(p, (p & 3u) != 0u));
+  return svm_words${width}(svm_reach_load(p, ${misaligned}));
 }`,
-      `fn svm_store_words${width}(p: u32, value: vec${width}<u32>) {
+      `fn svm_store_words${width}(p: svm_ptr, value: vec${width}<u32>) {
   if (svm_straddles(p, ${width * 4}u)) {
     for (var k = 0u; k < ${width}u; k++) { svm_store_u32(svm_add(p, k * 4u), value[k]); }
     return;
   }
-  svm_set_words${width}(svm_reach_store(p, (p & 3u) != 0u), value);
+  svm_set_words${width}(svm_reach_store(p, ${misaligned}), value);
 }`,
     )
     for (const type of SCALARS) {
@@ -91,14 +83,14 @@ function wideAccessors(): string[] {
 }
 
 /** `atomic` is the function that authors call; `silent` the same without the taint, for calls whose result nobody uses. */
-function atomicPair(name: string, type: string, parameters: string, raw: string): string[] {
+function atomicPair(bits: AddressBits, name: string, type: string, parameters: string, raw: string): string[] {
   const names = parameters
     .split(', ')
     .map((parameter) => parameter.split(':')[0])
     .join(', ')
   return [
     `fn svm_silent_${name}_${type}(p: svm_ptr, ${parameters}) -> ${type} {
-  let at = svm_reach_exclusive(p, (p & 3u) != 0u);
+  let at = svm_reach_exclusive(p, (${low(bits, 'p')} & 3u) != 0u);
   if (at == SVM_SINK) { return ${type}(); }
   return ${raw};
 }`,
@@ -106,50 +98,50 @@ function atomicPair(name: string, type: string, parameters: string, raw: string)
   ]
 }
 
-function atomicAccessors(): string[] {
+function atomicAccessors(bits: AddressBits): string[] {
   const texts: string[] = []
   for (const type of ['u32', 'i32'] as const) {
     const word = (text: string) => (type === 'u32' ? text : `bitcast<u32>(${text})`)
     const back = (text: string) => (type === 'u32' ? text : `bitcast<i32>(${text})`)
     texts.push(
-      `fn svm_atomic_load_${type}(p: svm_ptr) -> ${type} { let word = svm_word(svm_reach_load(p, (p & 3u) != 0u)); svm_taint(); return ${back('word')}; }`,
+      `fn svm_atomic_load_${type}(p: svm_ptr) -> ${type} { let word = svm_word(svm_reach_load(p, (${low(bits, 'p')} & 3u) != 0u)); svm_taint(); return ${back('word')}; }`,
       `fn svm_silent_store_${type}(p: svm_ptr, value: ${type}) {
-  let at = svm_reach_exclusive(p, (p & 3u) != 0u);
+  let at = svm_reach_exclusive(p, (${low(bits, 'p')} & 3u) != 0u);
   if (at != SVM_SINK) { svm_set_word(at, ${word('value')}); }
 }`,
       `fn svm_atomic_store_${type}(p: svm_ptr, value: ${type}) { svm_silent_store_${type}(p, value); }`,
     )
-    for (const name of SIGNLESS) texts.push(...atomicPair(name, type, `value: ${type}`, back(`svm_raw_${name}(at, ${word('value')})`)))
-    for (const name of ORDERED) texts.push(...atomicPair(name, type, `value: ${type}`, `svm_raw_${name}_${type}(at, value)`))
+    for (const name of SIGNLESS) texts.push(...atomicPair(bits, name, type, `value: ${type}`, back(`svm_raw_${name}(at, ${word('value')})`)))
+    for (const name of ORDERED) texts.push(...atomicPair(bits, name, type, `value: ${type}`, `svm_raw_${name}_${type}(at, value)`))
     const swap = back(`svm_raw_compare_exchange(at, ${word('expected')}, ${word('value')})`)
-    texts.push(...atomicPair('compare_exchange', type, `expected: ${type}, value: ${type}`, swap))
+    texts.push(...atomicPair(bits, 'compare_exchange', type, `expected: ${type}, value: ${type}`, swap))
   }
   return texts
 }
 
 /** All of them, as pieces. */
-export function addAccessors(pieces: Pieces): void {
-  pieces.addAll([...POINTERS, ...scalarAccessors(), ...wideAccessors(), ...atomicAccessors()])
+export function addAccessors(pieces: Pieces, bits: AddressBits): void {
+  pieces.addAll([...pointerTexts(bits), ...scalarAccessors(bits), ...wideAccessors(bits), ...atomicAccessors(bits)])
 }
 
 /** Names that belong to the runtime alone, though they look like an accessor's. */
-const INTERNAL = /^svm_(silent_|set_part$|straddles$|load_words|store_words)/
+const INTERNAL = /^(svm_(silent_|set_part$|straddles$|load_words|store_words|product$)|SVM_NOWHERE$)/
 const BY_VARIANT = ['fn svm_barrier() { workgroupBarrier(); }', 'fn svm_faulted() -> bool { return false; }']
 
-/** The names that an author may use. */
+/** The names that an author may use: the same in both widths. */
 export const PUBLIC_NAMES: ReadonlySet<string> = publicNames()
 
 function publicNames(): Set<string> {
   const pieces = new Pieces()
-  addAccessors(pieces)
+  addAccessors(pieces, 32)
   pieces.addAll(BY_VARIANT)
   return new Set(pieces.names.filter((name) => !INTERNAL.test(name)))
 }
 
 /** Declarations of all public names with empty bodies, in which svm_ptr is a type of its own. Editors and the pointer check read it. */
-export function stubText(): string {
+export function stubText(bits: AddressBits): string {
   const pieces = new Pieces()
-  addAccessors(pieces)
+  addAccessors(pieces, bits)
   const stubs = pieces.names.filter((name) => PUBLIC_NAMES.has(name)).map((name) => stub(pieces.text(name) as string))
   return [...stubs, ...BY_VARIANT].join('\n')
 }
@@ -159,12 +151,12 @@ export function stubFile(): string {
   return `// The functions of webgpu-svm's runtime, with empty bodies: for editors and analysers. The library replaces them when it builds a kernel.
 // Printed from src/wgsl/accessors.ts; a test keeps the two together.
 
-${stubText()}
+${stubText(32)}
 `
 }
 
 function stub(text: string): string {
-  if (text.startsWith('alias svm_ptr')) return 'struct svm_ptr { address: u32 }'
+  if (text.startsWith('alias svm_ptr')) return text.includes('vec2') ? 'struct svm_ptr { low: u32, high: u32 }' : 'struct svm_ptr { address: u32 }'
   if (!text.startsWith('fn ')) return text
   const header = text.slice(0, text.indexOf('{')).trim()
   const returned = /-> (.*)$/.exec(header)?.[1]

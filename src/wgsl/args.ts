@@ -2,6 +2,7 @@
 //
 // Always: either every member is given once with a value it can hold, and the bytes are whole; or nothing is packed and the error names the argument.
 
+import { SPACE_BYTES } from '../abi/geometry.ts'
 import { unreachable } from '../base/assert.ts'
 import { SvmError } from '../base/error.ts'
 import type { ArgumentField, ArgumentLayout } from './program.ts'
@@ -16,8 +17,16 @@ type Scalar = 'svm_ptr' | 'u32' | 'i32' | 'f32'
 /** Told what is wrong with a value; never comes back. */
 type Refuse = (sentence: string) => never
 
-const WANTED: Readonly<Record<Scalar, string>> = {
-  svm_ptr: 'a pointer: an integer from 0 to 2^32 - 1',
+const TWO_32 = 2 ** 32
+
+/** Where arguments go. */
+interface Packing {
+  readonly view: DataView
+  readonly addressBits: 32 | 64
+  readonly refuse: Refuse
+}
+
+const WANTED: Readonly<Record<Exclude<Scalar, 'svm_ptr'>, string>> = {
   u32: 'a u32: an integer from 0 to 2^32 - 1',
   i32: 'an i32: an integer from -2^31 to 2^31 - 1',
   f32: 'an f32: a number',
@@ -36,36 +45,42 @@ export function packArguments(layout: ArgumentLayout, args: Readonly<Record<stri
   for (const field of layout.fields) {
     const value = Object.hasOwn(args, field.name) ? args[field.name] : undefined
     if (value === undefined) refuse(`argument '${field.name}' (${field.type}) is missing; ${list}`)
-    packField(view, field, value as KernelArgument, refuse)
+    packField({ view, addressBits: layout.addressBits, refuse }, field, value as KernelArgument)
   }
   return bytes
 }
 
-function packField(view: DataView, field: ArgumentField, value: KernelArgument, refuse: Refuse): void {
+function packField(into: Packing, field: ArgumentField, value: KernelArgument): void {
+  const { refuse } = into
   const vector = /vec([234])<(\w+)>/.exec(field.type)
   if (vector === null) {
-    packScalar(view, field.offset, field.type as Scalar, value, field.name, refuse)
+    packScalar(into, field.offset, field.type as Scalar, value, field.name)
     return
   }
   const length = field.type.startsWith('array') ? field.byteLength / 4 : Number(vector[1])
   const needed = `argument '${field.name}' (${field.type}) needs ${length} numbers`
   const numbers = isNumbers(value) ? value : refuse(`${needed} in an array or a typed array, found ${describe(value)}`)
   if (numbers.length !== length) refuse(`${needed}, found ${numbers.length}`)
-  for (let k = 0; k < length; k++) packScalar(view, field.offset + k * 4, vector[2] as Scalar, numbers[k] as number, `${field.name}[${k}]`, refuse)
+  for (let k = 0; k < length; k++) packScalar(into, field.offset + k * 4, vector[2] as Scalar, numbers[k] as number, `${field.name}[${k}]`)
 }
 
-function packScalar(view: DataView, offset: number, type: Scalar, value: KernelArgument, name: string, refuse: Refuse): void {
-  const number = scalarOf(type, value)
-  if (number === null) refuse(`argument '${name}' must be ${WANTED[type]}, found ${describe(value)}`)
+function packScalar({ view, addressBits, refuse }: Packing, offset: number, type: Scalar, value: KernelArgument, name: string): void {
+  const wanted = type === 'svm_ptr' ? `a pointer: an integer from 0 to 2^${Math.log2(SPACE_BYTES[addressBits])} - 1` : WANTED[type]
+  const number = scalarOf(type, value, addressBits)
+  if (number === null) refuse(`argument '${name}' must be ${wanted}, found ${describe(value)}`)
   else if (type === 'f32') view.setFloat32(offset, number, true)
   else if (type === 'i32') view.setInt32(offset, number, true)
-  else view.setUint32(offset, number, true)
+  else {
+    view.setUint32(offset, number % TWO_32, true)
+    if (type === 'svm_ptr' && addressBits === 64) view.setUint32(offset + 4, Math.floor(number / TWO_32), true)
+  }
 }
 
 /** The number that the value stands for; null when the type cannot hold it. */
-function scalarOf(type: Scalar, value: KernelArgument): number | null {
+function scalarOf(type: Scalar, value: KernelArgument, addressBits: 32 | 64): number | null {
   switch (type) {
     case 'svm_ptr':
+      return integerIn(value, 0, SPACE_BYTES[addressBits] - 1)
     case 'u32':
       return integerIn(value, 0, 0xffffffff)
     case 'i32':

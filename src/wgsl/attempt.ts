@@ -9,9 +9,12 @@
 // Always: an access with the right touches exactly the granted frame; one without it touches words 0 to 7 of pool 0 and nothing else.
 
 import { CONTROL, FAULT } from '../abi/fault-record.ts'
+import { LEAF_PAGES } from '../abi/leaf.ts'
+import type { AddressBits } from './addresses.ts'
 import type { Pieces } from './wgsl-text.ts'
 
 export interface AttemptWish {
+  readonly addressBits: AddressBits
   /** The workgroup shares poison and taint: it has barriers, workgroup memory or subgroup operations. */
   readonly workgroupFlag: boolean
   /** Look at the workgroup's flag before every store, atomic, fault and loop head. */
@@ -68,15 +71,27 @@ function rights(): string[] {
 /** An access without its right: what it leaves, and poison. The marks to make are returned. */
 function failure(wish: AttemptWish): string[] {
   const poll = wish.polls ? '\n  svm_poll();' : ''
+  const wide = wish.addressBits === 64
+  // Of a page without an entry only the host knows whether it is mapped.
+  const hopeless = wide ? `(a.y > 0xffffu) | ((i >= ${LEAF_PAGES}u) & ((e & may) == 0u))` : '((e & may) == 0u)'
+  const miss = wide
+    ? `
+  if (i < ${LEAF_PAGES}u) {
+    svm_missed(a, need);
+    if (svm_poisoned) { return 0u; }
+    svm_poison();
+    return SVM_MARK_FAULTED;
+  }`
+    : ''
   return [
-    `fn svm_fault(a: u32, i: u32, e: u32, need: u32, misaligned: bool) -> u32 {${poll}
+    `fn svm_fault(a: svm_ptr, i: u32, e: u32, need: u32, misaligned: bool) -> u32 {${poll}
   let may = select(SVM_MAY_STORE, SVM_MAY_LOAD, need == SVM_LOAD);
-  if (misaligned | ((e & may) == 0u)) {
+  if (misaligned | ${hopeless}) {
     if (svm_poisoned) { return 0u; }
     svm_record_bad(a, need | select(0u, SVM_MISALIGNED, misaligned));
     svm_poison();
     return SVM_MARK_FAULTED;
-  }
+  }${miss}
   svm_wanted(i);
   if (svm_poisoned) { return need << SVM_HINTS; }
   svm_poison();
@@ -88,7 +103,7 @@ function failure(wish: AttemptWish): string[] {
 function reach(wish: AttemptWish): string[] {
   const poll = wish.polls ? '\n  svm_poll();' : ''
   return [
-    `fn svm_reach_load(a: u32, misaligned: bool) -> u32 {
+    `fn svm_reach_load(a: svm_ptr, misaligned: bool) -> u32 {
   let i = svm_page_of(a);
   let e = svm_pte(i);
   let right = ((e & SVM_LOAD) != 0u) & !misaligned;
@@ -99,7 +114,7 @@ function reach(wish: AttemptWish): string[] {
   }
   return select(SVM_ZERO, svm_place(e, a), right);
 }`,
-    `fn svm_reach_write(a: u32, misaligned: bool, need: u32) -> u32 {
+    `fn svm_reach_write(a: svm_ptr, misaligned: bool, need: u32) -> u32 {
   let i = svm_page_of(a);
   let e = svm_pte(i);
   let right = ((e & need) != 0u) & !misaligned;
@@ -110,10 +125,10 @@ function reach(wish: AttemptWish): string[] {
   svm_mark_all(marks, i);
   return select(SVM_SINK, svm_place(e, a), allowed);
 }`,
-    `fn svm_reach_store(a: u32, misaligned: bool) -> u32 {${poll}
+    `fn svm_reach_store(a: svm_ptr, misaligned: bool) -> u32 {${poll}
   return svm_reach_write(a, misaligned, select(SVM_STORE, SVM_EXCLUSIVE, svm_tainted));
 }`,
-    `fn svm_reach_exclusive(a: u32, misaligned: bool) -> u32 {${poll}
+    `fn svm_reach_exclusive(a: svm_ptr, misaligned: bool) -> u32 {${poll}
   return svm_reach_write(a, misaligned, SVM_EXCLUSIVE);
 }`,
   ]

@@ -16,11 +16,11 @@ beforeEach((context) => {
   if (gpu.device === null) context.skip(gpu.reason)
 })
 
-const options = (code: string) => ({ code, entryPoint: 'k', label: 'test', addressBits: 32 as const, pageShift: 12, constants: {} })
+const options = (code: string, addressBits: 32 | 64 = 32) => ({ code, entryPoint: 'k', label: 'test', addressBits, pageShift: 12, constants: {} })
 const errorsOf = (messages: readonly CompilerMessage[]) => messages.filter(({ type }) => type === 'error').map((m) => `${m.line}:${m.column} ${m.text}`)
 
-async function expectCompiles(code: string, guards: readonly boolean[]): Promise<void> {
-  const kernel = translateKernel(options(code))
+async function expectCompiles(code: string, guards: readonly boolean[], bits: 32 | 64): Promise<void> {
+  const kernel = translateKernel(options(code, bits))
   for (const variant of ['attempt', 'resident'] as const) {
     for (const pools of [1, 4] as const) {
       for (const guard of guards) {
@@ -33,20 +33,20 @@ async function expectCompiles(code: string, guards: readonly boolean[]): Promise
   expect(errorsOf(await compile(gpu.device as GPUDevice, kernel.checkText)), kernel.checkText).toEqual([])
 }
 
-describe('kernels compile', () => {
+describe.each([32, 64] as const)('kernels compile with %i-bit addresses', (bits) => {
   test.each(Object.entries(PLAIN_KERNELS))('%s', async (_, code) => {
-    await expectCompiles(code, [false, true])
+    await expectCompiles(code, [false, true], bits)
   })
 
   test.each(Object.entries(COLLECTIVE_KERNELS))('%s', async (_, code) => {
-    await expectCompiles(code, [false])
+    await expectCompiles(code, [false], bits)
   })
 
   test.each([
     [2, 12],
     [8, 21],
   ] as const)('every accessor with %i pools and pages of 2^%i bytes', async (pools, pageShift) => {
-    const kernel = translateKernel({ ...options(PLAIN_KERNELS['every accessor with bytes'] as string), pageShift })
+    const kernel = translateKernel({ ...options(PLAIN_KERNELS['every accessor with bytes'] as string, bits), pageShift })
     for (const variant of ['attempt', 'resident'] as const) {
       const { code } = kernel.variant({ variant, pools, guard: false, loopGuards: 'none' })
       expect(errorsOf(await compile(gpu.device as GPUDevice, code))).toEqual([])
@@ -55,7 +55,7 @@ describe('kernels compile', () => {
 
   test('subgroups', async (context) => {
     if (!gpu.features.has('subgroups')) return context.skip('the device has no subgroups')
-    await expectCompiles(SUBGROUP_KERNEL, [false])
+    await expectCompiles(SUBGROUP_KERNEL, [false], bits)
   })
 })
 
@@ -83,21 +83,23 @@ describe("what the compiler refuses is told at the author's line", () => {
     expect(error.message).not.toContain('svm_barrier')
   })
 
-  test.each([
-    ['p + 4u', 'let q = args.p + 4u;'],
-    ['p == q', 'if (args.p == args.p) { return; }'],
-    ['p[0]', 'let q = args.p[0];'],
-    ['u32(p)', 'let q = u32(args.p);'],
-    ['a number for a pointer', 'let q = svm_load_u32(16u);'],
-  ])('operators on a pointer: %s', async (_, statement) => {
-    const code = `struct Args { p: svm_ptr }\n@group(0) @binding(0) var<uniform> args: Args;\n@compute @workgroup_size(64)\nfn k() {\n  ${statement}\n}`
-    const kernel = translateKernel(options(code))
-    const error = explainPointerMisuse(await compile(gpu.device as GPUDevice, kernel.checkText), options(code))
-    expect(error?.message).toMatch(/line 5:.*svm_ptr is not a number/)
-  })
+  describe.each([32, 64] as const)('with %i-bit addresses', (bits) => {
+    test.each([
+      ['p + 4u', 'let q = args.p + 4u;'],
+      ['p == q', 'if (args.p == args.p) { return; }'],
+      ['p[0]', 'let q = args.p[0];'],
+      ['u32(p)', 'let q = u32(args.p);'],
+      ['a number for a pointer', 'let q = svm_load_u32(16u);'],
+    ])('operators on a pointer: %s', async (_, statement) => {
+      const code = `struct Args { p: svm_ptr }\n@group(0) @binding(0) var<uniform> args: Args;\n@compute @workgroup_size(64)\nfn k() {\n  ${statement}\n}`
+      const kernel = translateKernel(options(code, bits))
+      const error = explainPointerMisuse(await compile(gpu.device as GPUDevice, kernel.checkText), options(code))
+      expect(error?.message).toMatch(/line 5:.*svm_ptr is not a number/)
+    })
 
-  test('the walk of the design page has no misuse', async () => {
-    const kernel = translateKernel(options(WALK))
-    expect(explainPointerMisuse(await compile(gpu.device as GPUDevice, kernel.checkText), options(WALK))).toBeNull()
+    test('the walk of the design page has no misuse', async () => {
+      const kernel = translateKernel(options(WALK, bits))
+      expect(explainPointerMisuse(await compile(gpu.device as GPUDevice, kernel.checkText), options(WALK))).toBeNull()
+    })
   })
 })

@@ -2,13 +2,12 @@
 //
 // Always: every number of a layout is printed from src/abi, none is written twice. A mark is tested before it is made, so that a storm of faults
 // on one page costs one atomic and many loads.
-// The host binds a table whose last entry is 0, and grants and page bitmaps for exactly as many pages as the bound table has entries: an index is
-// checked against the table's length alone.
+// The host binds grants and page bitmaps for exactly as many pages as the bound table has entries: an index that svm_page_of gives is good for all.
 
 import {
   CONTROL,
-  FAULT,
   FAULT_HEADER_WORDS,
+  missWords,
   NEED,
   NEED_MISALIGNED,
   PAGE_BITMAP,
@@ -19,6 +18,7 @@ import {
 import { POOL_HEAD_WORDS } from '../abi/pool.ts'
 import { PTE, PTE_FLAGS_MASK } from '../abi/pte.ts'
 import { assert } from '../base/assert.ts'
+import { type AddressBits, addAddresses, low } from './addresses.ts'
 import { constant, type Pieces } from './wgsl-text.ts'
 import { RUNTIME_BINDING } from './words.ts'
 
@@ -35,7 +35,7 @@ assert(
 
 const HINT_BITMAPS = PAGE_BITMAP.hintRead - PAGE_BITMAP.read
 
-export function addFaults(pieces: Pieces, pageShift: number): void {
+export function addFaults(pieces: Pieces, bits: AddressBits, pageShift: number): void {
   pieces.addAll([
     `@group(3) @binding(${RUNTIME_BINDING.table}) var<storage, read> svm_table: array<u32>;`,
     `@group(3) @binding(${RUNTIME_BINDING.faults}) var<storage, read_write> svm_faults: array<atomic<u32>>;`,
@@ -55,9 +55,7 @@ export function addFaults(pieces: Pieces, pageShift: number): void {
     ...Object.entries(WORKGROUP_BITMAP).map(([name, bitmap]) => constant(`SVM_MARK_${name.toUpperCase()}`, 2 ** (PAGE_BITMAPS + bitmap))),
     constant('SVM_PLACE_MASK', ~PTE_FLAGS_MASK >>> 0),
     'var<private> svm_slot: u32;',
-    // The table is indexed from the top; what lies past its end falls on the last entry, which is always 0.
-    'fn svm_page_of(a: u32) -> u32 { return min((~a) >> SVM_PAGE_SHIFT, arrayLength(&svm_table) - 1u); }',
-    `fn svm_place(e: u32, a: u32) -> u32 { return (e & SVM_PLACE_MASK) + ${POOL_HEAD_WORDS}u + ((a & SVM_PAGE_MASK) >> 2u); }`,
+    `fn svm_place(e: u32, a: svm_ptr) -> u32 { return (e & SVM_PLACE_MASK) + ${POOL_HEAD_WORDS}u + ((${low(bits, 'a')} & SVM_PAGE_MASK) >> 2u); }`,
     'fn svm_mark(word: u32, bit: u32) { if ((atomicLoad(&svm_faults[word]) & bit) == 0u) { atomicOr(&svm_faults[word], bit); } }',
     // A set of marks: bits 0 to 7 are the page bitmaps, bits 8 to 11 the workgroup bitmaps. One loop, so that an access holds one copy of it.
     `fn svm_mark_all(marks: u32, i: u32) {
@@ -72,16 +70,10 @@ export function addFaults(pieces: Pieces, pageShift: number): void {
   }
 }`,
     `fn svm_wanted(i: u32) {
-  let word = ${FAULT_HEADER_WORDS}u + ${WORKGROUP_BITMAPS}u * svm_control[${CONTROL.workgroupWords}] + ${PAGE_BITMAPS}u * svm_control[${CONTROL.pageWords}] + i;
+  let word = ${FAULT_HEADER_WORDS + missWords(bits)}u + ${WORKGROUP_BITMAPS}u * svm_control[${CONTROL.workgroupWords}] + ${PAGE_BITMAPS}u * svm_control[${CONTROL.pageWords}] + i;
   let mine = 0xffffffffu - svm_slot;
   if (atomicLoad(&svm_faults[word]) < mine) { atomicMax(&svm_faults[word], mine); }
 }`,
-    `fn svm_record_bad(a: u32, kind: u32) {
-  if (atomicLoad(&svm_faults[${FAULT.badClaim}]) != 0u) { return; }
-  if (atomicExchange(&svm_faults[${FAULT.badClaim}], 1u) != 0u) { return; }
-  atomicStore(&svm_faults[${FAULT.badAddress}], a);
-  atomicStore(&svm_faults[${FAULT.badKind}], kind);
-  atomicStore(&svm_faults[${FAULT.badSlot}], svm_slot);
-}`,
   ])
+  addAddresses(pieces, bits, pageShift)
 }

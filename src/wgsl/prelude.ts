@@ -20,8 +20,8 @@ export interface PreludeWish extends AttemptWish {
 /** The declarations that these texts need. */
 export function preludeText(wish: PreludeWish, ...users: readonly string[]): string {
   const pieces = new Pieces()
-  addAccessors(pieces)
-  addFaults(pieces, wish.pageShift)
+  addAccessors(pieces, wish.addressBits)
+  addFaults(pieces, wish.addressBits, wish.pageShift)
   addWords(pieces, wish.pools, wish.atomicPools)
   if (wish.variant === 'attempt') addAttempt(pieces, wish)
   else addResident(pieces)

@@ -41,6 +41,7 @@ export interface ArgumentField {
 }
 
 export interface ArgumentLayout {
+  readonly addressBits: 32 | 64
   readonly byteLength: number
   readonly fields: readonly ArgumentField[]
 }

@@ -17,9 +17,9 @@ function offsetOf(module: SourceModule, token: number): number {
 }
 
 /** The declarations that decide layouts, as a text of their own. */
-function layoutText(module: SourceModule): string {
+function layoutText(module: SourceModule, addressBits: 32 | 64): string {
   const slice = (start: number, end: number) => module.source.slice(offsetOf(module, start), (module.tokens[end - 1] as Token).end)
-  const lines = ['alias svm_ptr = u32;']
+  const lines = [`alias svm_ptr = ${addressBits === 32 ? 'u32' : 'vec2<u32>'};`]
   for (const constant of module.constants) {
     const value = constant.kind === 'const' ? evaluateInteger(module, constant.value, NO_CONSTANTS) : undefined
     if (value !== undefined) lines.push(`const ${constant.name} = ${value};`)
@@ -53,10 +53,10 @@ function isHostShareable(struct: StructDeclaration): boolean {
   return struct.members.every((member) => !/\bbool\b/.test(member.type) && attributeOf(member.attributes, 'builtin') === undefined)
 }
 
-export function structLayouts(module: SourceModule): Record<string, StructLayout> {
+export function structLayouts(module: SourceModule, addressBits: 32 | 64): Record<string, StructLayout> {
   let reflected: WgslReflect
   try {
-    reflected = new WgslReflect(layoutText(module))
+    reflected = new WgslReflect(layoutText(module, addressBits))
   } catch (cause) {
     const first = module.structs[0]
     throw textError(
@@ -118,8 +118,13 @@ export function layoutConstants(module: SourceModule, layouts: Readonly<Record<s
 
 const ARGUMENT_TYPE = /^(svm_ptr|u32|i32|f32|vec[234]<(u32|i32|f32)>|array<vec4<(u32|i32|f32)>,.*>)$/
 
-export function argumentLayout(module: SourceModule, args: VariableDeclaration | null, layouts: Readonly<Record<string, StructLayout>>): ArgumentLayout {
-  if (args === null) return { byteLength: 0, fields: [] }
+export function argumentLayout(
+  module: SourceModule,
+  args: VariableDeclaration | null,
+  layouts: Readonly<Record<string, StructLayout>>,
+  addressBits: 32 | 64,
+): ArgumentLayout {
+  if (args === null) return { addressBits, byteLength: 0, fields: [] }
   const name = plainType(module, args.type)
   const struct = module.structs.find((candidate) => candidate.name === name) as StructDeclaration
   const layout = layouts[name]
@@ -144,7 +149,7 @@ export function argumentLayout(module: SourceModule, args: VariableDeclaration |
     }
     return { name: member.name, type, offset: field.offset, byteLength: field.byteLength }
   })
-  return { byteLength: layout.byteLength, fields }
+  return { addressBits, byteLength: layout.byteLength, fields }
 }
 
 /** The value of `@group` or `@binding`. */

@@ -8,9 +8,9 @@ import type { Pieces } from './wgsl-text.ts'
 
 export function addResident(pieces: Pieces): void {
   pieces.addAll([
-    'var<private> svm_bad_address: u32;',
+    'var<private> svm_bad_address: svm_ptr;',
     'var<private> svm_bad_kind: u32;',
-    `fn svm_check(a: u32, kind: u32, right: bool) {
+    `fn svm_check(a: svm_ptr, kind: u32, right: bool) {
   let first = !right & (svm_bad_kind == 0u);
   svm_bad_address = select(svm_bad_address, a, first);
   svm_bad_kind = select(svm_bad_kind, kind, first);
@@ -20,13 +20,13 @@ export function addResident(pieces: Pieces): void {
   let start = ${FAULT_HEADER_WORDS}u + ${WORKGROUP_BITMAPS}u * svm_control[${CONTROL.workgroupWords}] + ${PAGE_BITMAP.dirty}u * svm_control[${CONTROL.pageWords}];
   svm_mark(start + (i >> 5u), 1u << (i & 31u));
 }`,
-    `fn svm_reach_load(a: u32, misaligned: bool) -> u32 {
+    `fn svm_reach_load(a: svm_ptr, misaligned: bool) -> u32 {
   let e = svm_table[svm_page_of(a)];
   let right = ((e & SVM_LOAD) != 0u) & !misaligned;
   svm_check(a, SVM_LOAD | select(0u, SVM_MISALIGNED, misaligned), right);
   return select(SVM_ZERO, svm_place(e, a), right);
 }`,
-    `fn svm_reach_write(a: u32, misaligned: bool, need: u32) -> u32 {
+    `fn svm_reach_write(a: svm_ptr, misaligned: bool, need: u32) -> u32 {
   let i = svm_page_of(a);
   let e = svm_table[i];
   svm_check(a, need | select(0u, SVM_MISALIGNED, misaligned), ((e & need) != 0u) & !misaligned);
@@ -34,8 +34,8 @@ export function addResident(pieces: Pieces): void {
   if (allowed & ((e & SVM_DIRTY) == 0u)) { svm_mark_dirty(i); }
   return select(SVM_SINK, svm_place(e, a), allowed);
 }`,
-    'fn svm_reach_store(a: u32, misaligned: bool) -> u32 { return svm_reach_write(a, misaligned, SVM_STORE); }',
-    'fn svm_reach_exclusive(a: u32, misaligned: bool) -> u32 { return svm_reach_write(a, misaligned, SVM_EXCLUSIVE); }',
+    'fn svm_reach_store(a: svm_ptr, misaligned: bool) -> u32 { return svm_reach_write(a, misaligned, SVM_STORE); }',
+    'fn svm_reach_exclusive(a: svm_ptr, misaligned: bool) -> u32 { return svm_reach_write(a, misaligned, SVM_EXCLUSIVE); }',
     'fn svm_taint() {}',
     'fn svm_stop() -> bool { return svm_bad_kind != 0u; }',
     'fn svm_barrier() { workgroupBarrier(); }',

@@ -4,9 +4,10 @@
 
 import { beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { NEED, NEED_MISALIGNED } from '../abi/fault-record.ts'
+import { LEAF_PAGES, leafKey, MISS_LEAVES } from '../abi/leaf.ts'
 import { PTE } from '../abi/pte.ts'
 import { openTestGpu, type TestGpu } from './test-gpu.ts'
-import { pageAt, TestSpace } from './test-space.ts'
+import { pageAt as addressOfPage, TestSpace } from './test-space.ts'
 
 let gpu: TestGpu
 beforeAll(async () => {
@@ -22,13 +23,20 @@ const X = PTE.exclusive
 const P = PTE.private
 const MAY = PTE.mayLoad | PTE.mayStore
 const RW = L | S | X | PTE.mayLoad | PTE.mayStore
-const space = () => new TestSpace(gpu.device as GPUDevice)
+const LAST = { 32: 2 ** 32 - 1, 64: 2 ** 48 - 1 } as const
 const ARGS = 'struct Args { a: svm_ptr, b: svm_ptr, n: u32 }\n@group(0) @binding(0) var<uniform> args: Args;\n'
 const kernel = (body: string, size = 1) =>
   `${ARGS}@compute @workgroup_size(${size}) fn k(@builtin(global_invocation_id) id: vec3u, @builtin(workgroup_id) w: vec3u, @builtin(local_invocation_index) lix: u32) {\n${body}\n}`
 const ab = (a: number, b = 0, n = 0) => ({ a, b, n })
 
-describe.each(['attempt', 'resident'] as const)('%s', (variant) => {
+describe.each([
+  ['attempt', 32],
+  ['resident', 32],
+  ['attempt', 64],
+  ['resident', 64],
+] as const)('%s, %i-bit addresses', (variant, bits) => {
+  const space = () => new TestSpace(gpu.device as GPUDevice, bits)
+  const pageAt = (page: number) => addressOfPage(page, bits)
   describe.each([1, 4] as const)('with %i pools', (pools) => {
     const far = pools === 1 ? 0 : 3
     /** Page 0 in pool `far`, page 1 in pool 0, both with all rights. */
@@ -100,17 +108,19 @@ describe.each(['attempt', 'resident'] as const)('%s', (variant) => {
       ['a misaligned vector', pageAt(0) + 1, 'svm_store_u32(args.b, svm_load_vec4_u32(args.a).w + 1u);', NEED.read | NEED_MISALIGNED],
       ['a store', 8192, 'svm_store_u32(args.a, 1u); svm_store_u32(args.b, 1u);', NEED.write],
       ['an atomic', 8192, 'svm_store_u32(args.b, svm_atomic_add_u32(args.a, 1u) + 1u);', NEED.exclusive],
-      ['the last byte of the space', 0xffffffff, 'svm_store_u32(args.b, svm_load_u8(args.a) + 1u);', NEED.read | NEED_MISALIGNED],
+      ['the last byte of the space', LAST[bits], 'svm_store_u32(args.b, svm_load_u8(args.a) + 1u);', bits === 32 ? NEED.read | NEED_MISALIGNED : NEED.read],
     ])('a bad access is recorded once and poisons: %s', async (_, address, body, kind) => {
       const done = await two().run({ code: kernel(`if (w.x == 1u) { ${body} }`, 2), args: ab(address, pageAt(1)), variant, pools, groups: [3, 1, 1] })
-      expect(done.bad).toEqual({ address, kind, slot: 1 })
+      // Of a page without an entry only the host knows that it is not mapped.
+      expect(done.bad ?? done.misses()[0]?.access).toEqual({ address, kind, slot: 1 })
       expect(done.workgroups('faulted')).toEqual([1])
       expect(done.workgroups('serviceable')).toEqual([])
       expect(done.frame(5)[0]).toBe(0)
       expect([...(done.pools[0] as Uint32Array).subarray(0, 4)]).toEqual([0, 0, 0, 0])
     })
 
-    test('arithmetic that leaves the space saturates to an address that every accessor refuses', async () => {
+    test('arithmetic that leaves the space saturates to an address that every accessor refuses', async (context) => {
+      if (bits === 64) return context.skip('4 GiB do not leave a 64-bit space; see below')
       const body = `  var p = svm_add(args.a, 0xfffffff0u);
   if (args.n == 1u) { p = svm_index(args.a, 0x40000000u, 4u); }
   if (args.n == 2u) { p = svm_index(args.a, 0x80000001u, 2u); }
@@ -147,7 +157,7 @@ describe.each(['attempt', 'resident'] as const)('%s', (variant) => {
   test('a garbage pointer cannot spin in a loop for ever', async () => {
     const body = '  var p = args.a; loop { if (svm_equal(p, args.b)) { break; } p = svm_load_ptr(p); }'
     const done = await space().run({ code: kernel(body), args: ab(4096, pageAt(1)), variant })
-    expect(done.bad?.address).toBe(4096)
+    expect((done.bad ?? done.misses()[0]?.access)?.address).toBe(4096)
   })
 
   test('folded, offset, worklisted: built-ins are those of the launch', async () => {
@@ -194,7 +204,9 @@ describe.each(['attempt', 'resident'] as const)('%s', (variant) => {
   })
 })
 
-describe('grants and faults of an attempt', () => {
+describe.each([32, 64] as const)('grants and faults of an attempt, %i-bit addresses', (bits) => {
+  const space = () => new TestSpace(gpu.device as GPUDevice, bits)
+  const pageAt = (page: number) => addressOfPage(page, bits)
   const run = (prepared: TestSpace, body: string, more: { size?: number; slots?: number; n?: number; fuel?: number; before?: string } = {}) =>
     prepared.run({
       code: (more.before ?? '') + kernel(body, more.size ?? 1),
@@ -365,5 +377,77 @@ describe('grants and faults of an attempt', () => {
     // Page 1 lies below page 0 and is readable; page 0 is absent: its first word faults, its second is a hint.
     const done = await run(space().table(0, MAY).table(1, RW), 'let v = svm_load_vec4_u32(svm_sub(args.a, 8u));')
     expect(done.marks()).toEqual({ 'page read': [0], 'page hintRead': [0], 'page lead': [1], 'workgroup faulted': [0], 'workgroup serviceable': [0] })
+  })
+})
+
+describe('arithmetic in a 64-bit space', () => {
+  const pageAt = (page: number) => addressOfPage(page, 64)
+  /** What `p` is after these statements, as bytes from `from`; null: it left the space. */
+  async function moved(body: string, from: number): Promise<number | null> {
+    const done = await new TestSpace(gpu.device as GPUDevice, 64)
+      .table(0, RW)
+      .run({ code: kernel(`var p = args.a; ${body} svm_store_ptr(args.b, p);`), args: ab(from, pageAt(0)), variant: 'resident' })
+    expect(done.bad).toBeNull()
+    const [low = 0, high = 0] = done.frame(0)
+    const address = high * 2 ** 32 + low
+    return address === LAST[64] ? null : address - from
+  }
+
+  test.each([
+    ['the low word carries', 'p = svm_add(p, 0xfffffff0u);', 0x1_8000_0000, 0xfffffff0],
+    ['and borrows', 'p = svm_sub(p, 0xfffffff0u);', 0x1_0000_0000, -0xfffffff0],
+    ['an index times a stride has 64 bits', 'p = svm_index(p, 0xfffffffeu, 32771u);', 0x7fff_ffff, 0xfffffffe * 32771],
+    ['of every half', 'p = svm_index(p, 0x00ff00ffu, 0x000f1234u);', 1, 0x00ff00ff * 0x000f1234],
+    ['up to the last page', 'p = svm_index(p, 0xffffffffu, 0xffffu);', 0, 0xffffffff * 0xffff],
+    ['beyond the end', 'p = svm_add(p, 0x1001u);', 2 ** 48 - 4096, null],
+    ['beyond the end by an index', 'p = svm_index(p, 0x80000000u, 0x20000u);', 0, null],
+    ['by an index whose product has its high bits set', 'p = svm_index(p, 0xffffffffu, 0xffffffffu);', 0x25_0000_0000, null],
+    ['below null', 'p = svm_sub(p, 1u);', 0, null],
+    ['from where it was already', 'p = svm_add(svm_sub(p, 1u), 1u);', 0, null],
+    ['null stays null', 'p = svm_select(p, SVM_NULL, svm_is_null(p) & svm_equal(p, SVM_NULL));', 0, 0],
+    ['a pointer of which one word is zero is not null', 'if (svm_is_null(p) | svm_equal(p, SVM_NULL)) { p = svm_add(p, 1u); }', 2 ** 32, 0],
+    ['a difference', 'p = svm_add(p, svm_difference(svm_add(p, 24u), p));', 0xffff_fff0, 24],
+  ])('%s', async (_, body, from, wanted) => {
+    expect(await moved(body, from)).toBe(wanted)
+  })
+
+  test('a word beyond 2^48 is a bad access at once', async () => {
+    const done = await new TestSpace(gpu.device as GPUDevice, 64)
+      .grant(0, RW)
+      .fill(0, () => 0x0012_3450)
+      .run({ code: kernel('let v = svm_load_u32(svm_load_ptr(args.a)); svm_store_u32(args.a, v + 1u);'), args: ab(pageAt(0)) })
+    expect(done.bad).toEqual({ address: 0x12_3450 * 2 ** 32 + 0x12_3450, kind: NEED.read, slot: 0 })
+    expect([done.misses(), done.frame(0)[0]]).toEqual([[], 0x12_3450])
+  })
+})
+
+describe('pages without an entry', () => {
+  const far = (leaf: number, page: number) => 0x7000_0000_0000 + leaf * LEAF_PAGES * 4096 + page * 4096
+  const run = (body: string, more: { size?: number; slots?: number; n?: number } = {}) =>
+    new TestSpace(gpu.device as GPUDevice, 64)
+      .grant(0, RW)
+      .run({ code: kernel(body, more.size ?? 1), args: ab(far(0, 0), addressOfPage(0, 64), more.n ?? 0), slots: more.slots ?? 1 })
+
+  test('are noted by leaf, page and kind; later ones are hints', async () => {
+    const body = `svm_store_u32(svm_add(args.a, 3u * 4096u + 8u), 1u); svm_store_u32(args.b, 1u);
+  let v = svm_load_u32(svm_add(args.a, 5u * 4096u)); svm_atomic_add_u32(svm_add(args.a, ${LEAF_PAGES + 31}u * 4096u), 1u);`
+    const done = await run(body, { slots: 2 })
+    const misses = done.misses().sort((a, b) => a.key - b.key)
+    const slot = misses[0]?.access?.slot
+    expect([0, 1]).toContain(slot)
+    expect(misses).toEqual([
+      { key: leafKey(far(0, 0) / 4096), wants: [0, 1 << 3, 0, 1 << 5, 0, 0], access: { address: far(0, 3) + 8, kind: NEED.write, slot } },
+      { key: leafKey(far(1, 0) / 4096), wants: [0, 0, 0, 0, 0, 2 ** 31], access: null },
+    ])
+    expect([done.bad, done.frame(0)[0], done.marks()]).toEqual([null, 0, { 'workgroup faulted': [0, 1] }])
+  })
+
+  test('fill the set and no more; nobody waits', async () => {
+    const done = await run('let v = svm_load_u32(svm_index(args.a, id.x, 131072u));', { size: 64, slots: 40 })
+    const keys = done.misses().map(({ key }) => key)
+    expect(new Set(keys).size).toBe(keys.length)
+    expect(keys.length).toBeGreaterThan(MISS_LEAVES / 2)
+    for (const key of keys) expect(key - leafKey(far(0, 0) / 4096)).toBeLessThan(64 * 40)
+    expect(done.workgroups('faulted').length).toBe(40)
   })
 })

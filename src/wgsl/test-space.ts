@@ -1,8 +1,22 @@
 // A space built by hand for the tests of the runtime's WGSL: a table of nine 4 KiB pages at the top of the address space, pools, control, faults.
 //
-// Always: page i (a table index) begins at `pageAt(i)`; the last entry of the table stays 0. One run is one dispatch on the software GPU.
+// Always: page i begins at `pageAt(i)`, below page i - 1; the last of them stays unmapped. One run is one dispatch on the software GPU.
+// In a 64-bit space pages 0 to 3 are the first of one leaf and the others the last of the leaf below it: the low word of an address carries between.
 
 import { CONTROL, CONTROL_HEADER_WORDS, CONTROL_MODE, FAULT, faultLayout, firstSlotOf, PAGE_BITMAP, WORKGROUP_BITMAP } from '../abi/fault-record.ts'
+import {
+  BUCKET_WORDS,
+  directoryBuckets,
+  firstPageOfLeaf,
+  LEAF_PAGES,
+  leafHash,
+  leafKey,
+  MISS,
+  MISS_KIND_SHIFT,
+  MISS_OFFSET_MASK,
+  MISS_WANTS,
+  MISS_WORDS,
+} from '../abi/leaf.ts'
 import { POOL_HEAD_WORDS } from '../abi/pool.ts'
 import { makePte } from '../abi/pte.ts'
 import { type KernelArgument, packArguments } from './args.ts'
@@ -10,13 +24,49 @@ import type { LoopGuards } from './program.ts'
 import { groupLayout, pipelineOf } from './test-gpu.ts'
 import { translateKernel } from './translate.ts'
 
+type AddressBits = 32 | 64
+
 const PAGE_SHIFT = 12
 const PAGE_WORDS = 1024
-const ENTRIES = 9
+const PAGES = 9
 const FRAMES = 8
 const POOL_WORDS = POOL_HEAD_WORDS + FRAMES * PAGE_WORDS
 
-export const pageAt = (index: number): number => 2 ** 32 - (index + 1) * 4096
+const TOP = { 32: 2 ** 32, 64: 0x25_0000_4000 } as const
+const ENTRIES = { 32: PAGES, 64: 3 * LEAF_PAGES } as const
+/** The upper leaf is in slot 2, the lower in slot 1. */
+const UPPER_KEY = leafKey((TOP[64] - 4096) / 4096)
+
+export const pageAt = (page: number, bits: AddressBits = 32): number => TOP[bits] - (page + 1) * 4096
+
+/** Where the page's entry is in the table. */
+function indexOf(page: number, bits: AddressBits): number {
+  if (bits === 32) return page
+  const vpn = pageAt(page, 64) / 4096
+  return (leafKey(vpn) === UPPER_KEY ? 2 : 1) * LEAF_PAGES + (vpn % LEAF_PAGES)
+}
+
+function directory(): Uint32Array {
+  const buckets = directoryBuckets(3)
+  const words = new Uint32Array(buckets * BUCKET_WORDS)
+  for (const [key, slot] of [
+    [UPPER_KEY - 1, 1],
+    [UPPER_KEY, 2],
+  ] as const) {
+    let at = leafHash(key) & (buckets - 1)
+    while (words[at * BUCKET_WORDS] !== 0) at = (at + 1) & (buckets - 1)
+    words.set([key, slot * LEAF_PAGES], at * BUCKET_WORDS)
+  }
+  return words
+}
+
+/** An access to a page without an entry, as its leaf's record has it. */
+export interface Miss {
+  readonly key: number
+  /** Page numbers by kind, in the order of PAGE_BITMAP. */
+  readonly wants: readonly number[]
+  readonly access: { readonly address: number; readonly kind: number; readonly slot: number } | null
+}
 
 export interface Launch {
   readonly code: string
@@ -44,35 +94,57 @@ export class Outcome {
   readonly fuelOut: number
   readonly #faults: Uint32Array
   readonly #layout: ReturnType<typeof faultLayout>
+  readonly #bits: AddressBits
 
-  constructor(faults: Uint32Array, slots: number, pools: readonly Uint32Array[]) {
+  constructor(faults: Uint32Array, slots: number, pools: readonly Uint32Array[], bits: AddressBits) {
     this.#faults = faults
-    this.#layout = faultLayout(slots, ENTRIES)
+    this.#bits = bits
+    this.#layout = faultLayout(slots, ENTRIES[bits], bits)
     this.pools = pools
     const word = (index: number) => faults[index] as number
-    this.bad = word(FAULT.badClaim) === 0 ? null : { address: word(FAULT.badAddress), kind: word(FAULT.badKind), slot: word(FAULT.badSlot) }
+    const address = word(FAULT.badAddress) + word(FAULT.badAddressHigh) * 2 ** 32
+    this.bad = word(FAULT.badClaim) === 0 ? null : { address, kind: word(FAULT.badKind), slot: word(FAULT.badSlot) }
     this.fuelOut = word(FAULT.fuelOut)
   }
 
-  #bits(start: number, length: number): number[] {
+  #set(start: number, length: number): number[] {
     const found: number[] = []
     for (let k = 0; k < length * 32; k++) if ((((this.#faults[start + (k >> 5)] as number) >>> (k & 31)) & 1) === 1) found.push(k)
     return found
   }
 
-  /** Table indices in a page bitmap. */
+  /** Pages in a page bitmap. */
   pages(name: keyof typeof PAGE_BITMAP): number[] {
-    return this.#bits(this.#layout.pageBitmaps + PAGE_BITMAP[name] * this.#layout.pageWords, this.#layout.pageWords)
+    const indices = this.#set(this.#layout.pageBitmaps + PAGE_BITMAP[name] * this.#layout.pageWords, this.#layout.pageWords)
+    const pages = Array.from({ length: PAGES }, (_, page) => indexOf(page, this.#bits))
+    return indices.map((index) => pages.indexOf(index)).sort((a, b) => a - b)
+  }
+
+  /** The records of leaves without an entry. */
+  misses(): Miss[] {
+    const found: Miss[] = []
+    for (let at = this.#layout.misses; at < this.#layout.first; at += MISS_WORDS) {
+      const record = this.#faults.subarray(at, at + MISS_WORDS)
+      const word = (offset: number) => record[offset] as number
+      const key = word(MISS.key)
+      if (key === 0) continue
+      const access = word(MISS.access)
+      const address = firstPageOfLeaf(key) * 4096 + (access & MISS_OFFSET_MASK)
+      const claimed = word(MISS.claim) !== 0
+      const wants = Array.from(record.subarray(MISS.wants, MISS.wants + MISS_WANTS))
+      found.push({ key, wants, access: claimed ? { address, kind: access >>> MISS_KIND_SHIFT, slot: word(MISS.slot) } : null })
+    }
+    return found
   }
 
   /** Slots in a workgroup bitmap. */
   workgroups(name: keyof typeof WORKGROUP_BITMAP): number[] {
-    return this.#bits(this.#layout.workgroupBitmaps + WORKGROUP_BITMAP[name] * this.#layout.workgroupWords, this.#layout.workgroupWords)
+    return this.#set(this.#layout.workgroupBitmaps + WORKGROUP_BITMAP[name] * this.#layout.workgroupWords, this.#layout.workgroupWords)
   }
 
   /** The smallest slot that wanted a page; null when none did. */
-  first(index: number): number | null {
-    const word = this.#faults[this.#layout.first + index] as number
+  first(page: number): number | null {
+    const word = this.#faults[this.#layout.first + indexOf(page, this.#bits)] as number
     return word === 0 ? null : firstSlotOf(word)
   }
 
@@ -92,21 +164,25 @@ export class Outcome {
 
 export class TestSpace {
   readonly #device: GPUDevice
-  readonly #table = new Uint32Array(ENTRIES)
-  readonly #grants = new Uint32Array(ENTRIES)
+  readonly #bits: AddressBits
+  readonly #table: Uint32Array
+  readonly #grants: Uint32Array
   readonly #pools = Array.from({ length: 8 }, () => new Uint32Array(POOL_WORDS))
 
-  constructor(device: GPUDevice) {
+  constructor(device: GPUDevice, bits: AddressBits = 32) {
     this.#device = device
+    this.#bits = bits
+    this.#table = new Uint32Array(ENTRIES[bits])
+    this.#grants = new Uint32Array(ENTRIES[bits])
   }
 
-  table(index: number, flags: number, frame = index, pool = 0): this {
-    this.#table[index] = makePte(pool, frame * PAGE_WORDS, flags)
+  table(page: number, flags: number, frame = page, pool = 0): this {
+    this.#table[indexOf(page, this.#bits)] = makePte(pool, frame * PAGE_WORDS, flags)
     return this
   }
 
-  grant(index: number, flags: number, frame = index, pool = 0): this {
-    this.#grants[index] = makePte(pool, frame * PAGE_WORDS, flags)
+  grant(page: number, flags: number, frame = page, pool = 0): this {
+    this.#grants[indexOf(page, this.#bits)] = makePte(pool, frame * PAGE_WORDS, flags)
     return this
   }
 
@@ -117,8 +193,9 @@ export class TestSpace {
 
   #control(launch: Launch, slots: number): Uint32Array {
     const worklist = launch.worklist ?? []
-    const words = new Uint32Array(CONTROL_HEADER_WORDS + ENTRIES + worklist.length)
-    const layout = faultLayout(slots, ENTRIES)
+    const entries = ENTRIES[this.#bits]
+    const words = new Uint32Array(CONTROL_HEADER_WORDS + entries + worklist.length)
+    const layout = faultLayout(slots, entries, this.#bits)
     const workgroups = launch.workgroups ?? launch.groups ?? [slots, 1, 1]
     const put = (name: keyof typeof CONTROL, value: number) => {
       words[CONTROL[name]] = value
@@ -131,11 +208,22 @@ export class TestSpace {
     words.set(launch.offset ?? [0, 0, 0], CONTROL.offsetX)
     put('fuel', launch.fuel ?? 1_000_000)
     put('grants', CONTROL_HEADER_WORDS)
-    put('worklist', CONTROL_HEADER_WORDS + ENTRIES)
+    put('worklist', CONTROL_HEADER_WORDS + entries)
     put('workgroupWords', layout.workgroupWords)
     put('pageWords', layout.pageWords)
+    put('directory', entries)
+    put('directoryMask', directoryBuckets(3) - 1)
     words.set(this.#grants, CONTROL_HEADER_WORDS)
-    words.set(worklist, CONTROL_HEADER_WORDS + ENTRIES)
+    words.set(worklist, CONTROL_HEADER_WORDS + entries)
+    return words
+  }
+
+  #tableWords(): Uint32Array {
+    if (this.#bits === 32) return this.#table
+    const found = directory()
+    const words = new Uint32Array(this.#table.length + found.length)
+    words.set(this.#table)
+    words.set(found, this.#table.length)
     return words
   }
 
@@ -148,14 +236,14 @@ export class TestSpace {
   async run(launch: Launch): Promise<Outcome> {
     const { variant = 'attempt', pools = 1, guard = false, loopGuards = 'all', groups = [launch.slots ?? 1, 1, 1] } = launch
     const slots = launch.slots ?? groups[0] * groups[1] * groups[2]
-    const kernel = translateKernel({ code: launch.code, entryPoint: 'k', label: 'test', addressBits: 32, pageShift: PAGE_SHIFT, constants: {} })
+    const kernel = translateKernel({ code: launch.code, entryPoint: 'k', label: 'test', addressBits: this.#bits, pageShift: PAGE_SHIFT, constants: {} })
     const program = kernel.variant({ variant, pools, guard, loopGuards })
     const pipeline = await pipelineOf(this.#device, program)
-    const faults = this.#buffer(new Uint32Array(faultLayout(slots, ENTRIES).endWords), GPUBufferUsage.STORAGE)
+    const faults = this.#buffer(new Uint32Array(faultLayout(slots, ENTRIES[this.#bits], this.#bits).endWords), GPUBufferUsage.STORAGE)
     const poolBuffers = this.#pools.slice(0, pools).map((words) => this.#buffer(words, GPUBufferUsage.STORAGE))
     const args = packArguments(kernel.args, launch.args ?? {}, 'test')
     const bindings = [
-      { binding: 0, resource: { buffer: this.#buffer(this.#table, GPUBufferUsage.STORAGE) } },
+      { binding: 0, resource: { buffer: this.#buffer(this.#tableWords(), GPUBufferUsage.STORAGE) } },
       { binding: 1, resource: { buffer: faults } },
       { binding: 2, resource: { buffer: this.#buffer(this.#control(launch, slots), GPUBufferUsage.STORAGE) } },
       ...(program.hasArguments ? [{ binding: 3, resource: { buffer: this.#buffer(new Uint32Array(args.buffer), GPUBufferUsage.UNIFORM) } }] : []),
@@ -174,7 +262,7 @@ export class TestSpace {
     })
     this.#device.queue.submit([encoder.finish()])
     const [faultWords, ...poolWords] = await Promise.all(readback.map((buffer) => this.#read(buffer)))
-    return new Outcome(faultWords as Uint32Array, slots, poolWords)
+    return new Outcome(faultWords as Uint32Array, slots, poolWords, this.#bits)
   }
 
   async #read(buffer: GPUBuffer): Promise<Uint32Array> {

@@ -135,6 +135,7 @@ describe('analysis', () => {
       atomicPools: true,
     })
     expect(args).toEqual({
+      addressBits: 32,
       byteLength: 8,
       fields: [
         { name: 'heads', type: 'svm_ptr', offset: 0, byteLength: 4 },
@@ -146,6 +147,24 @@ describe('analysis', () => {
       alignment: 4,
       fields: { value: { offset: 0, byteLength: 4, type: 'u32' }, next: { offset: 4, byteLength: 4, type: 'svm_ptr' } },
     })
+  })
+
+  test('of the walk with 64-bit addresses: a pointer has 8 bytes, on 8', () => {
+    const { args, layouts, checkText } = translateKernel({ ...options(WALK), addressBits: 64 })
+    expect(args.fields.map(({ offset, byteLength }) => [offset, byteLength])).toEqual([
+      [0, 8],
+      [8, 8],
+    ])
+    expect(layouts['Node']).toEqual({
+      byteLength: 16,
+      alignment: 8,
+      fields: { value: { offset: 0, byteLength: 4, type: 'u32' }, next: { offset: 8, byteLength: 8, type: 'svm_ptr' } },
+    })
+    expect(checkText).toContain('const SVM_PTR_SIZE = 8u;')
+    const bytes = packArguments(args, { heads: 2 ** 47 + 5, sum: 0xffff_0000_0001n }, 'test')
+    expect([...new Uint32Array(bytes.buffer)]).toEqual([5, 0x8000, 1, 0xffff])
+    expect(errorOf(() => packArguments(args, { heads: 2 ** 48, sum: 0 }, 'test')).message).toContain('from 0 to 2^48 - 1')
+    expect(errorOf(() => packArguments(args, { heads: 2n ** 60n + 1n, sum: 0 }, 'test')).code).toBe('invalid-value')
   })
 
   test('bindings of the author, and those he can write', () => {
@@ -233,10 +252,6 @@ describe('refused, with the line', () => {
     expect(error.code).toBe('build-failed')
     expect(error.kernel).toBe('test')
     expect(error.message).toMatch(pattern)
-  })
-
-  test('64-bit addresses are not built yet', () => {
-    expect(errorOf(() => translateKernel({ ...options(WALK), addressBits: 64 })).code).toBe('unsupported')
   })
 
   test('a guard in a kernel with barriers', () => {

@@ -8,7 +8,7 @@
 // Always: a translated kernel is plain data and functions of it; nothing here asks a device. What the author can get wrong is refused here with his
 // line, or by the compiler with his line (messages.ts).
 
-import { SvmError, unsupported } from '../base/error.ts'
+import { SvmError } from '../base/error.ts'
 import type { AuthorBinding, ProgramDescriptor } from '../device/device.ts'
 import { PUBLIC_NAMES, stubText } from './accessors.ts'
 import { Analyser, type Behaviour, type Loop } from './analyse.ts'
@@ -29,9 +29,8 @@ export const RUNTIME_GROUP = 3
 
 type VariantWish = Parameters<TranslatedKernel['variant']>[0]
 
-/** @throws SvmError build-failed (the text, with its line), invalid-value (the options), unsupported (64-bit addresses) */
+/** @throws SvmError build-failed (the text, with its line), invalid-value (the options) */
 export function translateKernel(options: TranslateOptions): TranslatedKernel {
-  if (options.addressBits !== 32) throw unsupported('a WGSL kernel in a space with addressBits: 64', 'open the space with addressBits: 32')
   return new Translation(options)
 }
 
@@ -65,14 +64,14 @@ class Translation implements TranslatedKernel {
     this.#rewriter = new Rewriter(this.#module, this.#analyser)
     this.#behaviour = this.#analyser.behaviour(options.entryPoint)
     this.#loops = this.#analyser.loops()
-    this.layouts = structLayouts(this.#module)
+    this.layouts = structLayouts(this.#module, options.addressBits)
     this.#constantsText = layoutConstants(this.#module, this.layouts)
     this.#argsVariable = this.#findArguments()
-    this.args = argumentLayout(this.#module, this.#argsVariable, this.layouts)
+    this.args = argumentLayout(this.#module, this.#argsVariable, this.layouts, options.addressBits)
     this.authorBindings = this.#findBindings()
     this.#workgroupMemory = this.#mentioned().some(({ space }) => space === 'workgroup')
     this.analysis = this.#analyse()
-    this.checkText = [this.#rewriter.check(), this.#constantsText, stubText()].join('\n')
+    this.checkText = [this.#rewriter.check(), this.#constantsText, stubText(options.addressBits)].join('\n')
   }
 
   variant(wish: VariantWish): ProgramDescriptor {
@@ -96,6 +95,7 @@ class Translation implements TranslatedKernel {
     const prelude = preludeText(
       {
         variant: wish.variant,
+        addressBits: this.#options.addressBits,
         pools: wish.pools,
         atomicPools,
         pageShift: this.#options.pageShift,
@@ -117,6 +117,7 @@ class Translation implements TranslatedKernel {
       workgroupSize,
       guard: wish.guard,
       startTainted,
+      addressBits: this.#options.addressBits,
       pageShift: this.#options.pageShift,
       ...(this.#options.twin === undefined ? {} : { twin: this.#options.twin }),
     }

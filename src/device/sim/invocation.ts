@@ -3,9 +3,10 @@
 // Always, in an attempt: the first fault of an invocation is real and poisons it; a poisoned invocation changes nothing any more, and what it
 // lacks is a hint. Taint comes from every atomic load and every atomic whose result is used; a tainted store needs the page for itself.
 // Always, in a resident pass: an access without a right is a bad access; loads give 0, and from then on the invocation changes nothing.
-// Addresses outside a 32-bit space are where the pointer arithmetic of WGSL saturates: at 0xffffffff, which every accessor refuses.
+// Addresses outside the space are where the pointer arithmetic of WGSL saturates: at its last byte, which every accessor refuses.
 
 import { NEED, NEED_MISALIGNED, PAGE_BITMAP, WORKGROUP_BITMAP } from '../../abi/fault-record.ts'
+import { SPACE_BYTES } from '../../abi/geometry.ts'
 import { PTE } from '../../abi/pte.ts'
 import type { Address } from '../../base/units.ts'
 import type { SimPass } from './sim-pass.ts'
@@ -37,8 +38,6 @@ const WANT_EXCLUSIVE: Want = {
   hintBitmap: PAGE_BITMAP.hintExclusive,
 }
 
-/** The address that pointer arithmetic saturates to in a 32-bit space: the last byte, which is never an access. */
-const NOWHERE = 0xffffffff
 const NO_WORDS = new Uint32Array(0)
 
 export class Invocation {
@@ -83,15 +82,16 @@ export class Invocation {
 
   /** True when all bytes lie in one page, so that one walk serves them. */
   onePage(address: Address, byteLength: number): boolean {
-    return this.pass.indexOf(address) === this.pass.indexOf(address + byteLength - 1)
+    return this.pass.onePage(address, byteLength)
   }
 
   /** Walks to one scalar. Returns its word in `words`, or -1 when the access must not happen. */
   reach(address: Address, alignment: number, kind: AccessKind): number {
     this.tick()
     const { pass } = this
-    const outside = pass.addressBits === 32 && !(address >= 0 && address < NOWHERE)
-    const asked = outside ? NOWHERE : address
+    const nowhere = SPACE_BYTES[pass.addressBits] - 1
+    const outside = !(address >= 0 && address < nowhere)
+    const asked = outside ? nowhere : address
     const index = pass.indexOf(asked)
     const entry = pass.entry(index)
     const want = this.#want(kind)
@@ -125,9 +125,15 @@ export class Invocation {
 
   #refuse(address: Address, index: number, entry: number, want: Want, misaligned: boolean): void {
     const { pass, slot } = this
-    if (pass.resident || misaligned || (entry & want.may) === 0) {
+    const missed = pass.isMiss(index)
+    if (pass.resident || misaligned || (!missed && (entry & want.may) === 0)) {
       if (this.poisoned) return
       pass.claimBad(address, want.need | (misaligned ? NEED_MISALIGNED : 0), slot)
+      pass.markWorkgroup(WORKGROUP_BITMAP.faulted, slot)
+      this.poisoned = true
+    } else if (missed) {
+      pass.markMiss(address, want.need, slot, this.poisoned)
+      if (this.poisoned) return
       pass.markWorkgroup(WORKGROUP_BITMAP.faulted, slot)
       this.poisoned = true
     } else {

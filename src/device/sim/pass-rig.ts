@@ -1,7 +1,9 @@
 // For tests: one pass of a twin over a hand-made table of six pages, and what it left in the fault buffer. Always: everything is zero
 // before the pass but what the setup names.
 
-import { CONTROL, CONTROL_HEADER_WORDS, CONTROL_MODE, faultLayout } from '../../abi/fault-record.ts'
+import { CONTROL, CONTROL_HEADER_WORDS, CONTROL_MODE, faultLayout, missWords } from '../../abi/fault-record.ts'
+import { SPACE_BYTES } from '../../abi/geometry.ts'
+import { BUCKET_WORDS, directoryBuckets, LEAF_PAGES, leafHash, leafKey, MISS_WORDS } from '../../abi/leaf.ts'
 import { POOL_HEAD_WORDS } from '../../abi/pool.ts'
 import { makePte, PTE } from '../../abi/pte.ts'
 import { Random } from '../../base/world.ts'
@@ -12,6 +14,7 @@ import { runTwins } from './sim-dispatch.ts'
 // Pages of 4 KiB. Page k (0 is the topmost) has table index k and frame k of pool 0:
 //   index   0       1       2    ...  PAGES - 1   PAGES
 //   entry [ top ] [ next ] [    ]     [       ]   [ 0: everything else ]
+// In a 64-bit space the six are the last pages of its last leaf, which lies in slot 1.
 export const PAGES = 6
 export const PAGE_BYTES = 4096
 export const FRAME_WORDS = PAGE_BYTES / 4
@@ -21,7 +24,7 @@ export const W = PTE.store | MAY
 export const P = PTE.load | PTE.store | PTE.exclusive | PTE.private | MAY
 export const ALL = PTE.load | PTE.store | PTE.exclusive
 
-export const addressOf = (index: number, word = 0): number => 2 ** 32 - (index + 1) * PAGE_BYTES + word * 4
+export const addressOf = (index: number, word = 0, bits: 32 | 64 = 32): number => SPACE_BYTES[bits] - (index + 1) * PAGE_BYTES + word * 4
 
 export interface Setup {
   twin: KernelTwin
@@ -47,19 +50,25 @@ export interface Setup {
 
 export function pass(setup: Setup) {
   const slots = setup.slots ?? 1
-  const entries = PAGES + 1
-  const layout = faultLayout(slots, entries)
+  const bits = setup.addressBits ?? 32
+  const wide = bits === 64
+  const entries = wide ? 2 * LEAF_PAGES : PAGES + 1
+  const indexOf = (page: number) => (wide ? entries - 1 - page : page)
+  const layout = faultLayout(slots, entries, bits)
   const entry = (flags: number | undefined, index: number) =>
     flags === undefined || flags === 0 ? 0 : makePte(0, (flags & ALL) === 0 ? 0 : index * FRAME_WORDS, flags)
-  const table = new Uint32Array(entries)
+  const buckets = directoryBuckets(2)
+  const table = new Uint32Array(entries + (wide ? buckets * BUCKET_WORDS : 0))
+  const key = leafKey(addressOf(0, 0, 64) / PAGE_BYTES)
+  if (wide) table.set([key, LEAF_PAGES], entries + (leafHash(key) & (buckets - 1)) * BUCKET_WORDS)
   const control = new Uint32Array(CONTROL_HEADER_WORDS + entries + slots)
   for (let i = 0; i < PAGES; i++) {
-    table[i] = entry(setup.table?.[i], i)
-    control[CONTROL_HEADER_WORDS + i] = entry(setup.grants?.[i], i)
+    table[indexOf(i)] = entry(setup.table?.[i], i)
+    control[CONTROL_HEADER_WORDS + indexOf(i)] = entry(setup.grants?.[i], i)
   }
   control.set([setup.worklist === undefined ? 0 : CONTROL_MODE.worklist, slots, setup.firstWorkgroup ?? 0])
   control.set([...(setup.workgroups ?? [slots, 1, 1]), ...(setup.global ?? [0, 0, 0]), ...(setup.offset ?? [0, 0, 0]), setup.fuel ?? 0], CONTROL.workgroupsX)
-  control.set([CONTROL_HEADER_WORDS, CONTROL_HEADER_WORDS + entries, layout.workgroupWords, layout.pageWords], CONTROL.grants)
+  control.set([CONTROL_HEADER_WORDS, CONTROL_HEADER_WORDS + entries, layout.workgroupWords, layout.pageWords, entries, buckets - 1], CONTROL.grants)
   control.set(setup.worklist ?? [], CONTROL_HEADER_WORDS + entries)
   const faults = new Uint32Array(layout.endWords)
   const pool = new Uint32Array(POOL_HEAD_WORDS + PAGES * FRAME_WORDS)
@@ -70,7 +79,7 @@ export function pass(setup: Setup) {
     guard: setup.guard ?? false,
     startTainted: setup.startTainted ?? false,
     pageShift: 12,
-    addressBits: setup.addressBits ?? 32,
+    addressBits: bits,
   } as unknown as ProgramDescriptor
   const launch = {
     descriptor,
@@ -79,7 +88,7 @@ export function pass(setup: Setup) {
     groups: setup.groups ?? ([slots, 1, 1] as const),
     args: {},
   }
-  const bits = (start: number, words: number, end: number) =>
+  const set = (start: number, words: number, end: number) =>
     Array.from({ length: end }, (_, i) => i).filter((i) => (faults[start + (i >>> 5)] >>> (i & 31)) & (words > 0 ? 1 : 0))
   return {
     pool,
@@ -89,9 +98,14 @@ export function pass(setup: Setup) {
     setWord: (index: number, word: number, value: number) => {
       pool[POOL_HEAD_WORDS + index * FRAME_WORDS + word] = value
     },
-    pages: (bitmap: number) => bits(layout.pageBitmaps + bitmap * layout.pageWords, layout.pageWords, entries),
-    groups: (bitmap: number) => bits(layout.workgroupBitmaps + bitmap * layout.workgroupWords, layout.workgroupWords, slots),
-    first: (index: number) => faults[layout.first + index],
+    pages: (bitmap: number) => set(layout.pageBitmaps + bitmap * layout.pageWords, layout.pageWords, entries).map(indexOf),
+    groups: (bitmap: number) => set(layout.workgroupBitmaps + bitmap * layout.workgroupWords, layout.workgroupWords, slots),
+    first: (page: number) => faults[layout.first + indexOf(page)],
+    /** The records of leaves without an entry, raw. */
+    misses: () =>
+      Array.from({ length: missWords(bits) / MISS_WORDS }, (_, n) =>
+        Array.from(faults.subarray(layout.misses + n * MISS_WORDS, layout.misses + (n + 1) * MISS_WORDS)),
+      ).filter(([key]) => key !== 0),
   }
 }
 

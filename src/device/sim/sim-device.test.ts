@@ -32,6 +32,7 @@ function describeTwin(twin?: KernelTwin): ProgramDescriptor {
     workgroupSize: [1, 1, 1],
     guard: false,
     startTainted: false,
+    addressBits: 32 as const,
     pageShift: 12,
     twin,
   }
@@ -94,7 +95,7 @@ describe('bytes and order', () => {
       describeTwin((item, args, memory) => memory.storeU32(0xfffff000 + item.globalId[0] * 4, args.value + memory.loadU32(0xfffff000))),
     )
     const make = (role: 'table' | 'control' | 'faults' | 'arguments' | 'pool', byteLength: number) => device.createBuffer(role, byteLength, role)
-    const layout = faultLayout(1, 2)
+    const layout = faultLayout(1, 2, 32)
     const bindings: DispatchBindings = {
       table: await make('table', 8),
       control: await make('control', CONTROL_HEADER_WORDS * 4),

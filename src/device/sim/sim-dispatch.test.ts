@@ -2,6 +2,7 @@
 
 import { describe, expect, it } from 'vitest'
 import { FAULT, firstSlotOf, NEED, NEED_MISALIGNED, PAGE_BITMAP, WORKGROUP_BITMAP } from '../../abi/fault-record.ts'
+import { LEAF_PAGES, leafKey, MISS_KIND_SHIFT } from '../../abi/leaf.ts'
 import { PTE } from '../../abi/pte.ts'
 import type { KernelMemory, KernelTwin } from '../twin.ts'
 import { ALL, addressOf, FRAME_WORDS, MAY, P, PAGE_BYTES, PAGES, pass, R, type Ran, ran, type Setup, W } from './pass-rig.ts'
@@ -227,8 +228,26 @@ describe('bad accesses', () => {
   })
 
   it('has a high word in a wide space', () => {
-    const done = ran({ twin: (_i, _a, m) => void m.loadU32(0x12_3456_7890), addressBits: 64 })
+    const done = ran({ twin: (_i, _a, m) => void m.loadU32(0x12_3456_7890), variant: 'resident', addressBits: 64 })
     expect([done.faults[FAULT.badAddress], done.faults[FAULT.badAddressHigh]]).toEqual([0x3456_7890, 0x12])
+  })
+
+  it('to a page without an entry is for the host to judge: its leaf is noted, with the first access that is no hint', () => {
+    const twin: KernelTwin = (_i, _a, m) => {
+      m.storeU32(0x12_3456_7890, 1)
+      m.loadU32(0x12_3456_7890 + 4 * PAGE_BYTES)
+      m.loadU32(0x12_3456_7890 + LEAF_PAGES * PAGE_BYTES)
+    }
+    const done = ran({ twin, addressBits: 64 })
+    const key = leafKey(0x12_3456_7890 / PAGE_BYTES)
+    const page = Math.floor(0x12_3456_7890 / PAGE_BYTES) % LEAF_PAGES
+    const access = (0x12_3456_7890 % (LEAF_PAGES * PAGE_BYTES)) + NEED.write * 2 ** MISS_KIND_SHIFT
+    expect(done.misses().sort((a, b) => a[0] - b[0])).toEqual([
+      [key, 0, 2 ** page, 0, 2 ** (page + 4), 0, 0, 1, access, 0],
+      [key + 1, 0, 0, 0, 2 ** page, 0, 0, 0, 0, 0],
+    ])
+    expect(done.faults[FAULT.badClaim]).toBe(0)
+    expect([done.groups(WORKGROUP_BITMAP.faulted), done.groups(WORKGROUP_BITMAP.serviceable)]).toEqual([[0], []])
   })
 })
 

@@ -3,7 +3,9 @@
 // Always: table, grants and frames do not change while a pass runs; `faults` only gains bits, except for the record of one bad access,
 // which belongs to whoever claimed it first.
 
-import { CONTROL, FAULT, FAULT_HEADER_WORDS, PAGE_BITMAPS, WORKGROUP_BITMAP, WORKGROUP_BITMAPS } from '../../abi/fault-record.ts'
+import { CONTROL, FAULT, FAULT_HEADER_WORDS, missWords, PAGE_BITMAPS, WORKGROUP_BITMAP, WORKGROUP_BITMAPS } from '../../abi/fault-record.ts'
+import { SPACE_BYTES } from '../../abi/geometry.ts'
+import { BUCKET_WORDS, LEAF_PAGES, leafHash, leafKey, MISS, MISS_KIND_SHIFT, MISS_LEAVES, MISS_PROBES, MISS_WANTS, MISS_WORDS } from '../../abi/leaf.ts'
 import { POOL_HEAD_WORDS } from '../../abi/pool.ts'
 import { PTE, PTE_FRAME_MASK, printPte, ptePool } from '../../abi/pte.ts'
 import { assert } from '../../base/assert.ts'
@@ -18,10 +20,6 @@ export interface PassBuffers {
   readonly pools: readonly (Uint32Array | null)[]
 }
 
-/** A descriptor may tell the width of a pointer; until the contract names it, 32 bits is meant. */
-type Widths = ProgramDescriptor & { readonly addressBits?: 32 | 64 }
-
-const SPACE_END = { 32: 2 ** 32, 64: 2 ** 48 } as const
 const NOT_WITHOUT_GRANT = ~(PTE.store | PTE.exclusive)
 
 export class SimPass {
@@ -37,11 +35,15 @@ export class SimPass {
   readonly #buffers: PassBuffers
   readonly #pageMask: number
   readonly #spaceEnd: number
-  readonly #tableLast: number
+  /** Where addresses without an entry lie: its entry is 0. */
+  readonly #nothing: number
   readonly #grants: number
   readonly #workgroupWords: number
   readonly #pageWords: number
   readonly #pageBitmaps: number
+  readonly #misses: number
+  readonly #directory: number
+  readonly #directoryMask: number
   readonly #first: number
 
   constructor(descriptor: ProgramDescriptor, buffers: PassBuffers) {
@@ -49,29 +51,73 @@ export class SimPass {
     this.label = descriptor.label
     this.resident = descriptor.variant === 'resident'
     this.startTainted = descriptor.startTainted
-    this.addressBits = (descriptor as Widths).addressBits ?? 32
+    this.addressBits = descriptor.addressBits
     this.pageShift = descriptor.pageShift
     this.fuel = control[CONTROL.fuel]
     this.#buffers = buffers
     this.#pageMask = 2 ** descriptor.pageShift - 1
-    this.#spaceEnd = SPACE_END[this.addressBits]
-    this.#tableLast = table.length - 1
+    this.#spaceEnd = SPACE_BYTES[this.addressBits]
     this.#grants = control[CONTROL.grants]
     this.#workgroupWords = control[CONTROL.workgroupWords]
     this.#pageWords = control[CONTROL.pageWords]
     this.#pageBitmaps = FAULT_HEADER_WORDS + WORKGROUP_BITMAPS * this.#workgroupWords
-    this.#first = this.#pageBitmaps + PAGE_BITMAPS * this.#pageWords
-    assert(table[this.#tableLast] === 0, `the last entry of the page table is 0, but it is ${printPte(table[this.#tableLast])}`)
-    assert(this.resident || this.#grants + table.length <= control.length, `an attempt has a grant for every one of the ${table.length} entries`)
-    const end = this.resident ? this.#first : this.#first + table.length
+    this.#misses = this.#pageBitmaps + PAGE_BITMAPS * this.#pageWords
+    this.#first = this.#misses + missWords(this.addressBits)
+    this.#directory = control[CONTROL.directory]
+    this.#directoryMask = control[CONTROL.directoryMask]
+    const wide = this.addressBits === 64
+    this.#nothing = wide ? 0 : table.length - 1
+    const entries = wide ? this.#directory : table.length
+    assert(table[this.#nothing] === 0, `the entry of what is not mapped is 0, but it is ${printPte(table[this.#nothing])}`)
+    assert(!wide || this.#directory + (this.#directoryMask + 1) * BUCKET_WORDS <= table.length, 'the directory lies in the table')
+    assert(this.resident || this.#grants + entries <= control.length, `an attempt has a grant for every one of the ${entries} entries`)
+    const end = this.resident ? this.#first : this.#first + entries
     assert(end <= faults.length, `the fault buffer of a pass has ${end} words, but it has ${faults.length}`)
   }
 
-  /** Table index of the page that holds an address; an address beyond the table, or outside the space, gets the last entry. */
+  /** Table index of the page that holds an address; what the table does not reach, and what lies outside the space, has an entry that is 0. */
   indexOf(address: Address): number {
-    if (!(address >= 0 && address < this.#spaceEnd)) return this.#tableLast
-    const index = this.addressBits === 32 ? (~address >>> 0) >>> this.pageShift : Math.floor((this.#spaceEnd - 1 - address) / (this.#pageMask + 1))
-    return Math.min(index, this.#tableLast)
+    if (!(address >= 0 && address < this.#spaceEnd)) return this.#nothing
+    if (this.addressBits === 32) return Math.min((~address >>> 0) >>> this.pageShift, this.#nothing)
+    const vpn = Math.floor(address / (this.#pageMask + 1))
+    return this.#leafIndex(leafKey(vpn)) + (vpn % LEAF_PAGES)
+  }
+
+  /** True when the page has no entry, so that only the host knows whether it is mapped. */
+  isMiss(index: number): boolean {
+    return this.addressBits === 64 && index < LEAF_PAGES
+  }
+
+  #leafIndex(key: number): number {
+    const { table } = this.#buffers
+    for (let n = 0, home = leafHash(key); n <= this.#directoryMask; n++) {
+      const bucket = this.#directory + ((home + n) & this.#directoryMask) * BUCKET_WORDS
+      if (table[bucket] === key) return table[bucket + 1]
+      if (table[bucket] === 0) break
+    }
+    return 0
+  }
+
+  /** Notes an access to a page without an entry, if its leaf finds a record. @param need a bit of NEED */
+  markMiss(address: Address, need: number, slot: number, hint: boolean): void {
+    const { faults } = this.#buffers
+    const vpn = Math.floor(address / (this.#pageMask + 1))
+    const key = leafKey(vpn)
+    for (let n = 0, home = leafHash(key); n < MISS_PROBES; n++) {
+      const at = this.#misses + ((home + n) & (MISS_LEAVES - 1)) * MISS_WORDS
+      if (faults[at + MISS.key] === 0) faults[at + MISS.key] = key
+      if (faults[at + MISS.key] !== key) continue
+      const want = Math.log2(need) + (hint ? MISS_WANTS / 2 : 0)
+      faults[at + MISS.wants + want] |= 1 << (vpn % LEAF_PAGES)
+      if (hint || faults[at + MISS.claim] !== 0) return
+      const offset = address % (LEAF_PAGES * (this.#pageMask + 1))
+      faults.set([1, offset + need * 2 ** MISS_KIND_SHIFT, slot], at + MISS.claim)
+      return
+    }
+  }
+
+  onePage(address: Address, byteLength: number): boolean {
+    return (address % (this.#pageMask + 1)) + byteLength <= this.#pageMask + 1
   }
 
   /** The entry that counts in this pass: the grant where there is one. */

@@ -189,6 +189,7 @@ const PROGRAM: ProgramDescriptor = {
   workgroupSize: [64, 1, 1],
   guard: false,
   startTainted: false,
+  addressBits: 32,
   pageShift: 16,
 }
 
