@@ -19,7 +19,7 @@ const whole = ['run', kernel, '--entry', 'k', '--global', '1']
 describe('help', () => {
   it('for all and for each', async () => {
     expect(await answer(['--help'])).toMatchObject({ status: 0, stderr: '' })
-    for (const name of ['info', 'run', 'demo', 'bench']) {
+    for (const name of ['info', 'run', 'demo', 'bench', 'lab']) {
       const { status, stdout } = await answer([name, '--help'])
       expect([status, stdout.split(' ').slice(0, 2).join(' ')]).toEqual([0, `svm ${name}`])
     }
@@ -30,7 +30,11 @@ describe('what is refused before any work', () => {
   it.each([
     [[], 2, ''],
     [['flurb'], 2, "there is no command 'flurb'"],
-    [['lab', 'catch22'], 1, 'not built yet'],
+    [['replay', 'x'], 1, 'not built yet'],
+    [['lab'], 2, 'name the experiment'],
+    [['lab', 'catch23'], 2, "there is no experiment 'catch23'"],
+    [['lab', 'catch22', '--pages', '0'], 2, 'at least 1'],
+    [['lab', 'catch22', '--pages', '4', '--resident', '5'], 2, 'at most --pages (4)'],
     [['info', 'more'], 2, "'more' is one argument too many"],
     [['info', '--page-size', 'big'], 2, "found 'big'"],
     [['info', '--flurb'], 2, '--flurb'],

@@ -10,11 +10,12 @@ import { bench } from './bench.ts'
 import { type Command, UsageError } from './command.ts'
 import { demo } from './demo.ts'
 import { info } from './info.ts'
+import { lab } from './lab.ts'
 import { run } from './run.ts'
 
-const COMMANDS: readonly Command[] = [info, run, demo, bench]
+const COMMANDS: readonly Command[] = [info, run, demo, bench, lab]
 /** Named in the plan, not built yet. */
-const PLANNED = ['lab', 'conformance', 'fuzz', 'replay', 'inspect']
+const PLANNED = ['conformance', 'fuzz', 'replay', 'inspect']
 
 const HELP = `svm: shared virtual memory for WebGPU.
 

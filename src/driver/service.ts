@@ -3,6 +3,7 @@
 // Always: wants are served in their order, as many as fit; a read maps a copy of the host's page (the host stays the master), a write makes the
 // page device-private; pages that are here already cost no frame; pinned pages are never evicted for it.
 
+import { PTE } from '../abi/pte.ts'
 import type { Vpn } from '../base/units.ts'
 import { faultWindow } from '../mm/hmm.ts'
 import { migrateFinalize, migratePages, migrateSetup, SELECT } from '../mm/migrate.ts'
@@ -28,9 +29,12 @@ interface Run {
   readonly write: boolean
 }
 
-/** True when the want is fulfilled: nothing to do. */
+/**
+ * True when the want is fulfilled: nothing to do. A page that is here while its entry is gone (an invalidation by somebody else's event) is not: to serve
+ * it is to write the entry again. Compare what nouveau_range_fault() does with a device-private pfn.
+ */
 export function isServed(mirror: Mirror, want: { vpn: Vpn; write: boolean }): boolean {
-  if (mirror.frameOf(want.vpn) < 0) return false
+  if (mirror.frameOf(want.vpn) < 0 || (mirror.vmm.get(want.vpn) & PTE.load) === 0) return false
   return !want.write || mirror.space.pages.isDevicePrivate(want.vpn)
 }
 
