@@ -41,7 +41,7 @@ as in Linux 5.8-rc2, and with this library's own migrate.
 function print(result: Catch22): string {
   const { pages, resident, rows, cells, library, note } = result
   const figures = ({ firstMoved, mappingsLost, refaults, crash }: Observation) =>
-    [firstMoved, mappingsLost ?? '-', refaults ?? '-', crash ? 'crash' : 'no'].map(String)
+    [firstMoved, mappingsLost, refaults ?? '-', crash ? 'crash' : 'no'].map(String)
   const head = ['M S C', 'first call moved', 'mappings lost', 'refaults', 'crash']
   const body = rows.map((row) => [`${row.m} ${row.s} ${row.c}`, ...figures(row)])
   const told = cells.map(({ driverFix, coreFix, row, told, seen }) => [

@@ -26,9 +26,9 @@ export interface Sizes {
 export interface Observation {
   /** Pages that the first call moved. */
   readonly firstMoved: number
-  /** Entries of the K pages that named a frame before the second call and do not name it after. */
-  readonly mappingsLost: number | null
-  /** Faults of the kernel on the K pages. */
+  /** Entries of the K pages that named a frame before the second call and do not name it after (or when it crashed). */
+  readonly mappingsLost: number
+  /** Faults of the kernel on the K pages; null: it was not run. */
   readonly refaults: number | null
   /** A device page was handed to the host's DMA map. */
   readonly crash: boolean
@@ -58,17 +58,24 @@ export async function observe(sizes: Sizes, migrate: Migrate): Promise<Observati
     const start = data / PAGE_BYTES
     const firstMoved = await migrate({ svm, mirror }, { start: start + resident, end: start + pages })
     const before = entriesOf(mirror, start, resident)
-    try {
-      await migrate({ svm, mirror }, { start, end: start + resident })
-    } catch (failure) {
-      if (!(failure instanceof HostCrash)) throw failure
-      return { firstMoved, mappingsLost: null, refaults: null, crash: true, intact: null }
-    }
+    const crash = await crashes(() => migrate({ svm, mirror }, { start, end: start + resident }))
     const after = entriesOf(mirror, start, resident)
     const mappingsLost = before.filter((entry, i) => entry >= 0 && entry !== after[i]).length
-    return { firstMoved, mappingsLost, ...(await readAll(svm, data, sizes)), crash: false }
+    const seen = crash ? { refaults: null, intact: null } : await readAll(svm, data, sizes)
+    return { firstMoved, mappingsLost, ...seen, crash }
   } finally {
     await svm.close()
+  }
+}
+
+/** True when the machine would be down now. */
+async function crashes(body: () => Promise<unknown>): Promise<boolean> {
+  try {
+    await body()
+    return false
+  } catch (failure) {
+    if (failure instanceof HostCrash) return true
+    throw failure
   }
 }
 

@@ -16,7 +16,7 @@ describe.each([
   // First call over normal pages; then what the second call does to the resident ones.
   const lost = { mappingsLost: resident, refaults: resident, crash: false, intact: true }
   const mapped = { mappingsLost: 0, refaults: 0, crash: false, intact: true }
-  const crashed = resident === 0 ? mapped : { mappingsLost: null, refaults: null, crash: true, intact: null }
+  const crashed = resident === 0 ? mapped : { mappingsLost: resident, refaults: null, crash: true, intact: null }
   const expected = {
     '000': { firstMoved: others, ...lost },
     '001': { firstMoved: others, ...lost },
@@ -59,7 +59,7 @@ describe('svm lab catch22', () => {
     const lines = stdout.split('\n').filter((line) => /^([01] [01] [01]|this library) /.test(line))
     expect(lines).toHaveLength(9)
     expect(lines[0]?.split(/\s+/)).toEqual(['0', '0', '0', '5', '3', '3', 'no'])
-    expect(lines[6]?.split(/\s+/)).toEqual(['1', '1', '0', '5', '-', '-', 'crash'])
+    expect(lines[6]?.split(/\s+/)).toEqual(['1', '1', '0', '5', '3', '-', 'crash'])
     expect(lines[8]?.split(/\s+/)).toEqual(['this', 'library', '5', '0', '0', 'no'])
   })
 })
