@@ -4,6 +4,7 @@
 // until `trim`; every used frame knows the page it holds (or that it is a private copy of a pass). The allocator is synchronous; only making
 // a pool asks the device.
 
+import type { Geometry } from '../abi/geometry.ts'
 import { POOL_HEAD_BYTES } from '../abi/pool.ts'
 import { assert } from '../base/assert.ts'
 import type { Bytes, Vpn } from '../base/units.ts'
@@ -29,7 +30,7 @@ export class DeviceMemory {
   readonly #tracer: Tracer
   readonly #pools: (Pool | null)[]
   /** By frame: the page it holds, FREE or UNNAMED. */
-  readonly #holds: Float64Array
+  readonly #holds: Int32Array | Float64Array
   /** By frame: when it was last known to be used, in ticks of `use`. */
   readonly #lastUse: Uint32Array
   #tick = 0
@@ -37,15 +38,21 @@ export class DeviceMemory {
   /** Frames that the device really gives: less than planned after a pool could not be made. */
   #capacity: number
 
-  constructor(device: Device, plan: MemoryPlan, pageBytes: Bytes, tracer: Tracer) {
+  constructor(device: Device, plan: MemoryPlan, geometry: Geometry, tracer: Tracer) {
     this.#device = device
     this.#plan = plan
-    this.pageBytes = pageBytes
+    this.pageBytes = geometry.pageBytes
     this.#tracer = tracer
     this.#pools = new Array<Pool | null>(plan.poolCount).fill(null)
-    this.#holds = new Float64Array(plan.poolFrames * plan.poolCount).fill(FREE)
+    const frames = plan.poolFrames * plan.poolCount
+    this.#holds = (geometry.spacePages <= 2 ** 31 ? new Int32Array(frames) : new Float64Array(frames)).fill(FREE)
     this.#lastUse = new Uint32Array(this.#holds.length)
     this.#capacity = plan.frames
+  }
+
+  /** Bytes of records: what a frame holds, and when it was used. */
+  get byteLength(): Bytes {
+    return this.#holds.byteLength + this.#lastUse.byteLength
   }
 
   /** Frames that can exist under the budget. */

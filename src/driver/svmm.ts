@@ -67,7 +67,7 @@ export class Mirror implements PageOwner {
     )
     this.plan = planMemory({ budgetBytes: budget, pageBytes: geometry.pageBytes, limits: device.limits, authorStorageBuffers: options.authorStorageBuffers })
     device.configure({ ringBytes: this.plan.ringBytes, slotBytes: this.plan.slotBytes })
-    this.dmem = new DeviceMemory(device, this.plan, geometry.pageBytes, space.tracer)
+    this.dmem = new DeviceMemory(device, this.plan, geometry, space.tracer)
     this.vmm = new DeviceVmm(device, geometry)
     this.tables = new Tables(device, this.plan, this.vmm)
     this.copies = new CopyEngine(device, this.dmem, space, this.plan.bouncePages)
@@ -92,6 +92,11 @@ export class Mirror implements PageOwner {
 
   get systemCopies(): number {
     return this.#systemFrames.count
+  }
+
+  /** Host memory that this mirror's records take. */
+  get bookkeepingBytes(): number {
+    return this.dmem.byteLength + this.vmm.byteLength + this.#systemFrames.byteLength
   }
 
   // What an entry is.

@@ -11,6 +11,10 @@ export class SystemFrames {
     this.#blockPages = blockPages
   }
 
+  get byteLength(): number {
+    return this.#blocks.size * this.#blockPages * 4
+  }
+
   /** The frame; -1 when the page has none. */
   get(vpn: Vpn): number {
     // Asked for every page of every migrate, and mostly there are none.

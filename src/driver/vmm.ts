@@ -39,6 +39,11 @@ export class DeviceVmm {
     return this.#geometry.addressBits
   }
 
+  /** Bytes of the shadow and of what is to be sent. */
+  get byteLength(): number {
+    return this.#shadow.byteLength + this.#changed.byteLength
+  }
+
   get incomplete(): number {
     return this.#incomplete
   }

@@ -67,6 +67,7 @@ export function spaceStats(space: Space, mirrors: readonly Mirror[], counts: Exe
     mappedBytes: allocations.reduce((sum, { byteLength }) => sum + byteLength, 0),
     hostMappings: space.hostMappings.count,
     hostCacheBytes: space.cache.byteLength,
+    bookkeepingBytes: mirrors.reduce((sum, mirror) => sum + mirror.bookkeepingBytes, space.pages.byteLength),
     dispatches: { attempt: counts.attempt, resident: counts.resident, direct: counts.direct },
     rounds: counts.rounds,
     faults: counts.faults,

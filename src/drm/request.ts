@@ -126,6 +126,8 @@ export interface SpaceStats {
   readonly mappedBytes: number
   readonly hostMappings: number
   readonly hostCacheBytes: number
+  /** Host memory for records of pages, frames and entries: not the pages themselves. */
+  readonly bookkeepingBytes: number
   readonly dispatches: { readonly attempt: number; readonly resident: number; readonly direct: number }
   readonly rounds: number
   readonly faults: number

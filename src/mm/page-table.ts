@@ -58,8 +58,9 @@ const ARROW_NAMES = Object.keys(ARROW_STARTS) as ArrowName[]
 const STARTS = Uint8Array.from(ARROW_NAMES, (name) => ARROW_STARTS[name])
 const ARROW = Object.fromEntries(ARROW_NAMES.map((name, at) => [name, at])) as Record<ArrowName, number>
 
-/** The first room is small: a space with little in it stays small. */
+/** The first room is small: a space with little in it stays small. It grows by a quarter: records are few bytes a page, also while they grow. */
 const SLOTS_FIRST = 4
+const GROWTH = 1.25
 
 export class PageTable {
   readonly blockPages: number
@@ -434,7 +435,7 @@ export class PageTable {
   }
 
   #grow(): void {
-    const slots = Math.max(SLOTS_FIRST, this.#touched.length * 2)
+    const slots = Math.max(SLOTS_FIRST, Math.ceil(this.#touched.length * GROWTH))
     const pages = slots * this.blockPages
     this.#state = grown(this.#state, new Uint8Array(pages))
     this.#before = grown(this.#before, new Uint8Array(pages))
