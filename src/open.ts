@@ -64,11 +64,12 @@ export async function openSvm(options: SvmOptions): Promise<Svm> {
     buildKernel: (translated, source) =>
       Promise.all(
         port.mirrors.map(async (mirror) => {
+          if (port.isReleased(mirror.memory)) return -1
           const kernel = new DriverKernel(mirror.device, translated, source)
           await kernel.program('attempt', mirror.dmem.poolsInUse, false).catch((failure) => {
             throw port.explain(failure)
           })
-          return port.register(kernel)
+          return port.register('kernel', kernel)
         }),
       ),
   })
@@ -77,6 +78,8 @@ export async function openSvm(options: SvmOptions): Promise<Svm> {
     close(how).finally(() => {
       for (const device of raw) inUse.delete(below(device))
     })
+  const release = context.releaseDevice.bind(context)
+  context.releaseDevice = (device) => release(device).then(() => void inUse.delete(below(device.device)))
   return context
 }
 

@@ -195,7 +195,13 @@ export interface SvmQueue {
 export interface SvmSnapshot {
   readonly pageSize: number
   readonly addressBits: 32 | 64
-  readonly mappings: readonly { readonly pointer: SvmPointer; readonly byteLength: number; readonly label: string; readonly kind: string }[]
+  readonly mappings: readonly {
+    readonly pointer: SvmPointer
+    readonly byteLength: number
+    readonly label: string
+    readonly kind: string
+    readonly access: 'none' | 'read' | 'read-write'
+  }[]
   readonly pages: readonly { readonly pointer: SvmPointer; readonly pages: number; readonly state: string }[]
   readonly stats: SvmStats
 }
@@ -223,6 +229,7 @@ export interface Svm {
   mmap(pager: Pager, options?: MmapOptions): Promise<SvmPointer>
   munmap(pointer: SvmPointer, byteLength?: number): Promise<void>
   msync(pointer: SvmPointer, byteLength?: number): Promise<void>
+  /** Whole pages; `pointer` begins one. What kernels or the host may not do then fails with `access-violation`. Bytes and places stay. */
   mprotect(pointer: SvmPointer, byteLength: number, access: 'none' | 'read' | 'read-write'): Promise<void>
   map(pointer: SvmPointer, byteLength: number, mode: MapMode, options?: { signal?: AbortSignal }): Promise<HostMapping>
   using<T>(pointer: SvmPointer, byteLength: number, mode: MapMode, body: (mapping: HostMapping) => T | Promise<T>): Promise<T>
@@ -233,6 +240,8 @@ export interface Svm {
   advise(pointer: SvmPointer, byteLength: number, advice: Advice, device?: SvmDevice): AdviceResult
   createQueue(options?: { device?: SvmDevice; outOfOrder?: boolean; label?: string }): SvmQueue
   createKernel(descriptor: KernelDescriptor): Promise<SvmKernel>
+  /** The device leaves the space: every page comes home, and its queues take no more commands. */
+  releaseDevice(device: SvmDevice): Promise<void>
   stats(): SvmStats
   snapshot(): SvmSnapshot
   onerror: ((error: SvmError) => void) | null

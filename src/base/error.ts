@@ -24,6 +24,7 @@ export interface SvmErrorDetails {
   kernel?: string
   workgroup?: readonly number[]
   retiredWorkgroups?: number
+  check?: string
   cause?: unknown
 }
 
@@ -35,6 +36,8 @@ export class SvmError extends Error {
   readonly kernel?: string
   readonly workgroup?: readonly number[]
   readonly retiredWorkgroups?: number
+  /** The check of the request boundary that refused, by its name. */
+  readonly check?: string
 
   constructor(code: SvmErrorCode, message: string, details: SvmErrorDetails = {}) {
     super(message, details.cause === undefined ? undefined : { cause: details.cause })
@@ -45,6 +48,7 @@ export class SvmError extends Error {
     if (details.kernel !== undefined) this.kernel = details.kernel
     if (details.workgroup !== undefined) this.workgroup = details.workgroup
     if (details.retiredWorkgroups !== undefined) this.retiredWorkgroups = details.retiredWorkgroups
+    if (details.check !== undefined) this.check = details.check
   }
 }
 

@@ -53,6 +53,8 @@ export class Context implements Svm, QueueHome {
   declare [Symbol.asyncDispose]: () => Promise<void>
   readonly #parts: ContextParts
   readonly #queues: Queue[] = []
+  /** Memory numbers of devices that left, or are about to. */
+  readonly #released = new Set<number>()
   #kernels = 0
   #closing: Promise<void> | null = null
 
@@ -113,7 +115,7 @@ export class Context implements Svm, QueueHome {
     if (sharing !== 'private') throw unsupported('a shared mapping of a pager', "map it with sharing 'private'.")
     const byteLength = options.byteLength ?? Math.max(0, pager.size - offset)
     return this.#barrier(async () => {
-      const handle = this.port.register(pager)
+      const handle = this.port.register('pager', pager)
       try {
         return this.port.ioctl('SVM_MMAP', { pager: handle, offset, byteLength, label }).pointer
       } finally {
@@ -132,8 +134,9 @@ export class Context implements Svm, QueueHome {
     throw unsupported('msync', 'there are no shared mappings yet whose pages would have to be written.')
   }
 
-  async mprotect(_pointer: SvmPointer, _byteLength: number, _access: 'none' | 'read' | 'read-write'): Promise<void> {
-    throw unsupported('mprotect', "choose the access when you allocate (alloc's access).")
+  async mprotect(pointer: SvmPointer, byteLength: number, access: 'none' | 'read' | 'read-write'): Promise<void> {
+    this.checkOpen()
+    await this.#barrier(() => this.port.ioctl('SVM_MPROTECT', { pointer, byteLength, access }))
   }
 
   async map(pointer: SvmPointer, byteLength: number, mode: MapMode, options: { signal?: AbortSignal } = {}): Promise<HostMapping> {
@@ -195,8 +198,9 @@ export class Context implements Svm, QueueHome {
 
   createQueue(options: { device?: SvmDevice; outOfOrder?: boolean; label?: string } = {}): SvmQueue {
     this.checkOpen()
-    const device = options.device ?? (this.devices[0] as SvmDevice)
+    const device = options.device ?? this.devices.find((_, memory) => !this.#released.has(memory)) ?? (this.devices[0] as SvmDevice)
     const memory = this.devices.indexOf(device)
+    this.checkDevice(Math.max(0, memory))
     if (memory < 0) throw new SvmError('invalid-value', `createQueue: ${device.label} is not a device of this space. Name one of svm.devices.`)
     const queue = new Queue(this, { memory, inOrder: options.outOfOrder !== true, label: options.label ?? `queue ${this.#queues.length}` })
     this.#queues.push(queue)
@@ -230,6 +234,21 @@ export class Context implements Svm, QueueHome {
     return new Kernel(this.port, translated, handles, { class: descriptor.class ?? 'grants', reach })
   }
 
+  /** New commands of its queues are refused from the call on; those before still run. */
+  async releaseDevice(device: SvmDevice): Promise<void> {
+    this.checkOpen()
+    const memory = this.devices.indexOf(device)
+    if (memory < 0) throw new SvmError('invalid-value', 'releaseDevice: this is not a device of this space. Name one of svm.devices.')
+    this.checkDevice(memory)
+    this.#released.add(memory)
+    try {
+      await this.#barrier(() => this.port.ioctl('SVM_RELEASE', { memory }))
+    } catch (error) {
+      this.#released.delete(memory)
+      throw error
+    }
+  }
+
   stats(): SvmStats {
     return this.port.ioctl('SVM_STATS', {})
   }
@@ -252,6 +271,13 @@ export class Context implements Svm, QueueHome {
 
   checkOpen(): void {
     if (this.#closing !== null) throw closedError()
+  }
+
+  checkDevice(memory: number): void {
+    this.checkOpen()
+    if (!this.#released.has(memory)) return
+    const { label } = this.devices[memory] as SvmDevice
+    throw new SvmError('closed', `${label} was released from this space. Use a queue of another device (svm.createQueue), or open a space on it.`)
   }
 
   async makeMapping(pointer: SvmPointer, byteLength: number, mode: MapMode): Promise<HostMapping> {

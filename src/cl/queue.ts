@@ -32,7 +32,8 @@ export interface QueueHome {
   readonly port: Port
   readonly sequencer: Sequencer
   readonly clock: Clock
-  checkOpen(): void
+  /** @throws SvmError closed, when the space is, or the device has left it */
+  checkDevice(memory: number): void
   /** Brings [pointer, pointer + byteLength) to the host as a mapping. */
   makeMapping(pointer: SvmPointer, byteLength: number, mode: MapMode): Promise<HostMapping>
   /** An error that nobody has seen. */
@@ -59,13 +60,13 @@ export class Queue implements SvmQueue, Lane {
   }
 
   migrate(ranges: SvmRange | SvmRange[], options: MigrateOptions = {}): SvmEvent<MigrateResult> {
-    this.#home.checkOpen()
+    this.#home.checkDevice(this.#memory)
     const target = oneOf('migrate: to', options.to ?? 'device', ['device', 'host'])
     const mode = oneOf('migrate: mode', options.mode ?? 'best-effort', ['best-effort', 'all-or-nothing'])
     const list = (Array.isArray(ranges) ? ranges : [ranges]).map((range) => this.#wholeRange(range))
     const request = {
       memory: this.#memory,
-      ranges: list.filter(({ byteLength }) => byteLength > 0),
+      ranges: list.filter((range) => range !== null),
       target,
       mode,
       contentUndefined: options.contentUndefined === true,
@@ -74,7 +75,7 @@ export class Queue implements SvmQueue, Lane {
   }
 
   memcpy(destination: SvmPointer | ArrayBufferView, source: SvmPointer | ArrayBufferView, byteLength?: number, options?: CommandOptions): SvmEvent {
-    this.#home.checkOpen()
+    this.#home.checkDevice(this.#memory)
     const count = checkLength('memcpy', byteLength ?? viewLength(source) ?? viewLength(destination))
     for (const side of [destination, source]) this.#checkSide(side, count)
     const wish: Wish = { command: 'memcpy', options }
@@ -98,7 +99,7 @@ export class Queue implements SvmQueue, Lane {
   }
 
   memfill(pointer: SvmPointer, pattern: ArrayBufferView, byteLength: number, options?: CommandOptions): SvmEvent {
-    this.#home.checkOpen()
+    this.#home.checkDevice(this.#memory)
     checkLength('memfill', byteLength)
     const bytes = bytesOfView(pattern).slice()
     const size = bytes.length
@@ -124,15 +125,15 @@ export class Queue implements SvmQueue, Lane {
   }
 
   map(pointer: SvmPointer, byteLength: number, mode: MapMode, options?: CommandOptions): SvmEvent<HostMapping> {
-    this.#home.checkOpen()
+    this.#home.checkDevice(this.#memory)
     checkMode(mode)
     checkLength('map', byteLength)
-    if (byteLength > 0) this.#home.port.ioctl('SVM_CHECK', { pointer, byteLength, what: 'map' })
+    if (byteLength > 0) this.#home.port.ioctl('SVM_CHECK', { pointer, byteLength, holes: false, what: 'map' })
     return this.#add({ command: 'map', options }, () => this.#home.makeMapping(pointer, byteLength, mode))
   }
 
   unmap(mapping: HostMapping, options?: CommandOptions): SvmEvent {
-    this.#home.checkOpen()
+    this.#home.checkDevice(this.#memory)
     if (!(mapping instanceof LiveHostMapping)) throw new SvmError('invalid-value', 'unmap: pass a HostMapping that map returned.')
     if (!mapping.live)
       throw new SvmError('invalid-value', `unmap: the mapping at ${hex(mapping.pointer)} was unmapped already. Unmap once.`, { pointer: mapping.pointer })
@@ -141,7 +142,7 @@ export class Queue implements SvmQueue, Lane {
 
   /** The runtime frees the pointers when the command executes, then calls `onFree` with them. Null pointers are left out. */
   free(pointers: SvmPointer[], options: CommandOptions & { onFree?: (pointers: SvmPointer[]) => void } = {}): SvmEvent {
-    this.#home.checkOpen()
+    this.#home.checkDevice(this.#memory)
     const { port } = this.#home
     const list = pointers.filter((pointer) => pointer !== 0)
     waitsOf(options)
@@ -155,7 +156,7 @@ export class Queue implements SvmQueue, Lane {
   }
 
   enqueue(kernel: SvmKernel, launch: KernelLaunch): SvmEvent<DispatchResult> {
-    this.#home.checkOpen()
+    this.#home.checkDevice(this.#memory)
     if (!(kernel instanceof Kernel)) throw new SvmError('invalid-value', 'enqueue: pass a kernel that createKernel returned.')
     if (kernel.port !== this.#home.port)
       throw new SvmError('invalid-value', `enqueue: ${kernel.label} belongs to another space. Create it in this one.`, { kernel: kernel.label })
@@ -165,8 +166,8 @@ export class Queue implements SvmQueue, Lane {
     if (groups.length > 3)
       throw new SvmError('invalid-value', `enqueue: bindGroups are for groups 0 to 2, but ${groups.length} were given.`, { kernel: kernel.label })
     return this.#add({ command: 'kernel', options: { ...launch, label: launch.label ?? kernel.label } }, async () => {
-      const bindGroups = groups.map((group) => (group === undefined ? -1 : port.register(group)))
-      const signal = launch.signal === undefined ? -1 : port.register(launch.signal)
+      const bindGroups = groups.map((group) => (group === undefined ? -1 : port.register('bind-group', group)))
+      const signal = launch.signal === undefined ? -1 : port.register('signal', launch.signal)
       try {
         return await port.ioctl('SVM_EXEC', { ...request, memory: this.#memory, kernel: kernel.handles[this.#memory] as number, bindGroups, signal })
       } finally {
@@ -206,7 +207,7 @@ export class Queue implements SvmQueue, Lane {
     byteLength: number,
     options?: CommandOptions,
   ): SvmEvent {
-    this.#home.checkOpen()
+    this.#home.checkDevice(this.#memory)
     checkLength(command, byteLength)
     checkLength(`${command}: offset`, offset)
     if (offset % 4 !== 0 || byteLength % 4 !== 0)
@@ -215,7 +216,7 @@ export class Queue implements SvmQueue, Lane {
     const { port } = this.#home
     const direction = command === 'copy-from-buffer' ? 'in' : 'out'
     return this.#addVoid({ command, options }, async () => {
-      const handle = port.register(buffer)
+      const handle = port.register('buffer', buffer)
       try {
         await port.ioctl('SVM_BUFFER', { memory: this.#memory, buffer: handle, offset, pointer, byteLength, direction })
       } finally {
@@ -224,22 +225,25 @@ export class Queue implements SvmQueue, Lane {
     })
   }
 
-  #wholeRange({ pointer, byteLength }: SvmRange): { pointer: number; byteLength: number } {
+  /** What a range asks for; null: nothing. */
+  #wholeRange({ pointer, byteLength }: SvmRange): { pointer: number; byteLength: number } | null {
+    const { port } = this.#home
     if (byteLength !== undefined && byteLength !== 0) {
-      this.#home.port.ioctl('SVM_CHECK', { pointer, byteLength, what: 'migrate' })
+      port.ioctl('SVM_CHECK', { pointer, byteLength, holes: true, what: 'migrate' })
       return { pointer, byteLength }
     }
-    if (pointer === 0) return { pointer, byteLength: 0 }
-    const allocation = Number.isSafeInteger(pointer) && pointer > 0 ? this.#home.port.ioctl('SVM_LOOKUP', { pointer }) : null
-    if (allocation !== null && !allocation.dying) return { pointer: allocation.pointer, byteLength: allocation.byteLength }
-    if (byteLength === 0) return { pointer, byteLength: 0 }
-    this.#home.port.ioctl('SVM_CHECK', { pointer, byteLength: 1, what: 'migrate' })
+    if (pointer === 0) return null
+    // 0 bytes succeed with any pointer, and mean the whole allocation with one that is in use.
+    if (byteLength === 0) {
+      const found = Number.isSafeInteger(pointer) && pointer > 0 ? port.ioctl('SVM_LOOKUP', { pointer }) : null
+      if (found === null || found.dying) return null
+    } else port.ioctl('SVM_CHECK', { pointer, byteLength: 1, holes: true, what: 'migrate' })
     return { pointer, byteLength: 0 }
   }
 
   #checkSide(side: SvmPointer | ArrayBufferView, byteLength: number, what = 'memcpy'): void {
     if (typeof side === 'number') {
-      if (byteLength > 0) this.#home.port.ioctl('SVM_CHECK', { pointer: side, byteLength, what })
+      if (byteLength > 0) this.#home.port.ioctl('SVM_CHECK', { pointer: side, byteLength, holes: false, what })
       return
     }
     const view = viewLength(side)

@@ -9,7 +9,7 @@ import { bringHome, groupByMemory } from '../mm/fault.ts'
 import { faultWindow, HMM_PFN, type HmmRange, rangeFault, rangeSnapshot } from '../mm/hmm.ts'
 import { type MigrateArgs, migrateFinalize, migratePages, migrateSetup, SELECT, type SkipReason, SRC, skip } from '../mm/migrate.ts'
 import { PAGE } from '../mm/page-table.ts'
-import type { Vma } from '../mm/vma.ts'
+import { deviceMayRead, type Vma } from '../mm/vma.ts'
 import type { Evictor } from './evict.ts'
 import type { Mirror } from './svmm.ts'
 
@@ -105,7 +105,8 @@ export async function makePresent(mirror: Mirror, piece: { vma: Vma; start: Vpn;
   const { space, subscription } = mirror
   const { vma, start, end, keepCopies } = piece
   if (vma.backing.kind === 'anonymous' && space.owners.length === 1) return true
-  const pfns = new Uint8Array(end - start).fill(HMM_PFN.requireFault)
+  // Without access nothing is faulted in; what the host has at hand may still change its place, as in Linux.
+  const pfns = new Uint8Array(end - start).fill(deviceMayRead(vma) ? HMM_PFN.requireFault : 0)
   // A lost page gets a verdict of its own; it keeps no other page from moving.
   if (space.pages.lost > 0) for (let vpn = start; vpn < end; vpn++) if (space.pages.state(vpn) === PAGE.lost) pfns[vpn - start] = 0
   const range: HmmRange = { space, start, end, owner: mirror, subscription, defaultFlags: 0, keepCopies, pfns }

@@ -5,6 +5,7 @@ import { forEachBit, testBit } from '../base/bitmap.ts'
 import { SvmError, type SvmErrorCode } from '../base/error.ts'
 import { hex, type Vpn } from '../base/units.ts'
 import { PAGE } from '../mm/page-table.ts'
+import { deviceMayRead, deviceMayWrite } from '../mm/vma.ts'
 import type { Launch } from './launch.ts'
 import type { BadAccess, PassReport } from './pass.ts'
 import { type Window, workgroupOf } from './remaining.ts'
@@ -67,12 +68,16 @@ function explain(mirror: Mirror, launch: Launch, bad: BadAccess): { code: SvmErr
   }
   const writes = (bad.kind & (NEED.write | NEED.exclusive)) !== 0
   const hold = space.hostMappings.holdOn(vpn)
-  if (hold === 'write' || (hold === 'read' && writes && vma.deviceWrites)) {
+  if (hold === 'write' || (hold === 'read' && writes && deviceMayWrite(vma))) {
     return { code: 'host-mapped', why: `which the host has mapped for ${hold === 'write' ? 'writing' : 'reading'}`, wayOut: 'Unmap it before the launch.' }
   }
   if (space.pages.state(vpn) === PAGE.lost)
     return { code: 'device-lost', why: 'whose only copy was on a device that is lost', wayOut: 'Overwrite the whole page or free it.' }
-  if (writes && !vma.deviceWrites) return { code: 'access-violation', why: 'which is read-only for kernels', wayOut: "Allocate it with access 'read-write'." }
+  if (!deviceMayRead(vma)) return { code: 'access-violation', why: "which mprotect made 'none'", wayOut: 'Give it access again with svm.mprotect().' }
+  if (writes && !deviceMayWrite(vma)) {
+    const wayOut = vma.allocation.deviceWrites ? 'Give it access again with svm.mprotect().' : "Allocate it with access 'read-write'."
+    return { code: 'access-violation', why: 'which is read-only for kernels', wayOut }
+  }
   return { code: 'access-violation', why: 'which was not accessible', wayOut: 'Check the pointer.' }
 }
 

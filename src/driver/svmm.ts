@@ -12,7 +12,7 @@ import { type MigrateArgs, migrateFinalize, migratePages, migrateSetup, SELECT, 
 import type { Invalidation, Subscription } from '../mm/notifier.ts'
 import { PAGE } from '../mm/page-table.ts'
 import type { PageOwner, Space } from '../mm/space.ts'
-import type { Vma } from '../mm/vma.ts'
+import { deviceMayRead, deviceMayWrite, type Vma } from '../mm/vma.ts'
 import type { MigrateReason } from '../trace/event.ts'
 import { budgetDefault, type MemoryPlan, planMemory } from './budget.ts'
 import { CopyEngine } from './copy.ts'
@@ -105,8 +105,8 @@ export class Mirror implements PageOwner {
   entryFor(vma: Vma, vpn: Vpn): number {
     const { pages, hostMappings } = this.space
     const hold = hostMappings.count === 0 ? 'none' : hostMappings.holdOn(vpn)
-    if (hold === 'write') return 0
-    const writable = vma.deviceWrites && hold === 'none'
+    if (hold === 'write' || !deviceMayRead(vma)) return 0
+    const writable = deviceMayWrite(vma) && hold === 'none'
     const may = PTE.mayLoad | (writable ? PTE.mayStore : 0)
     const state = pages.state(vpn)
     switch (state) {
@@ -160,7 +160,8 @@ export class Mirror implements PageOwner {
         this.vmm.set(vpn, pte & (PTE.mayLoad | PTE.mayStore))
         dropped++
       }
-      this.dropSystemCopy(vpn)
+      // A change of protection moves no bytes: a copy stays as good as it was.
+      if (event !== 'protection') this.dropSystemCopy(vpn)
     }
     if (pages !== null) for (const vpn of pages) drop(vpn)
     else

@@ -10,6 +10,7 @@ import { populateWindow } from '../mm/populate.ts'
 import type { Space } from '../mm/space.ts'
 import type { Vma } from '../mm/vma.ts'
 import { piecesOf } from './ranges.ts'
+import { refuse } from './refuse.ts'
 
 /** Copies [pointer, pointer + into.length) out. @throws SvmError device-lost, pager-failed */
 export async function readBytes(space: Space, pointer: number, into: Uint8Array): Promise<void> {
@@ -43,21 +44,26 @@ export async function takeForWriting(space: Space, pointer: number, byteLength: 
   for (const { vma, start, end } of discards) expectThere(await hostFault(space, vma, start, end, 'discard'), pointer)
 }
 
-/** The host bytes of a range that was brought home, as one view without a copy. @throws SvmError invalid-value across segments */
-export function viewOf(space: Space, pointer: number, byteLength: number): Uint8Array {
-  const { pageBytes } = space.geometry
-  const pages = pagesAround(pointer, byteLength, pageBytes)
-  const vma = space.addresses.find(pages.start)
-  const run = vma === undefined ? null : space.hostRun(vma, pages.start, pages.end - pages.start)
-  const skip = pointer - pages.start * pageBytes
-  if (run === null || run.length < skip + byteLength) {
-    throw new SvmError(
-      'invalid-value',
-      `${printBytes(byteLength)} from ${hex(pointer)} lie in more than one segment of host memory (1 GiB each), and no view covers two. Map smaller pieces.`,
-      { pointer, byteLength },
-    )
+/** Bytes to gather into. @throws SvmError host-memory */
+export function makeBytes(byteLength: number, what: string): Uint8Array {
+  try {
+    return new Uint8Array(byteLength)
+  } catch (cause) {
+    throw new SvmError('host-memory', `${what}: the engine refused an ArrayBuffer of ${printBytes(byteLength)}. Do it in pieces.`, { cause })
   }
-  return run.subarray(skip, skip + byteLength)
+}
+
+/** Refuses a range that no one view covers. @throws SvmError invalid-value */
+export function refuseSegments(space: Space, pointer: number, byteLength: number): void {
+  const pages = pagesAround(pointer, byteLength, space.geometry.pageBytes)
+  const backing = space.addresses.find(pages.start)?.backing
+  if (backing?.kind !== 'anonymous' || backing.memory.isOneSegment(pages.start, pages.end)) return
+  refuse(
+    'segments',
+    'invalid-value',
+    `${printBytes(byteLength)} from ${hex(pointer)} lie in more than one segment of host memory (1 GiB each), and no view covers two. Map smaller pieces.`,
+    { pointer, byteLength },
+  )
 }
 
 /** Writes bytes. @throws SvmError */
@@ -81,17 +87,27 @@ export async function mapBytes(space: Space, pointer: number, byteLength: number
   const live: LiveMapping = { pointer, byteLength, pages: pagesAround(pointer, byteLength, space.geometry.pageBytes), mode }
   const fixed = piecesOf(space, pointer, byteLength).every(({ vma }) => vma.backing.kind === 'anonymous')
   if (!fixed) {
-    const bytes = new Uint8Array(byteLength)
+    const bytes = makeBytes(byteLength, 'map')
     await readBytes(space, pointer, bytes)
     space.hostMappings.add(live)
     return { live, bytes }
   }
-  const bytes = viewOf(space, pointer, byteLength)
   if (mode === 'read')
     await visitWindows(space, pointer, byteLength, async (vma, start, end) => expectThere(await hostFault(space, vma, start, end, 'read'), pointer))
   else await takeForWriting(space, pointer, byteLength, mode === 'write-discard')
+  const bytes = viewOf(space, pointer, byteLength)
   space.hostMappings.add(live)
   return { live, bytes }
+}
+
+/** The host bytes of a range in one segment, without a copy. @throws SvmError host-memory */
+function viewOf(space: Space, pointer: number, byteLength: number): Uint8Array {
+  const { start, end } = pagesAround(pointer, byteLength, space.geometry.pageBytes)
+  const vma = space.addresses.find(start)
+  const run = vma === undefined ? null : space.hostRun(vma, start, end - start)
+  assert(run !== null, 'anonymous memory has a place on the host')
+  const skip = pointer - start * space.geometry.pageBytes
+  return run.subarray(skip, skip + byteLength)
 }
 
 async function visitWindows(space: Space, pointer: number, byteLength: number, visit: (vma: Vma, start: number, end: number) => Promise<void>): Promise<void> {

@@ -3,85 +3,110 @@
 // Always: at most one asynchronous operation runs at a time (cl/sequencer sees to it), so between two awaits of it only synchronous ones come
 // in; a device loss is taken note of before an operation starts and after one fails.
 
-import { assert } from '../base/assert.ts'
 import { SvmError } from '../base/error.ts'
 import { pagesAround, pagesInside, type VpnRange } from '../base/units.ts'
 import { type Device, DeviceFailure } from '../device/device.ts'
 import { bind } from '../driver/bind.ts'
 import { dispatch } from '../driver/dispatch.ts'
 import { Evictor } from '../driver/evict.ts'
-import type { DriverKernel } from '../driver/launch.ts'
 import { Mirror, type MirrorOptions } from '../driver/svmm.ts'
-import type { LiveMapping } from '../mm/host-mapping.ts'
 import type { Space } from '../mm/space.ts'
-import type { Allocation } from '../mm/vma.ts'
 import type { EvictionPolicy } from '../policy/policy.ts'
 import { copyBytes, fillBytes, transferBuffer } from './copy.ts'
-import { mapBytes, readBytes, writeBytes } from './host-access.ts'
-import { allocate, mapPager, unmapPages } from './mapping.ts'
-import { allocationOf, livingAllocationOf, refuseHostMapped, refuseReadOnly } from './ranges.ts'
+import { launchOf } from './exec.ts'
+import { makeBytes, mapBytes, readBytes, refuseSegments, writeBytes } from './host-access.ts'
+import { allocate, doom, free, mapPager, protect, unmap } from './mapping.ts'
+import { allocationOf, livingAllocationOf, livingSpanOf, refuseHostMapped, refuseNoAccess, wholeOrSpanOf } from './ranges.ts'
+import { refuse } from './refuse.ts'
 import { dumpSpace, type ExecCounts, queryRuns, spaceStats } from './report.ts'
-import { type ByteRange, checkCount, checkOneOf, DRM_VERSION, type Op, type Port, type Replies, type Requests } from './request.ts'
+import { type ByteRange, DRM_VERSION, type Op, type Port, type Replies, type Requests } from './request.ts'
+import { type ResourceKind, Resources, type ResourceTypes } from './resources.ts'
+import { checkShape, isOp } from './shape.ts'
 
-type Handlers = { readonly [O in Op]: (request: Requests[O]) => Replies[O] }
+type Handler<O extends Op> = { readonly later: boolean; readonly handle: (request: Requests[O]) => Replies[O] }
+type Handlers = { readonly [O in Op]: Handler<O> }
+
+/** Answered after SVM_FINI too: they look, or end a view that the host still holds. */
+const ALWAYS: readonly Op[] = ['SVM_STATS', 'SVM_SNAPSHOT', 'SVM_UNMAP']
 
 export class LocalPort implements Port {
   readonly space: Space
-  readonly mirrors: Mirror[]
-  readonly #evictors: Evictor[]
-  readonly #resources = new Map<number, unknown>()
-  readonly #mappings = new Map<number, LiveMapping>()
+  /** By memory number; those that were released stay here and see nothing any more. */
+  readonly mirrors: readonly Mirror[]
+  readonly resources = new Resources()
+  readonly #evictors: readonly Evictor[]
   readonly #counts: ExecCounts = { attempt: 0, resident: 0, direct: 0, rounds: 0, faults: 0, hints: 0 }
   readonly #handlers: Handlers
-  #nextHandle = 1
+  /** The mirrors that are not released. */
+  #live: readonly Mirror[]
+  #state: 'new' | 'open' | 'closed' = 'new'
   #busy = 0
 
   constructor(space: Space, devices: readonly Device[], options: MirrorOptions & { eviction: EvictionPolicy }) {
     this.space = space
     this.mirrors = devices.map((device) => new Mirror(space, device, options))
+    this.#live = this.mirrors
     this.#evictors = this.mirrors.map((mirror) => new Evictor(mirror, options.eviction))
     this.#handlers = this.#table()
   }
 
   ioctl<O extends Op>(op: O, request: Requests[O]): Replies[O] {
+    if (!isOp(op)) refuse('unknown-op', 'invalid-value', `There is no request ${String(op).slice(0, 40)}. Load program and driver from the same release.`)
     if (this.#busy === 0) this.#reapLosses()
-    return this.#handlers[op](request)
+    const { later, handle } = this.#handlers[op]
+    if (later) return this.#run(async () => handle(this.#admit(op, request))) as unknown as Replies[O]
+    return handle(this.#admit(op, request))
   }
 
-  register(resource: unknown): number {
-    this.#resources.set(this.#nextHandle, resource)
-    return this.#nextHandle++
+  register<K extends Exclude<ResourceKind, 'mapping'>>(kind: K, resource: ResourceTypes[K]): number {
+    return this.resources.add(kind, resource)
   }
 
   unregister(handle: number): void {
-    this.#resources.delete(handle)
+    this.resources.remove(handle)
+  }
+
+  isReleased(memory: number): boolean {
+    return !this.#live.includes(this.mirrors[memory] as Mirror)
   }
 
   #table(): Handlers {
+    const now = <T>(handle: T) => ({ later: false, handle })
+    const later = <T>(handle: T) => ({ later: true, handle })
+    const { space } = this
     return {
-      SVM_INIT: (request) => this.#init(request),
-      SVM_ALLOC: (request) => allocate(this.space, this.mirrors, request),
-      SVM_MMAP: (request) => mapPager(this.space, this.mirrors, this.#resource(request.pager), request),
-      SVM_LOOKUP: ({ pointer }) => this.space.addresses.allocationAt(pointer) ?? null,
-      SVM_CHECK: ({ pointer, byteLength, what }) => this.#check(pointer, byteLength, what),
-      SVM_DOOM: ({ pointers }) => this.#doom(pointers),
-      SVM_SPARE: ({ pointers }) => this.#spare(pointers),
-      SVM_FREE: (request) => this.#run(() => this.#free(request.pointer)),
-      SVM_MUNMAP: (request) => this.#run(() => this.#munmap(request)),
-      SVM_BIND: (request) => this.#run(() => this.#bind(request)),
-      SVM_MAP: (request) => this.#run(() => this.#map(request)),
-      SVM_UNMAP: ({ mapping }) => this.#unmap(mapping),
-      SVM_READ: (request) => this.#run(() => this.#read(request)),
-      SVM_WRITE: (request) => this.#run(() => this.#write(request)),
-      SVM_COPY: (request) => this.#run(() => copyBytes(this.space, request)),
-      SVM_FILL: (request) => this.#run(() => fillBytes(this.space, request)),
-      SVM_BUFFER: (request) => this.#run(() => transferBuffer(this.space, this.#mirror(request.memory), this.#resource(request.buffer), request)),
-      SVM_EXEC: (request) => this.#run(() => this.#exec(request)),
-      SVM_QUERY: ({ pointer, byteLength }) => this.#query(pointer, byteLength),
-      SVM_STATS: () => spaceStats(this.space, this.mirrors, this.#counts),
-      SVM_SNAPSHOT: () => dumpSpace(this.space),
-      SVM_FINI: () => this.#run(() => this.#fini()),
+      SVM_INIT: now((request) => this.#init(request)),
+      SVM_ALLOC: now((request) => allocate(space, this.#live, request)),
+      SVM_MMAP: now((request) => mapPager(space, this.#live, this.resources.get('pager', request.pager), request)),
+      SVM_LOOKUP: now((request) => this.#lookup(request.pointer)),
+      SVM_CHECK: now((request) => this.#check(request)),
+      SVM_DOOM: now((request) => doom(space, request.pointers)),
+      SVM_SPARE: now((request) => this.#spare(request.pointers)),
+      SVM_FREE: later((request) => free(space, this.#live, request.pointer)),
+      SVM_MUNMAP: later((request) => unmap(space, this.#live, request)),
+      SVM_MPROTECT: later((request) => protect(space, this.#live, request)),
+      SVM_BIND: later((request) => this.#bind(request)),
+      SVM_MAP: later((request) => this.#map(request)),
+      SVM_UNMAP: now((request) => this.#unmap(request.mapping)),
+      SVM_READ: later((request) => this.#read(request)),
+      SVM_WRITE: later((request) => this.#write(request)),
+      SVM_COPY: later((request) => copyBytes(space, request)),
+      SVM_FILL: later((request) => fillBytes(space, request)),
+      SVM_BUFFER: later((request) => this.#transfer(request)),
+      SVM_EXEC: later((request) => this.#exec(request)),
+      SVM_QUERY: now((request) => this.#query(request)),
+      SVM_STATS: now(() => spaceStats(space, this.mirrors, this.#counts, (memory) => this.isReleased(memory))),
+      SVM_SNAPSHOT: now(() => dumpSpace(space)),
+      SVM_RELEASE: later((request) => this.#release(request.memory)),
+      SVM_FINI: later(() => this.#fini()),
     }
+  }
+
+  /** What no request may pass: its time, and its shape. */
+  #admit<O extends Op>(op: O, request: unknown): Requests[O] {
+    if (this.#state === 'new' && op !== 'SVM_INIT') refuse('before-init', 'invalid-value', `${op}: SVM_INIT comes first. Send it once.`)
+    if (this.#state === 'closed' && !ALWAYS.includes(op)) refuse('after-fini', 'closed', `${op}: this space is closed. Open another one with openSvm().`)
+    return checkShape(op, request)
   }
 
   /** One asynchronous operation: failures of devices become errors of this library, and losses are taken note of. */
@@ -113,34 +138,35 @@ export class LocalPort implements Port {
   }
 
   #reapLosses(): void {
-    for (const lost of this.mirrors) {
+    for (const lost of this.#live) {
       // A page whose only copy is gone is a bad access on every device.
-      for (const vpn of lost.reapLoss()) for (const mirror of this.mirrors) mirror.refreshPage(vpn)
+      for (const vpn of lost.reapLoss()) for (const mirror of this.#live) mirror.refreshPage(vpn)
     }
   }
 
   #init({ version, pageBytes, addressBits }: Requests['SVM_INIT']): Replies['SVM_INIT'] {
-    if (version !== DRM_VERSION)
-      throw new SvmError('invalid-value', `The driver speaks version ${DRM_VERSION} of its requests, the program ${version}. Load both from the same release.`)
+    if (version !== DRM_VERSION) {
+      const sentence = `The driver speaks version ${DRM_VERSION} of its requests, the program ${version}. Load both from the same release.`
+      refuse('version', 'invalid-value', sentence)
+    }
     const { geometry } = this.space
     if (pageBytes !== geometry.pageBytes || addressBits !== geometry.addressBits) {
-      throw new SvmError(
-        'invalid-value',
-        `This space has pages of ${geometry.pageBytes} bytes and ${geometry.addressBits}-bit addresses, not ${pageBytes} and ${addressBits}.`,
-      )
+      const sentence = `This space has pages of ${geometry.pageBytes} bytes and ${geometry.addressBits}-bit addresses, not ${pageBytes} and ${addressBits}.`
+      refuse('geometry', 'invalid-value', sentence)
     }
+    this.#state = 'open'
     return { version: DRM_VERSION }
   }
 
-  #check(pointer: number, byteLength: number, what: string): null {
-    livingAllocationOf(this.space, pointer, byteLength, what)
-    return null
+  #lookup(pointer: number): Replies['SVM_LOOKUP'] {
+    const found = this.space.addresses.allocationAt(pointer)
+    if (found === undefined) return null
+    return { pointer: found.pointer, byteLength: found.byteLength, label: found.label, kind: found.kind, dying: found.dying }
   }
 
-  #doom(pointers: readonly number[]): null {
-    const doomed = pointers.map((pointer) => this.#freeable(pointer))
-    if (new Set(doomed).size < doomed.length) throw new SvmError('invalid-value', 'free: the same pointer is named twice. Name it once.')
-    for (const allocation of doomed) allocation.dying = true
+  #check({ pointer, byteLength, holes, what }: Requests['SVM_CHECK']): null {
+    if (holes) livingSpanOf(this.space, pointer, byteLength, what)
+    else livingAllocationOf(this.space, pointer, byteLength, what)
     return null
   }
 
@@ -152,107 +178,66 @@ export class LocalPort implements Port {
     return null
   }
 
-  #freeable(pointer: number): Allocation {
-    const allocation = this.space.addresses.allocation(pointer)
-    if (allocation === undefined || allocation.dying) {
-      const inside = Number.isSafeInteger(pointer) ? this.space.addresses.allocationAt(pointer) : undefined
-      const hint =
-        inside !== undefined && !inside.dying
-          ? `It points into ${inside.label}; free its start, ${inside.pointer}.`
-          : 'It was freed already, or never came from alloc or allocFrom.'
-      throw new SvmError('not-mapped', `free: no allocation starts at ${String(pointer)}. ${hint}`, { pointer })
-    }
-    if (allocation.kind === 'mmap') throw new SvmError('invalid-value', `free: ${allocation.label} at ${pointer} is a mapping. Use munmap.`, { pointer })
-    refuseHostMapped(this.space, pagesAround(pointer, allocation.byteLength, this.space.geometry.pageBytes), 'write', 'free')
-    return allocation
-  }
-
-  async #free(pointer: number): Promise<null> {
-    const allocation = this.space.addresses.allocation(pointer)
-    assert(allocation?.dying === true, 'only what was doomed is freed')
-    const pages = pagesAround(pointer, allocation.byteLength, this.space.geometry.pageBytes)
-    try {
-      // A map that was enqueued before the free may have run since the call.
-      refuseHostMapped(this.space, pages, 'write', 'free')
-    } catch (error) {
-      allocation.dying = false
-      throw error
-    }
-    await unmapPages(this.space, this.mirrors, pages)
-    return null
-  }
-
-  async #munmap({ pointer, byteLength }: Requests['SVM_MUNMAP']): Promise<null> {
-    const { pageBytes } = this.space.geometry
-    const allocation = livingAllocationOf(this.space, pointer, Math.max(1, byteLength), 'munmap')
-    if (allocation.kind !== 'mmap') throw new SvmError('invalid-value', `munmap: ${allocation.label} came from alloc. Use free.`, { pointer })
-    const end = pointer + (byteLength === 0 ? allocation.byteLength - (pointer - allocation.pointer) : byteLength)
-    const last = allocation.pointer + allocation.byteLength
-    if (pointer % pageBytes !== 0 || (end % pageBytes !== 0 && end !== last)) {
-      throw new SvmError(
-        'invalid-value',
-        `munmap: [${pointer}, ${end}) does not begin and end on pages of ${pageBytes} bytes. Only whole pages can be unmapped.`,
-        { pointer, byteLength },
-      )
-    }
-    const pages = pagesAround(pointer, end - pointer, pageBytes)
-    refuseHostMapped(this.space, pages, 'write', 'munmap')
-    await unmapPages(this.space, this.mirrors, pages)
-    return null
-  }
-
   async #bind(request: Requests['SVM_BIND']): Promise<Awaited<Replies['SVM_BIND']>> {
-    checkOneOf('to', request.target, ['device', 'host'])
-    checkOneOf('mode', request.mode, ['best-effort', 'all-or-nothing'])
     const mirror = this.#mirror(request.memory)
-    const { pageBytes } = this.space.geometry
     const ranges: VpnRange[] = []
     const discard: VpnRange[] = []
+    let holes = 0
     for (const { pointer, byteLength } of request.ranges) {
-      if (byteLength === 0) continue
-      allocationOf(this.space, pointer, byteLength, 'migrate')
-      ranges.push(pagesAround(pointer, byteLength, pageBytes))
-      if (request.contentUndefined) discard.push(pagesInside(pointer, byteLength, pageBytes))
+      const span = wholeOrSpanOf(this.space, pointer, byteLength, 'migrate')
+      ranges.push(...span.runs)
+      holes += span.holes
+      const whole = span.allocation
+      const inner = byteLength > 0 ? { pointer, byteLength } : { pointer: whole.pointer, byteLength: whole.byteLength }
+      if (request.contentUndefined) discard.push(pagesInside(inner.pointer, inner.byteLength, this.space.geometry.pageBytes))
+    }
+    if (holes > 0 && request.mode === 'all-or-nothing') {
+      refuse(
+        'hole',
+        'not-mapped',
+        `migrate: ${holes} pages of the ranges were unmapped, and all or nothing was asked for. Nothing moved; use mode 'best-effort'.`,
+      )
     }
     if (request.target === 'device') this.#refuseLost(mirror)
-    return bind(mirror, this.#evictors[request.memory] as Evictor, {
+    const result = await bind(mirror, this.#evictors[request.memory] as Evictor, {
       ranges,
       discard: discard.filter((range) => range.end > range.start),
       to: request.target,
       mode: request.mode,
     })
+    if (holes > 0) result.skipped['not-mapped'] = (result.skipped['not-mapped'] ?? 0) + holes
+    return result
   }
 
   async #map({ pointer, byteLength, mode }: Requests['SVM_MAP']): Promise<Awaited<Replies['SVM_MAP']>> {
-    checkOneOf('mode', mode, ['read', 'write', 'read-write', 'write-discard'])
     allocationOf(this.space, pointer, byteLength, 'map')
     const pages = pagesAround(pointer, byteLength, this.space.geometry.pageBytes)
-    refuseHostMapped(this.space, pages, mode === 'read' ? 'read' : 'write', 'map')
-    if (mode !== 'read') refuseReadOnly(this.space, pointer, byteLength, 'map')
+    const by = mode === 'read' ? 'read' : 'write'
+    refuseHostMapped(this.space, pages, by, 'map')
+    refuseNoAccess(this.space, pointer, byteLength, by, 'map')
+    refuseSegments(this.space, pointer, byteLength)
     const { live, bytes } = await mapBytes(this.space, pointer, byteLength, mode)
-    for (const mirror of this.mirrors) mirror.refresh(pages)
-    const mapping = this.register(live)
-    this.#mappings.set(mapping, live)
+    for (const mirror of this.#live) mirror.refresh(pages)
+    const mapping = this.resources.add('mapping', live)
     this.space.tracer.emit({ kind: 'host-map', pointer, byteLength, mode })
     return { mapping, bytes }
   }
 
   #unmap(mapping: number): null {
-    const live = this.#mappings.get(mapping)
-    if (live === undefined) throw new SvmError('invalid-value', 'unmap: this mapping has ended already. Unmap once.')
-    this.#mappings.delete(mapping)
-    this.unregister(mapping)
+    const live = this.resources.get('mapping', mapping)
+    this.resources.remove(mapping)
     this.space.hostMappings.remove(live)
-    for (const mirror of this.mirrors) mirror.refresh(live.pages)
+    for (const mirror of this.#live) mirror.refresh(live.pages)
     this.space.tracer.emit({ kind: 'host-unmap', pointer: live.pointer, byteLength: live.byteLength, mode: live.mode })
     return null
   }
 
   async #read({ pointer, byteLength }: Requests['SVM_READ']): Promise<Uint8Array> {
-    const bytes = new Uint8Array(byteLength)
-    if (byteLength === 0) return bytes
+    if (byteLength === 0) return new Uint8Array(0)
     allocationOf(this.space, pointer, byteLength, 'read')
     refuseHostMapped(this.space, pagesAround(pointer, byteLength, this.space.geometry.pageBytes), 'read', 'read')
+    refuseNoAccess(this.space, pointer, byteLength, 'read', 'read')
+    const bytes = makeBytes(byteLength, 'read')
     await readBytes(this.space, pointer, bytes)
     return bytes
   }
@@ -261,30 +246,23 @@ export class LocalPort implements Port {
     if (bytes.length === 0) return null
     allocationOf(this.space, pointer, bytes.length, 'write')
     refuseHostMapped(this.space, pagesAround(pointer, bytes.length, this.space.geometry.pageBytes), 'write', 'write')
-    refuseReadOnly(this.space, pointer, bytes.length, 'write')
+    refuseNoAccess(this.space, pointer, bytes.length, 'write', 'write')
     await writeBytes(this.space, pointer, bytes)
     return null
   }
 
+  async #transfer(request: Requests['SVM_BUFFER']): Promise<null> {
+    const mirror = this.#mirror(request.memory)
+    const buffer = this.resources.get('buffer', request.buffer)
+    this.#refuseLost(mirror)
+    return transferBuffer(this.space, mirror, buffer, request)
+  }
+
   async #exec(request: Requests['SVM_EXEC']): Promise<Awaited<Replies['SVM_EXEC']>> {
     const mirror = this.#mirror(request.memory)
+    const launch = launchOf(this.space, mirror, this.resources, request)
     this.#refuseLost(mirror)
-    const kernel = this.#resource<DriverKernel>(request.kernel)
-    const result = await dispatch(mirror, this.#evictors[request.memory] as Evictor, {
-      kernel,
-      args: request.args,
-      argValues: request.argValues,
-      historyKey: request.historyKey,
-      workgroups: request.workgroups,
-      global: request.global,
-      offset: request.offset,
-      guard: request.guard,
-      reach: request.reach === null ? null : request.reach.map((pointer) => this.#reachOf(pointer)),
-      class: request.class,
-      atomic: request.atomic,
-      authorGroups: request.bindGroups.map((handle) => (handle < 0 ? undefined : this.#resource(handle))),
-      signal: request.signal < 0 ? undefined : this.#resource<AbortSignal>(request.signal),
-    })
+    const result = await dispatch(mirror, this.#evictors[request.memory] as Evictor, launch)
     this.#counts[result.variant]++
     this.#counts.rounds += result.rounds
     this.#counts.faults += result.faults
@@ -292,46 +270,71 @@ export class LocalPort implements Port {
     return result
   }
 
-  #reachOf(pointer: number): VpnRange {
-    const allocation = allocationOf(this.space, pointer, 1, 'reach')
-    return pagesAround(allocation.pointer, allocation.byteLength, this.space.geometry.pageBytes)
+  /** Compare nouveau_svmm_fini(): what only this device has comes home first. What did come home stays there if the rest fails. */
+  async #release(memory: number): Promise<null> {
+    const mirror = this.#mirror(memory)
+    const { pages } = this.space
+    let moved = 0
+    let bytesCopied = 0
+    for (let home = pagesOn(mirror, (vpn) => pages.isDevicePrivate(vpn)); home.length > 0; home = pagesOn(mirror, (vpn) => pages.isDevicePrivate(vpn))) {
+      const result = await mirror.sendHome(home, { keepCopy: false, discard: false, why: 'release' })
+      moved += result.moved
+      bytesCopied += result.bytesCopied
+    }
+    for (const vpn of pagesOn(mirror, () => true)) mirror.dropSystemCopy(vpn)
+    await mirror.copies.fence
+    this.#live = this.#live.filter((one) => one !== mirror)
+    mirror.destroy()
+    this.space.tracer.emit({ kind: 'device-released', device: mirror.label, pages: moved, bytesCopied })
+    return null
   }
 
-  /** Ends the space: what only devices have comes home first, so that views which programs still hold are true. */
+  /**
+   * Ends the space, and all bytes in it: nothing need come home. Views that programs still hold are of pages that are at home, and no
+   * submission writes to them any more once the fence has passed.
+   */
   async #fini(): Promise<{ lost: ByteRange[] }> {
     const { pageBytes } = this.space.geometry
-    for (const mirror of this.mirrors) {
-      if (mirror.device.lostReason === null) await mirror.copies.fence
-    }
+    for (const mirror of this.#live) if (mirror.device.lostReason === null) await mirror.copies.fence
     this.#reapLosses()
     const lost = dumpSpace(this.space)
       .pages.filter(({ state }) => state === 'lost')
       .map(({ pointer, pages }) => ({ pointer, byteLength: pages * pageBytes }))
-    for (const mirror of this.mirrors) mirror.destroy()
+    for (const mirror of this.#live) mirror.destroy()
+    this.#live = []
+    this.#state = 'closed'
     return { lost }
   }
 
   #refuseLost(mirror: Mirror): void {
     if (mirror.device.lostReason === null) return
-    throw new SvmError('device-lost', `${mirror.label} was lost (${mirror.device.lostReason}); it takes no more commands. Open a space on a new device.`)
+    const sentence = `${mirror.label} was lost (${mirror.device.lostReason}); it takes no more commands. Open a space on a new device.`
+    refuse('device-lost', 'device-lost', sentence)
   }
 
-  #query(pointer: number, byteLength: number): Replies['SVM_QUERY'] {
+  #query({ pointer, byteLength }: Requests['SVM_QUERY']): Replies['SVM_QUERY'] {
     if (byteLength === 0) return []
     livingAllocationOf(this.space, pointer, byteLength, 'residency')
     return queryRuns(this.space, pointer, byteLength)
   }
 
   #mirror(memory: number): Mirror {
-    checkCount('device', memory)
     const mirror = this.mirrors[memory]
-    if (mirror === undefined) throw new SvmError('invalid-value', `There is no device ${memory} in this space; it has ${this.mirrors.length}.`)
-    return mirror
+    if (mirror === undefined) return refuse('no-device', 'invalid-value', `There is no device ${memory} in this space; it has ${this.mirrors.length}.`)
+    if (!this.isReleased(memory)) return mirror
+    return refuse(
+      'device-released',
+      'closed',
+      `${mirror.label} was released from this space and takes no more requests. Use another device of it, or open a space on it.`,
+    )
   }
+}
 
-  #resource<T>(handle: number): T {
-    const resource = this.#resources.get(handle)
-    assert(resource !== undefined, `handle ${handle} is registered`)
-    return resource as T
-  }
+/** Pages that have a frame of the device and pass a test, ascending. */
+function pagesOn(mirror: Mirror, passes: (vpn: number) => boolean): number[] {
+  const found: number[] = []
+  mirror.dmem.forEachPage((_frame, vpn) => {
+    if (passes(vpn)) found.push(vpn)
+  })
+  return found.sort((a, b) => a - b)
 }

@@ -5,6 +5,7 @@ import { pagesAround } from '../base/units.ts'
 import type { Mirror } from '../driver/svmm.ts'
 import { PAGE } from '../mm/page-table.ts'
 import type { Space } from '../mm/space.ts'
+import type { Vma } from '../mm/vma.ts'
 import type { QueryRun, SpaceDump, SpaceStats } from './request.ts'
 
 export interface ExecCounts {
@@ -60,11 +61,11 @@ function placeOf(space: Space, vpn: number): Omit<QueryRun, 'pointer' | 'byteLen
   }
 }
 
-export function spaceStats(space: Space, mirrors: readonly Mirror[], counts: ExecCounts): SpaceStats {
+export function spaceStats(space: Space, mirrors: readonly Mirror[], counts: ExecCounts, isReleased: (memory: number) => boolean): SpaceStats {
   const allocations = [...space.addresses.allocations]
   return {
     allocations: allocations.length,
-    mappedBytes: allocations.reduce((sum, { byteLength }) => sum + byteLength, 0),
+    mappedBytes: space.addresses.vmas.reduce((sum, vma) => sum + bytesOf(space, vma), 0),
     hostMappings: space.hostMappings.count,
     hostCacheBytes: space.cache.byteLength,
     bookkeepingBytes: mirrors.reduce((sum, mirror) => sum + mirror.bookkeepingBytes, space.pages.byteLength),
@@ -75,6 +76,7 @@ export function spaceStats(space: Space, mirrors: readonly Mirror[], counts: Exe
     devices: mirrors.map((mirror) => ({
       label: mirror.label,
       lost: mirror.device.lostReason !== null,
+      released: isReleased(mirror.memory),
       budgetBytes: mirror.plan.budgetBytes,
       liveBytes: mirror.device.liveBytes,
       peakBytes: mirror.device.peakBytes,
@@ -95,6 +97,12 @@ export function spaceStats(space: Space, mirrors: readonly Mirror[], counts: Exe
   }
 }
 
+/** Bytes of a VMA that were asked for: the last page may have more. */
+function bytesOf(space: Space, { start, end, allocation }: Vma): number {
+  const { pageBytes } = space.geometry
+  return Math.min(end * pageBytes, allocation.pointer + allocation.byteLength) - start * pageBytes
+}
+
 export function dumpSpace(space: Space): SpaceDump {
   const { pageBytes } = space.geometry
   const pages: { pointer: number; pages: number; state: string }[] = []
@@ -112,6 +120,7 @@ export function dumpSpace(space: Space): SpaceDump {
       byteLength: (vma.end - vma.start) * pageBytes,
       label: vma.allocation.label,
       kind: vma.backing.kind,
+      access: vma.access,
     })),
     pages,
   }

@@ -1,16 +1,20 @@
 // The boundary between program and driver: requests as plain data. Compare nouveau_drm.h and drm_ioctl().
 //
-// Always: a request holds numbers, strings, booleans, arrays of them and bytes, nothing else; what cannot be plain (a pager, a compiled kernel,
-// a GPU buffer) is registered first and named by its handle. Every request is validated in full before it has any effect.
+// Always: a request holds numbers, strings, booleans, lists of them and bytes, nothing else; what cannot be plain (a pager, a compiled kernel,
+// a buffer or bind group of the program's own, an AbortSignal) is registered first and named by its handle. Every request is validated in full
+// before it has any effect: its shape (shape.ts), then what it means in the space. A request that failed on the way (a pager, the device's
+// memory, a signal) can be sent again. SVM_INIT comes first; after SVM_FINI only what looks, and the end of a host mapping, is answered.
 
 import { SvmError } from '../base/error.ts'
 import { isPowerOfTwo, PAGE_BYTES_MAX, PAGE_BYTES_MIN } from '../base/units.ts'
 import type { MigrateResult } from '../driver/bind.ts'
 import type { DispatchResult } from '../driver/launch.ts'
 import type { HostMapMode } from '../mm/host-mapping.ts'
+import type { Access } from '../mm/vma.ts'
+import type { ResourceKind, ResourceTypes } from './resources.ts'
 
 /** Goes up when a request changes its meaning. */
-export const DRM_VERSION = 1
+export const DRM_VERSION = 2
 
 export interface ByteRange {
   readonly pointer: number
@@ -22,16 +26,19 @@ export interface Requests {
   SVM_ALLOC: { readonly byteLength: number; readonly alignment: number; readonly access: 'read' | 'write' | 'read-write'; readonly label: string }
   SVM_MMAP: { readonly pager: number; readonly offset: number; readonly byteLength: number; readonly label: string }
   SVM_LOOKUP: { readonly pointer: number }
-  /** Refuses what is not a range inside one living allocation. `what` names the caller in messages. */
-  SVM_CHECK: { readonly pointer: number; readonly byteLength: number; readonly what: string }
+  /** Refuses what is not a range inside one living allocation. `holes`: parts of it may be unmapped. `what` names the caller in messages. */
+  SVM_CHECK: { readonly pointer: number; readonly byteLength: number; readonly holes: boolean; readonly what: string }
   /** From now on new commands may not name the allocations. All or none. */
   SVM_DOOM: { readonly pointers: readonly number[] }
   /** They were doomed by a command that will not run. */
   SVM_SPARE: { readonly pointers: readonly number[] }
   SVM_FREE: { readonly pointer: number }
+  /** 0 bytes: to the end of the mapping. */
   SVM_MUNMAP: { readonly pointer: number; readonly byteLength: number }
+  SVM_MPROTECT: { readonly pointer: number; readonly byteLength: number; readonly access: Access }
   SVM_BIND: {
     readonly memory: number
+    /** A range of 0 bytes: the whole allocation that holds its pointer. What is unmapped of a range is skipped. */
     readonly ranges: readonly ByteRange[]
     readonly target: 'device' | 'host'
     readonly contentUndefined: boolean
@@ -73,6 +80,8 @@ export interface Requests {
   SVM_QUERY: { readonly pointer: number; readonly byteLength: number }
   SVM_STATS: Record<never, never>
   SVM_SNAPSHOT: Record<never, never>
+  /** A device goes away in good order: every page comes home, and requests that name it are refused from then on. */
+  SVM_RELEASE: { readonly memory: number }
   SVM_FINI: Record<never, never>
 }
 
@@ -99,6 +108,8 @@ export interface AllocationInfo {
 export interface MirrorStats {
   readonly label: string
   readonly lost: boolean
+  /** It left the space: svm.releaseDevice(). */
+  readonly released: boolean
   readonly budgetBytes: number
   /** Sum of the sizes of all live buffers, and the most that it ever was. */
   readonly liveBytes: number
@@ -136,7 +147,13 @@ export interface SpaceStats {
 }
 
 export interface SpaceDump {
-  readonly mappings: readonly { readonly pointer: number; readonly byteLength: number; readonly label: string; readonly kind: string }[]
+  readonly mappings: readonly {
+    readonly pointer: number
+    readonly byteLength: number
+    readonly label: string
+    readonly kind: string
+    readonly access: Access
+  }[]
   readonly pages: readonly { readonly pointer: number; readonly pages: number; readonly state: string }[]
 }
 
@@ -150,6 +167,7 @@ export interface Replies {
   SVM_SPARE: null
   SVM_FREE: Promise<null>
   SVM_MUNMAP: Promise<null>
+  SVM_MPROTECT: Promise<null>
   SVM_BIND: Promise<MigrateResult>
   SVM_MAP: Promise<{ readonly mapping: number; readonly bytes: Uint8Array }>
   SVM_UNMAP: null
@@ -162,6 +180,7 @@ export interface Replies {
   SVM_QUERY: readonly QueryRun[]
   SVM_STATS: SpaceStats
   SVM_SNAPSHOT: SpaceDump
+  SVM_RELEASE: Promise<null>
   SVM_FINI: Promise<{ readonly lost: readonly ByteRange[] }>
 }
 
@@ -169,13 +188,14 @@ export type Op = keyof Requests
 
 /** What programs talk to: in this thread, or one day across a Worker. */
 export interface Port {
+  /** Synchronous operations throw, the others reject. @throws SvmError */
   ioctl<O extends Op>(op: O, request: Requests[O]): Replies[O]
-  /** Names something that is not plain data. */
-  register(resource: unknown): number
+  /** Names something that is not plain data. @throws SvmError invalid-value */
+  register<K extends Exclude<ResourceKind, 'mapping'>>(kind: K, resource: ResourceTypes[K]): number
   unregister(handle: number): void
 }
 
-// Validation of single fields. What a field means in the space (is it mapped, is it held) is checked by the port, also before any effect.
+// Checks of options that come before any request.
 
 export function checkCount(name: string, value: number, least = 0): void {
   if (!Number.isSafeInteger(value) || value < least) {
@@ -184,17 +204,6 @@ export function checkCount(name: string, value: number, least = 0): void {
       `${name} must be a whole number of at least ${least}, but is ${typeof value === 'number' ? value : `a ${typeof value}`}.`,
     )
   }
-}
-
-export function checkPointer(name: string, value: number, addressLimit: number): void {
-  if (!Number.isSafeInteger(value) || value < 0 || value >= addressLimit) {
-    throw new SvmError('invalid-value', `${name} must be an SVM pointer (a whole number from 0 to ${addressLimit - 1}), but is ${String(value)}.`)
-  }
-}
-
-export function checkOneOf<T extends string>(name: string, value: T, allowed: readonly T[]): void {
-  if (!allowed.includes(value))
-    throw new SvmError('invalid-value', `${name} must be one of ${allowed.map((one) => `'${one}'`).join(', ')}, but is ${JSON.stringify(value)}.`)
 }
 
 export function checkPageBytes(pageBytes: number): void {

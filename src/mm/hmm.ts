@@ -10,7 +10,7 @@ import type { Subscription } from './notifier.ts'
 import { PAGE } from './page-table.ts'
 import { populate, populateWindow } from './populate.ts'
 import type { PageOwner, Space } from './space.ts'
-import type { Vma } from './vma.ts'
+import { deviceMayRead, deviceMayWrite, hostMayWrite, type Vma } from './vma.ts'
 
 /** Bits of one page of `pfns`. Those of the first row are answers, the second are questions. Compare HMM_PFN_VALID, _WRITE, _ERROR, _REQ_*. */
 export const HMM_PFN = {
@@ -107,8 +107,10 @@ function answer({ pfns, start }: HmmRange, vpn: Vpn, found: number): void {
 }
 
 function look({ space, owner }: HmmRange, vma: Vma, vpn: Vpn): number {
+  // Compare hmm_vma_walk_test(): what nobody may read is never faulted in.
+  if (!deviceMayRead(vma)) return HMM_PFN.error
   const state = space.pages.state(vpn)
-  const writable = vma.hostWrites || vma.deviceWrites ? HMM_PFN.write : 0
+  const writable = hostMayWrite(vma) || deviceMayWrite(vma) ? HMM_PFN.write : 0
   switch (state) {
     case PAGE.none:
     case PAGE.zero:

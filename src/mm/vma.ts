@@ -1,5 +1,5 @@
 // One mapping of the address space. Always: [start, end) is not empty and lies within the space; the pages before and after belong to
-// other mappings or to nobody; `fileOffset` is that of the page `start`. A VMA is intent; the page table holds the facts.
+// mappings that differ from it, or to nobody; `fileOffset` is that of the page `start`. A VMA is intent; the page table holds the facts.
 
 import type { Address, Bytes, Vpn } from '../base/units.ts'
 import type { AnonymousMemory } from './host-memory.ts'
@@ -11,13 +11,20 @@ export type Backing =
   /** Read-only private mapping of a pager's bytes, through the bounded host cache. */
   | { readonly kind: 'pager'; readonly file: PagedFile; readonly fileOffset: Bytes }
 
-/** What alloc or mmap handed out, until it is freed. Several VMAs may be left of it after partial unmaps. */
+/** A protection: PROT_NONE, PROT_READ, PROT_READ | PROT_WRITE. */
+export type Access = 'none' | 'read' | 'read-write'
+
+/** What alloc or mmap handed out, until nothing is left of it. Several VMAs may be, after partial unmaps and changes of protection. */
 export interface Allocation {
   readonly pointer: Address
   /** As asked for; the pages around it belong to the allocation too. */
   readonly byteLength: Bytes
   readonly label: string
   readonly kind: 'alloc' | 'mmap'
+  /** What kernels may do at most, whatever the protection (the OpenCL allocation flags). Compare VM_MAYWRITE. */
+  readonly deviceWrites: boolean
+  /** What the host may do at most. */
+  readonly hostWrites: boolean
   /** Set by free: new commands that name it are refused. */
   dying: boolean
 }
@@ -25,10 +32,25 @@ export interface Allocation {
 export interface Vma {
   readonly start: Vpn
   readonly end: Vpn
-  /** What kernels may do (the OpenCL allocation flags; PROT_READ, PROT_WRITE). */
-  readonly deviceWrites: boolean
-  /** What the host may do. */
-  readonly hostWrites: boolean
+  readonly access: Access
   readonly backing: Backing
   readonly allocation: Allocation
+}
+
+// What may be done with a VMA's pages follows from its protection and from what the allocation was made for.
+
+export function deviceMayRead(vma: Vma): boolean {
+  return vma.access !== 'none'
+}
+
+export function deviceMayWrite(vma: Vma): boolean {
+  return vma.access === 'read-write' && vma.allocation.deviceWrites
+}
+
+export function hostMayRead(vma: Vma): boolean {
+  return vma.access !== 'none'
+}
+
+export function hostMayWrite(vma: Vma): boolean {
+  return vma.access === 'read-write' && vma.allocation.hostWrites
 }

@@ -4,6 +4,7 @@
 export type TraceEvent =
   | { readonly kind: 'alloc' | 'mmap'; readonly pointer: number; readonly byteLength: number; readonly label: string }
   | { readonly kind: 'unmap'; readonly pointer: number; readonly byteLength: number }
+  | { readonly kind: 'protect'; readonly pointer: number; readonly byteLength: number; readonly access: string }
   | {
       readonly kind: 'migrate'
       readonly device: string
@@ -27,6 +28,7 @@ export type TraceEvent =
     }
   | { readonly kind: 'dispatch'; readonly kernel: string; readonly variant: string; readonly rounds: number; readonly milliseconds: number }
   | { readonly kind: 'host-map' | 'host-unmap'; readonly pointer: number; readonly byteLength: number; readonly mode: string }
+  | { readonly kind: 'device-released'; readonly device: string; readonly pages: number; readonly bytesCopied: number }
   | { readonly kind: 'device-lost'; readonly device: string; readonly lostPages: number; readonly reason: string }
 
 export type MigrateReason = 'request' | 'gpu-fault' | 'host-access' | 'eviction' | 'release'

@@ -273,13 +273,9 @@ describe('what is not built yet says so', () => {
     await refused('unsupported', () => svm.adopt(new ArrayBuffer(PAGE)))
     await refused('unsupported', () => svm.release(p))
     await refused('unsupported', () => svm.msync(p))
-    await refused('unsupported', () => svm.mprotect(p, PAGE, 'read'))
     await refused('unsupported', () => svm.advise(p, PAGE, 'will-need'))
     await refused('unsupported', () => svm.mmap(pager, { sharing: 'shared' }))
     await refused('unsupported', () => svm.mmap(pager, { access: 'read-write' }))
     await refused('unsupported', () => gpu.open({ addressBits: 64 }))
-    const other = await gpu.another()
-    const devices = [webgpuDevice(await gpu.another()), webgpuDevice(other)]
-    await refused('unsupported', () => openSvm({ devices }))
   })
 })

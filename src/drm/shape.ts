@@ -1,0 +1,172 @@
+// The shape of every request: which fields it has, and what each may hold. Compare the sizes and flags that drm_ioctl() checks.
+//
+// Always: a request is copied once, before it is looked at (compare copy_from_user()), so nobody can change it between check and use; it has
+// exactly the fields of its shape; what a field means in the space is checked by the operation itself, also before any effect.
+
+import { isPowerOfTwo } from '../base/units.ts'
+import { refuse } from './refuse.ts'
+import type { Op, Requests } from './request.ts'
+
+/** What the value should have been; null: it is. */
+type FieldCheck = (value: unknown) => string | null
+type Shape<O extends Op> = {
+  /** The request as messages call it. */
+  readonly call: string
+  readonly fields: { readonly [F in keyof Requests[O]]-?: FieldCheck }
+}
+
+const WORD = 2 ** 32
+
+const when = (holds: boolean, expected: string): string | null => (holds ? null : expected)
+const isWhole = (value: unknown): value is number => Number.isSafeInteger(value)
+const isRecord = (value: unknown): value is Record<string, unknown> => {
+  if (typeof value !== 'object' || value === null) return false
+  const prototype = Object.getPrototypeOf(value)
+  return prototype === Object.prototype || prototype === null
+}
+
+const whole =
+  (least = 0, end = Number.POSITIVE_INFINITY): FieldCheck =>
+  (value) =>
+    when(
+      isWhole(value) && value >= least && value < end,
+      `a whole number ${end < Number.POSITIVE_INFINITY ? `from ${least} to ${end - 1}` : `of at least ${least}`}`,
+    )
+/** Whether it lies in the space is asked where it is used: 0 bytes may be anywhere. */
+const pointer: FieldCheck = (value) => when(isWhole(value) && value >= 0, 'an SVM pointer (a whole number of bytes)')
+/** What was never an allocation is refused as that. */
+const anyNumber: FieldCheck = (value) => when(typeof value === 'number', 'a number')
+const handle = whole(1)
+const handleOrNone: FieldCheck = (value) => when(isWhole(value) && (value === -1 || value >= 1), 'a handle from register, or -1')
+const memory = whole()
+const powerOfTwo: FieldCheck = (value) => when(isWhole(value) && isPowerOfTwo(value), 'a power of two')
+const text: FieldCheck = (value) => when(typeof value === 'string', 'a string')
+const flag: FieldCheck = (value) => when(typeof value === 'boolean', 'true or false')
+const bytes: FieldCheck = (value) => when(value instanceof Uint8Array, 'a Uint8Array')
+const oneOf =
+  (...allowed: string[]): FieldCheck =>
+  (value) =>
+    when(typeof value === 'string' && allowed.includes(value), `one of ${allowed.map((one) => `'${one}'`).join(', ')}`)
+const list =
+  (item: FieldCheck, most = Number.POSITIVE_INFINITY): FieldCheck =>
+  (value) => {
+    if (!Array.isArray(value)) return 'a list'
+    if (value.length > most) return `a list of at most ${most}`
+    for (const one of value) {
+      const expected = item(one)
+      if (expected !== null) return `a list in which each is ${expected}`
+    }
+    return null
+  }
+const triple: FieldCheck = (value) =>
+  when(Array.isArray(value) && value.length === 3 && list(whole(0, WORD))(value) === null, 'three whole numbers from 0 to 2^32 - 1')
+const range: FieldCheck = (value) => {
+  const fits = isRecord(value) && Object.keys(value).length === 2 && pointer(value.pointer) === null && whole()(value.byteLength) === null
+  return when(fits, '{ pointer, byteLength } with a pointer and a whole number of bytes')
+}
+const orNull =
+  (check: FieldCheck): FieldCheck =>
+  (value) =>
+    value === null ? null : check(value)
+const argument: FieldCheck = (value) =>
+  when(typeof value === 'number' || typeof value === 'bigint' || Array.isArray(value) || ArrayBuffer.isView(value), 'a number or numbers')
+const values: FieldCheck = (value) => when(isRecord(value) && list(argument)(Object.values(value)) === null, 'numbers by name')
+
+const bytesAt = { pointer, byteLength: whole() }
+
+const SHAPES: { readonly [O in Op]: Shape<O> } = {
+  SVM_INIT: { call: 'init', fields: { version: whole(), pageBytes: whole(), addressBits: whole() } },
+  SVM_ALLOC: {
+    call: 'alloc',
+    fields: { byteLength: whole(1), alignment: powerOfTwo, access: oneOf('read', 'write', 'read-write'), label: text },
+  },
+  SVM_MMAP: { call: 'mmap', fields: { pager: handle, offset: whole(), byteLength: whole(1), label: text } },
+  SVM_LOOKUP: { call: 'lookup', fields: { pointer } },
+  SVM_CHECK: { call: 'check', fields: { ...bytesAt, holes: flag, what: text } },
+  SVM_DOOM: { call: 'free', fields: { pointers: list(anyNumber) } },
+  SVM_SPARE: { call: 'spare', fields: { pointers: list(anyNumber) } },
+  SVM_FREE: { call: 'free', fields: { pointer } },
+  SVM_MUNMAP: { call: 'munmap', fields: bytesAt },
+  SVM_MPROTECT: { call: 'mprotect', fields: { ...bytesAt, access: oneOf('none', 'read', 'read-write') } },
+  SVM_BIND: {
+    call: 'migrate',
+    fields: { memory, ranges: list(range), target: oneOf('device', 'host'), contentUndefined: flag, mode: oneOf('best-effort', 'all-or-nothing') },
+  },
+  SVM_MAP: { call: 'map', fields: { ...bytesAt, mode: oneOf('read', 'write', 'read-write', 'write-discard') } },
+  SVM_UNMAP: { call: 'unmap', fields: { mapping: handle } },
+  SVM_READ: { call: 'read', fields: bytesAt },
+  SVM_WRITE: { call: 'write', fields: { pointer, bytes } },
+  SVM_COPY: { call: 'memcpy', fields: { destination: pointer, source: pointer, byteLength: whole() } },
+  SVM_FILL: { call: 'memfill', fields: { pointer, pattern: bytes, byteLength: whole() } },
+  SVM_BUFFER: { call: 'copy with a buffer', fields: { memory, buffer: handle, offset: whole(), ...bytesAt, direction: oneOf('in', 'out') } },
+  SVM_EXEC: {
+    call: 'enqueue',
+    fields: {
+      memory,
+      kernel: handle,
+      args: bytes,
+      argValues: values,
+      historyKey: text,
+      workgroups: triple,
+      global: triple,
+      offset: triple,
+      guard: flag,
+      reach: orNull(list(pointer)),
+      class: oneOf('grants', 'transactional', 'unsplittable'),
+      atomic: flag,
+      bindGroups: list(handleOrNone, 3),
+      signal: handleOrNone,
+    },
+  },
+  SVM_QUERY: { call: 'residency', fields: bytesAt },
+  SVM_STATS: { call: 'stats', fields: {} },
+  SVM_SNAPSHOT: { call: 'snapshot', fields: {} },
+  SVM_RELEASE: { call: 'releaseDevice', fields: { memory } },
+  SVM_FINI: { call: 'close', fields: {} },
+}
+
+export function isOp(op: unknown): op is Op {
+  return typeof op === 'string' && Object.hasOwn(SHAPES, op)
+}
+
+/** The names of all field checks. */
+export const FIELD_CHECKS: readonly string[] = Object.entries(SHAPES).flatMap(([op, { fields }]) => Object.keys(fields).map((field) => `${op}.${field}`))
+
+/** A copy of the request that has the shape of `op`. @throws SvmError invalid-value */
+export function checkShape<O extends Op>(op: O, request: unknown): Requests[O] {
+  const { call, fields } = SHAPES[op] as { call: string; fields: Record<string, FieldCheck> }
+  const copy = copyPlain(request, 3)
+  if (!isRecord(copy)) refuse('not-plain', 'invalid-value', `${call}: a request is an object of plain data, but this is ${print(request)}.`)
+  for (const field of Object.keys(copy)) {
+    if (Object.hasOwn(fields, field)) continue
+    refuse('unknown-field', 'invalid-value', `${call}: there is no field ${print(field)}; a request has ${Object.keys(fields).join(', ') || 'no fields'}.`)
+  }
+  for (const field in fields) {
+    const value = Object.hasOwn(copy, field) ? copy[field] : undefined
+    const expected = (fields[field] as FieldCheck)(value)
+    if (expected !== null) refuse(`${op}.${field}`, 'invalid-value', `${call}: ${field} must be ${expected}, but is ${print(value)}.`)
+  }
+  return copy as unknown as Requests[O]
+}
+
+/** Lists and records copied to a depth that every valid request has; the rest (bytes) is the request's until it settles. */
+function copyPlain(value: unknown, depth: number): unknown {
+  if (depth === 0) return value
+  try {
+    if (Array.isArray(value)) return Array.from(value, (one) => copyPlain(one, depth - 1))
+    if (!isRecord(value)) return value
+    const copy: Record<string, unknown> = Object.create(null)
+    for (const key of Object.keys(value)) copy[key] = copyPlain(value[key], depth - 1)
+    return copy
+  } catch {
+    // A getter or a proxy threw: this is no plain data.
+    return undefined
+  }
+}
+
+function print(value: unknown): string {
+  if (typeof value === 'number') return String(value)
+  if (typeof value === 'string') return JSON.stringify(value.length > 40 ? `${value.slice(0, 40)}…` : value)
+  if (value === undefined) return 'missing'
+  return value === null ? 'null' : Array.isArray(value) ? `a list of ${value.length}` : `a ${typeof value}`
+}
