@@ -35,7 +35,7 @@ export class DeviceMemory {
   readonly #lastUse: Uint32Array
   #tick = 0
   #used = 0
-  /** Frames that the device really gives: less than planned after a pool could not be made. */
+  /** Frames that the device really gives: less than planned after a pool could not be made, until `trim`. */
   #capacity: number
 
   constructor(device: Device, plan: MemoryPlan, geometry: Geometry, tracer: Tracer) {
@@ -171,9 +171,15 @@ export class DeviceMemory {
 
   /** Destroys the pools that are empty. Compare the FIXME in nouveau_dmem_page_free(): there, chunks are never given back. */
   trim(): void {
+    // What the device refused once it may have another time: the next request asks anew.
+    this.#capacity = this.#plan.frames
     for (let p = 0; p < this.#pools.length; p++) {
       const pool = this.#pools[p]
-      if (pool === null || pool === undefined || pool.used > 0) continue
+      if (pool === null || pool === undefined) continue
+      if (pool.used > 0) {
+        this.#capacity -= this.#planned(p) - pool.frames
+        continue
+      }
       this.#tracer.emit({ kind: 'pool', device: this.#device.label, pool: p, byteLength: pool.buffer.byteLength, made: false })
       pool.buffer.destroy()
       this.#pools[p] = null
@@ -211,10 +217,13 @@ export class DeviceMemory {
   }
 
   #framesOfPool(p: number): number {
-    const planned = Math.min(this.#plan.poolFrames, this.#plan.frames - p * this.#plan.poolFrames)
     let existing = 0
     for (const pool of this.#pools) if (pool !== null) existing += pool.frames
-    return Math.min(planned, this.#capacity - existing)
+    return Math.min(this.#planned(p), this.#capacity - existing)
+  }
+
+  #planned(p: number): number {
+    return Math.min(this.#plan.poolFrames, this.#plan.frames - p * this.#plan.poolFrames)
   }
 
   /** As large as planned, or half of that, or half again: the device may have less than it promised. @throws DeviceFailure 'lost' */

@@ -1,7 +1,7 @@
 // What is where, as plain data. Always: it looks and never touches.
 
 import { unreachable } from '../base/assert.ts'
-import { pagesAround } from '../base/units.ts'
+import { pagesAround, type VpnRange } from '../base/units.ts'
 import type { Mirror } from '../driver/svmm.ts'
 import { PAGE } from '../mm/page-table.ts'
 import type { Space } from '../mm/space.ts'
@@ -17,30 +17,44 @@ export interface ExecCounts {
   hints: number
 }
 
+type Place = Omit<QueryRun, 'pointer' | 'byteLength'>
+
 /** Runs of pages in the same place, cut to the range that was asked for. */
 export function queryRuns(space: Space, pointer: number, byteLength: number): QueryRun[] {
   const { pageBytes } = space.geometry
-  const pages = pagesAround(pointer, byteLength, pageBytes)
   const runs: QueryRun[] = []
-  for (let vpn = pages.start; vpn < pages.end; vpn++) {
-    const from = Math.max(pointer, vpn * pageBytes)
-    const to = Math.min(pointer + byteLength, (vpn + 1) * pageBytes)
-    const where = placeOf(space, vpn)
+  const add = (start: number, end: number, where: Place) => {
+    const from = Math.max(pointer, start * pageBytes)
+    const to = Math.min(pointer + byteLength, end * pageBytes)
     const last = runs[runs.length - 1]
-    if (
-      last !== undefined &&
-      last.where === where.where &&
-      last.memory === where.memory &&
-      last.systemMapped === where.systemMapped &&
-      last.dirty === where.dirty
-    ) {
-      runs[runs.length - 1] = { ...last, byteLength: last.byteLength + to - from }
-    } else runs.push({ pointer: from, byteLength: to - from, ...where })
+    if (last !== undefined && isSame(last, where)) runs[runs.length - 1] = { ...last, byteLength: last.byteLength + to - from }
+    else runs.push({ pointer: from, byteLength: to - from, ...where })
   }
+  forEachPage(
+    space,
+    pagesAround(pointer, byteLength, pageBytes),
+    (start, end) => add(start, end, { where: 'none', memory: -1, systemMapped: 0, dirty: false }),
+    (vpn) => add(vpn, vpn + 1, placeOf(space, vpn)),
+  )
   return runs
 }
 
-function placeOf(space: Space, vpn: number): Omit<QueryRun, 'pointer' | 'byteLength'> {
+function isSame(a: Place, b: Place): boolean {
+  return a.where === b.where && a.memory === b.memory && a.systemMapped === b.systemMapped && a.dirty === b.dirty
+}
+
+/** Pages in ascending order: those that were never touched by range, so that a vast mapping costs what is in it. */
+function forEachPage(space: Space, range: VpnRange, untouched: (start: number, end: number) => void, touched: (vpn: number) => void): void {
+  let next = range.start
+  space.pages.forEachTouched(range, (start, end) => {
+    if (next < start) untouched(next, start)
+    for (let vpn = start; vpn < end; vpn++) touched(vpn)
+    next = end
+  })
+  if (next < range.end) untouched(next, range.end)
+}
+
+function placeOf(space: Space, vpn: number): Place {
   const state = space.pages.settledState(vpn)
   const systemMapped = space.pages.mappedOn(vpn)
   switch (state) {
@@ -106,13 +120,18 @@ function bytesOf(space: Space, { start, end, allocation }: Vma): number {
 export function dumpSpace(space: Space): SpaceDump {
   const { pageBytes } = space.geometry
   const pages: { pointer: number; pages: number; state: string }[] = []
+  const add = (start: number, end: number, state: string) => {
+    const last = pages[pages.length - 1]
+    if (last !== undefined && last.state === state && last.pointer + last.pages * pageBytes === start * pageBytes) last.pages += end - start
+    else pages.push({ pointer: start * pageBytes, pages: end - start, state })
+  }
   for (const vma of space.addresses.vmas) {
-    for (let vpn = vma.start; vpn < vma.end; vpn++) {
-      const state = space.pages.print(vpn).replace(/ frame \d+/, '')
-      const last = pages[pages.length - 1]
-      if (last !== undefined && last.state === state && last.pointer + last.pages * pageBytes === vpn * pageBytes) last.pages++
-      else pages.push({ pointer: vpn * pageBytes, pages: 1, state })
-    }
+    forEachPage(
+      space,
+      vma,
+      (start, end) => add(start, end, 'none'),
+      (vpn) => add(vpn, vpn + 1, space.pages.print(vpn).replace(/ frame \d+/, '')),
+    )
   }
   return {
     mappings: space.addresses.vmas.map((vma) => ({
