@@ -2,6 +2,7 @@
 
 import { describe, expect, test } from 'vitest'
 import { openSvm, type Pager, type Svm, SvmError, type SvmErrorCode, type SvmOptions, webgpuDevice } from '../../src/index.ts'
+import { simDevice } from '../../src/sim.ts'
 import { KIB, MIB, PAGE, useGpu } from './device.ts'
 import { expectSame, words } from './regime.ts'
 
@@ -260,6 +261,7 @@ describe('opening a space', () => {
 
   test('an aborted signal', async () => {
     await refused('aborted', () => openSvm({ device: webgpuDevice(gpu.device), signal: AbortSignal.abort() }))
+    await refused('invalid-value', () => openSvm({ devices: Array.from({ length: 9 }, () => simDevice()) }))
     const svm = await gpu.open()
     await svm.read(0, 0)
   })
