@@ -285,17 +285,6 @@ export class Mirror implements PageOwner {
 
   // The end of mappings, and of the device.
 
-  /** Forgets the pages of a range that is being unmapped, and frees their frames. */
-  forget(range: VpnRange): void {
-    const { pages } = this.space
-    pages.forEachTouched(range, (start, end) => {
-      for (let vpn = start; vpn < end; vpn++) {
-        this.dropSystemCopy(vpn)
-        if (pages.isDevicePrivate(vpn) && pages.memory(vpn) === this.memory) this.dmem.free(pages.frame(vpn))
-      }
-    })
-  }
-
   /** After a loss, once: clean pages are the host's again, dirty ones are lost. Returns the pages, of which other mirrors must hear. */
   reapLoss(): readonly Vpn[] {
     if (this.device.lostReason === null || this.#lossReaped) return []

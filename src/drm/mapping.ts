@@ -6,6 +6,7 @@ import type { Mirror } from '../driver/svmm.ts'
 import { AnonymousMemory } from '../mm/host-memory.ts'
 import { PagedFile } from '../mm/paged-file.ts'
 import type { Space } from '../mm/space.ts'
+import { unmapRange } from '../mm/unmap.ts'
 import type { Access, Allocation, Backing } from '../mm/vma.ts'
 import type { Pager } from '../pager/pager.ts'
 import { livingAllocationOf, livingSpanOf, refuseHostMapped } from './ranges.ts'
@@ -160,13 +161,7 @@ async function unmapRuns(space: Space, mirrors: readonly Mirror[], runs: readonl
   const { pageBytes } = space.geometry
   const fences: (Promise<void> | null)[] = []
   for (const range of runs) {
-    for (const mirror of mirrors) mirror.forget(range)
-    const change = () => {
-      space.cache.forgetRange(range)
-      space.pages.clearRange(range)
-      space.addresses.remove(range)
-    }
-    fences.push(space.notifiers.invalidate({ range, event: 'unmap', owner: null, pages: null }, change))
+    fences.push(unmapRange(space, range))
     for (const mirror of mirrors) {
       mirror.refresh(range)
       mirror.dmem.trim()

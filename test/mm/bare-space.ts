@@ -20,10 +20,18 @@ export interface Bare {
 
 export function bareSpace(pages: number, options: { touched?: boolean } = {}): Bare {
   const space = new Space(makeGeometry(32, PAGE_BYTES), { hostCacheBytes: 16 * PAGE_BYTES, tracer: new Tracer(undefined, { now: () => 0 }) })
-  const start = space.addresses.findHole(pages, PAGE_BYTES)
+  const start = space.addresses.findHole(pages, PAGE_BYTES) as number
   const memory = new AnonymousMemory(start, pages, PAGE_BYTES, 'bare')
-  const allocation = { pointer: start * PAGE_BYTES, byteLength: pages * PAGE_BYTES, label: 'bare', kind: 'alloc' as const, dying: false }
-  space.addresses.insert({ start, end: start + pages, deviceWrites: true, hostWrites: true, backing: { kind: 'anonymous', memory }, allocation })
+  const allocation = {
+    pointer: start * PAGE_BYTES,
+    byteLength: pages * PAGE_BYTES,
+    label: 'bare',
+    kind: 'alloc' as const,
+    deviceWrites: true,
+    hostWrites: true,
+    dying: false,
+  }
+  space.addresses.insert({ start, end: start + pages, access: 'read-write', backing: { kind: 'anonymous', memory }, allocation })
   const vma = space.addresses.find(start) as Vma
   const bytes = (page: number) => (space.hostRun(vma, start + page, 1) as Uint8Array).subarray(0, PAGE_BYTES)
   if (options.touched !== false) {

@@ -3,6 +3,7 @@
 import { describe, expect, it } from 'vitest'
 import { HMM_PFN, type HmmRange, rangeFault, rangeSnapshot } from '../../src/mm/hmm.ts'
 import { PagedFile } from '../../src/mm/paged-file.ts'
+import type { Vma } from '../../src/mm/vma.ts'
 import { bareSpace, gate, PAGE_BYTES } from './bare-space.ts'
 import { CompressingStore } from './compressing-store.ts'
 
@@ -61,7 +62,7 @@ describe('a range fault', () => {
     const { space, vma, start, end, range } = setUp()
     expect(await rangeFault(range(requireFault, { start: start - 1, end, pfns: new Uint8Array(7) }))).toBe('fault')
     space.addresses.remove({ start, end })
-    space.addresses.insert({ ...vma, deviceWrites: false, hostWrites: false })
+    space.addresses.insert({ ...vma, access: 'read' })
     expect(await rangeFault(range(requireFault))).toBe('ok')
     expect(await rangeFault(range(requireWrite))).toBe('permission')
     expect(await rangeFault(range(0, { pfns: Uint8Array.of(0, 0, 0, requireWrite, 0, 0) }))).toBe('permission')
@@ -93,20 +94,20 @@ describe('a range fault', () => {
       read: async (_offset: number, into: Uint8Array) => {
         // Somebody cuts the mapping while its bytes are on their way, so that they arrive for nobody.
         if (reads++ === 0) {
-          const removed = space.addresses.remove({ start, end: start + 6 })
-          for (const vma of removed) space.addresses.insert({ ...vma })
+          const cut = space.addresses.find(start) as Vma
+          space.addresses.remove({ start, end: start + 6 })
+          space.addresses.insert({ ...cut })
         }
         into.fill(reads)
         return into.length
       },
     }
-    const [old] = space.addresses.remove({ start, end: start + 6 })
-    if (old === undefined) throw new Error('mapped')
+    const old = space.addresses.find(start) as Vma
+    space.addresses.remove({ start, end: start + 6 })
     space.pages.clearRange({ start, end: start + 6 })
     space.addresses.insert({ ...old, backing: { kind: 'pager', file: new PagedFile(pager, PAGE_BYTES, 'file'), fileOffset: 0 } })
     expect(await rangeFault(range(requireFault))).toBe('ok')
     expect(reads).toBeGreaterThan(1)
-    const vma = space.addresses.find(start)
-    expect((space.hostRun(vma as NonNullable<typeof vma>, start, 1) as Uint8Array)[0]).toBeGreaterThan(1)
+    expect((space.hostRun(space.addresses.find(start) as Vma, start, 1) as Uint8Array)[0]).toBeGreaterThan(1)
   })
 })
