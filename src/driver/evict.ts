@@ -1,6 +1,7 @@
 // Making room. Always: pinned pages and pages that migrate are never chosen; only dirty pages cost a copy; the policy chooses, this file acts;
 // one call frees what was asked for or says how much less it could.
 
+import { SvmError } from '../base/error.ts'
 import type { Vpn } from '../base/units.ts'
 import { PAGE } from '../mm/page-table.ts'
 import type { EvictionPolicy } from '../policy/policy.ts'
@@ -44,7 +45,7 @@ export class Evictor {
     const candidates = this.#candidates(keeps)
     const lastUse = Uint32Array.from(candidates, (vpn) => dmem.lastUse(this.#mirror.frameOf(vpn)))
     const dirty = Uint8Array.from(candidates, (vpn) => Number(space.pages.state(vpn) === PAGE.dirty))
-    const victims = this.#policy.victims(lastUse, dirty, wanted).map((index) => candidates[index] as Vpn)
+    const victims = this.#chosen(this.#policy.victims(lastUse, dirty, wanted), candidates)
     if (victims.length === 0) return
     const home: Vpn[] = []
     for (const vpn of victims) {
@@ -59,6 +60,20 @@ export class Evictor {
     const bytesCopied = home.length === 0 ? 0 : (await this.#mirror.sendHome(home, how)).bytesCopied
     this.#mirror.evictions += victims.length
     space.tracer.emit({ kind: 'evict', device: this.#mirror.label, pages: victims.length, bytesCopied })
+  }
+
+  /** A policy may be the program's own: what it says is looked at before anybody goes. @throws SvmError invalid-value */
+  #chosen(indices: readonly number[], candidates: readonly Vpn[]): Vpn[] {
+    const chosen = new Set<Vpn>()
+    for (const index of indices) {
+      const vpn = candidates[index]
+      if (vpn === undefined || chosen.has(vpn)) {
+        const wrong = vpn === undefined ? `${String(index)}, but there are ${candidates.length} candidates` : `${index} twice`
+        throw new SvmError('invalid-value', `The eviction policy '${this.#policy.name}' chose victim ${wrong}. It must return each index at most once.`)
+      }
+      chosen.add(vpn)
+    }
+    return [...chosen]
   }
 
   #candidates(keeps: (vpn: Vpn) => boolean): Vpn[] {
