@@ -13,7 +13,7 @@ export const bench: Command = {
 Measures, in turns and in one run, the same work with this library and with plain WebGPU; prints medians of N samples (${ROUNDS_DEFAULT} if left out,
 at least ${ROUNDS_MIN}) and their ratio. Both sides' bytes are compared; a difference is an error. --json prints an array.
 
-${BENCHES.map(({ name, about, goal }) => `  ${name.padEnd(18)} at most ${goal}: ${about}`).join('\n')}
+${BENCHES.map(({ name, about, goal }) => `  ${name.padEnd(18)} ${goal === null ? 'no goal' : `at most ${goal}`}: ${about}`).join('\n')}
 `,
   parse(args) {
     const { values, positionals } = readOptions(args, { rounds: 'string', gpu: 'string' })
@@ -46,8 +46,8 @@ function print(results: readonly BenchResult[]): string {
     `${svm.toFixed(3)} ${unit}`,
     `${plain.toFixed(3)} ${unit}`,
     ratio.toFixed(ratio < 0.1 ? 4 : 2),
-    String(goal),
-    met ? 'met' : 'missed',
+    goal === null ? '–' : String(goal),
+    met === null ? '' : met ? 'met' : 'missed',
   ]
   return table([['', 'svm', 'plain', 'ratio', 'goal', ''], ...results.map(row)], { head: true })
 }

@@ -161,8 +161,12 @@ export interface Device {
   checkText(code: string): Promise<readonly CompilerMessage[]>
   /** Offset and length are multiples of 4. The bytes are taken before this returns. */
   write(buffer: DeviceBuffer, offset: number, bytes: Uint8Array): void
-  /** One submission: the work in order, then the read-backs. Resolves when all of it is complete. @throws DeviceFailure */
-  submit(work: readonly Work[], readbacks?: readonly Readback[]): Promise<void>
+  /**
+   * One submission: the work in order, then the read-backs. Resolves when all of it is complete. Arrays given here are not changed afterwards:
+   * the same arrays are the same work. `again`: they will probably be submitted once more, so the device may prepare that while it is busy.
+   * @throws DeviceFailure
+   */
+  submit(work: readonly Work[], readbacks?: readonly Readback[], again?: boolean): Promise<void>
   /** For copyFromBuffer / copyToBuffer: wraps a buffer of the program (a GPUBuffer). Not counted in liveBytes. */
   foreignBuffer(buffer: unknown): DeviceBuffer
   /** Destroys what the device made for itself (the read-back ring). The GPUDevice stays the caller's. */

@@ -31,8 +31,8 @@ export class CopyEngine {
   }
 
   /** Submits, and remembers the submission as the last that may use the table. @throws DeviceFailure */
-  submit(work: readonly Work[], readbacks: readonly Readback[] = []): Promise<void> {
-    const done = this.#device.submit(work, readbacks)
+  submit(work: readonly Work[], readbacks: readonly Readback[] = [], again = false): Promise<void> {
+    const done = this.#device.submit(work, readbacks, again)
     this.#last = done.catch(() => undefined)
     return done
   }

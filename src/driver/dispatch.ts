@@ -59,7 +59,7 @@ async function runResident(mirror: Mirror, launch: Launch, reach: ReachTable, to
     const tables = await mirror.tables.ready(window.slots, launch.args.byteLength)
     if (launch.args.byteLength > 0) mirror.device.write(tables.args, 0, launch.args)
     const table = await reach.ready(tables)
-    const report = await runPass(mirror, tables, { program, launch, window, table, grants: null, fuel: 0 })
+    const report = await runPass(mirror, tables, { program, launch, window, table, grants: null, fuel: 0, again: false })
     result.rounds++
     kernel.millisecondsPerWorkgroup = report.milliseconds / window.slots
     noteStores(mirror, report)

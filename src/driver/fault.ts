@@ -11,17 +11,19 @@ import type { BadAccess, PassReport } from './pass.ts'
 import { type Window, workgroupOf } from './remaining.ts'
 import type { Mirror } from './svmm.ts'
 
+/** Page bitmaps of faults: the bits of NEED that each stands for, and whether they are hints. */
+const KINDS: readonly (readonly [bitmap: number, bits: number, hint: boolean])[] = [
+  [PAGE_BITMAP.read, NEED.read, false],
+  [PAGE_BITMAP.write, NEED.write, false],
+  [PAGE_BITMAP.exclusive, NEED.exclusive, false],
+  [PAGE_BITMAP.hintRead, NEED.read, true],
+  [PAGE_BITMAP.hintWrite, NEED.write, true],
+  [PAGE_BITMAP.hintExclusive, NEED.exclusive, true],
+]
+
 /** Calls `visit` with every page that was wanted and the bits of NEED; hints are faults of poisoned invocations. */
 export function forEachFault(mirror: Mirror, report: PassReport, visit: (vpn: Vpn, bits: number, hint: boolean) => void): void {
-  const kinds: readonly [number, number, boolean][] = [
-    [PAGE_BITMAP.read, NEED.read, false],
-    [PAGE_BITMAP.write, NEED.write, false],
-    [PAGE_BITMAP.exclusive, NEED.exclusive, false],
-    [PAGE_BITMAP.hintRead, NEED.read, true],
-    [PAGE_BITMAP.hintWrite, NEED.write, true],
-    [PAGE_BITMAP.hintExclusive, NEED.exclusive, true],
-  ]
-  for (const [bitmap, bits, hint] of kinds) forEachBit(report.pages[bitmap] as Uint32Array, (index) => visit(mirror.vmm.vpnOf(index), bits, hint))
+  for (const [bitmap, bits, hint] of KINDS) forEachBit(report.pages[bitmap] as Uint32Array, (index) => visit(mirror.vmm.vpnOf(index), bits, hint))
 }
 
 /** Pages that were stored to. */

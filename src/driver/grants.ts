@@ -32,6 +32,8 @@ export interface GrantRules {
 export class Grants {
   /** Bits of NEED by page. */
   readonly needs = new Map<Vpn, number>()
+  /** Those of them that are wanted for more than reading: nothing else has a grant. */
+  readonly #written = new Set<Vpn>()
   readonly #mirror: Mirror
   readonly #rules: GrantRules
   /** Private copies in frames of their own. */
@@ -52,11 +54,12 @@ export class Grants {
     const old = this.needs.get(vpn) ?? 0
     if ((old | bits) === old) return false
     this.needs.set(vpn, old | bits)
+    if ((bits & ~NEED.read) !== 0) this.#written.add(vpn)
     return true
   }
 
   wantsWrite(vpn: Vpn): boolean {
-    return ((this.needs.get(vpn) ?? 0) & (NEED.write | NEED.exclusive)) !== 0
+    return this.#written.has(vpn)
   }
 
   isSnapshot(vpn: Vpn): boolean {
@@ -67,15 +70,20 @@ export class Grants {
     return [...this.#snapshots].sort((a, b) => a - b)
   }
 
-  /** Gives every P page that is here its pre-image. Await stands only at the device. @throws DeviceFailure, SvmError working-set */
-  async prepare(): Promise<void> {
+  /** Gives every P page that is here its pre-image; null: there is nothing to wait for. @throws DeviceFailure, SvmError working-set */
+  prepare(): Promise<void> | null {
+    this.#inPlace.clear()
+    return this.#rules.snapshot || this.#anyPrivate() ? this.#makePreImages() : null
+  }
+
+  /** Await stands only at the device. */
+  async #makePreImages(): Promise<void> {
     const { pages } = this.#mirror.space
-    const mine = [...this.needs.keys()].filter((vpn) => this.wantsWrite(vpn) && this.#isHere(vpn))
+    const mine = [...this.#written].filter((vpn) => this.#isHere(vpn))
     if (this.#rules.snapshot) await this.#takeSnapshots(mine)
     const fill: Copy[] = []
     const from: number[] = []
     const home: Vpn[] = []
-    this.#inPlace.clear()
     for (const vpn of mine) {
       if (!this.#isPrivate(vpn)) continue
       const copy = this.#copies.get(vpn)
@@ -107,8 +115,7 @@ export class Grants {
   words(): Map<number, number> {
     const { vmm } = this.#mirror
     const words = new Map<number, number>()
-    for (const [vpn, bits] of this.needs) {
-      if ((bits & (NEED.write | NEED.exclusive)) === 0) continue
+    for (const vpn of this.#written) {
       const base = vmm.get(vpn)
       if ((base & PTE.store) === 0) continue
       if (!this.#isPrivate(vpn)) {
@@ -178,6 +185,11 @@ export class Grants {
     const { space, copies } = this.#mirror
     const vma = space.addresses.find(vpn)
     if (vma !== undefined) copies.upload(vma, vpn, Int32Array.of(space.pages.frame(vpn)))
+  }
+
+  #anyPrivate(): boolean {
+    for (const vpn of this.#written) if (this.#isPrivate(vpn)) return true
+    return false
   }
 
   #isPrivate(vpn: Vpn): boolean {

@@ -48,11 +48,15 @@ export class Remaining {
   window(limit: number): Window {
     const slots = Math.min(limit, this.#pending.length + this.total - this.#next)
     if (this.#pending.length === 0) return { slots, lead: this.#next, worklist: null }
-    const worklist = new Uint32Array(slots)
     const old = Math.min(slots, this.#pending.length)
+    const lead = this.#pending[0] as number
+    const end = slots > old ? this.#next + slots - old : (this.#pending[old - 1] as number) + 1
+    // Ascending and without a gap: nobody need be told more than where it starts.
+    if (end - lead === slots) return { slots, lead, worklist: null }
+    const worklist = new Uint32Array(slots)
     for (let slot = 0; slot < old; slot++) worklist[slot] = this.#pending[slot] as number
     for (let slot = old; slot < slots; slot++) worklist[slot] = this.#next + slot - old
-    return { slots, lead: worklist[0] as number, worklist }
+    return { slots, lead, worklist }
   }
 
   /** The window ran; `stays` says which slots must run again. Returns how many retired. */

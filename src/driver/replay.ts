@@ -11,6 +11,7 @@ import { PTE } from '../abi/pte.ts'
 import { anyBit, forEachBit, testBit } from '../base/bitmap.ts'
 import { SvmError } from '../base/error.ts'
 import { printBytes, type Vpn } from '../base/units.ts'
+import type { Program } from '../device/device.ts'
 import type { Evictor } from './evict.ts'
 import { accessError, fatalAccess, forEachFault, mustAbort, storedPages } from './fault.ts'
 import { Grants } from './grants.ts'
@@ -30,6 +31,7 @@ const PIN_RESETS = 3
 const IDLE_ROUNDS = 8
 const FUEL_FIRST = 1 << 22
 const FUEL_LAST = 2 ** 31
+const NOTHING: Want[] = []
 
 export class Replay {
   readonly #mirror: Mirror
@@ -53,6 +55,11 @@ export class Replay {
   #fuel = FUEL_FIRST
   /** The tables that have the arguments. */
   #tables: TableBuffers | null = null
+  /** The program for so many pools. */
+  #program: Program | null = null
+  #programPools = 0
+  /** The next pass will probably not be the last: the one before it faulted, or nothing is known. */
+  #again = false
   /** True once the wants did not all fit: then their order matters. */
   #split = false
 
@@ -90,6 +97,7 @@ export class Replay {
     const aborted = mustAbort(report, this.#launch.class === 'transactional')
     const retired = this.#retire(window, report, aborted)
     const learned = this.#learn(report)
+    this.#again = learned.faults > 0
     this.#mirror.space.tracer.emit({
       kind: 'pass',
       kernel: this.#launch.kernel.label,
@@ -105,8 +113,9 @@ export class Replay {
     this.#resize(window, report, aborted, retired)
     if (this.#remaining.empty) return
     this.#pinLead(window, report)
-    await this.#chooseWants(window, report, tables, learned.wanted)
-    const served = await this.#serveBacklog()
+    const unordered = this.#chooseWants(learned.wanted)
+    if (unordered.length > 0) await this.#order(unordered, window, report, tables)
+    const served = this.#backlog.length === 0 ? 0 : await this.#serveBacklog()
     this.#watchProgress(retired > 0 || learned.news || served > 0)
   }
 
@@ -117,6 +126,7 @@ export class Replay {
     const { vmm, dmem } = this.#mirror
     const { needs, fits } = this.#launch.kernel.history(this.#launch.historyKey)
     const wants: Want[] = []
+    this.#again = needs.size === 0
     for (const [vpn, bits] of needs) {
       const pte = vmm.get(vpn)
       const write = (bits & (NEED.write | NEED.exclusive)) !== 0
@@ -136,20 +146,26 @@ export class Replay {
   }
 
   async #readyTables(window: Window): Promise<TableBuffers> {
-    await this.#grants.prepare()
-    const tables = await this.#mirror.tables.ready(window.slots, this.#launch.args.byteLength)
-    if (this.#launch.args.byteLength > 0 && tables !== this.#tables) this.#mirror.device.write(tables.args, 0, this.#launch.args)
+    const waiting = this.#grants.prepare()
+    if (waiting !== null) await waiting
+    const { args } = this.#launch
+    const tables = this.#mirror.tables.flushed(window.slots, args.byteLength) ?? (await this.#mirror.tables.ready(window.slots, args.byteLength))
+    if (args.byteLength > 0 && tables !== this.#tables) this.#mirror.device.write(tables.args, 0, args)
     this.#tables = tables
     return tables
   }
 
   async #pass(window: Window, tables: TableBuffers): Promise<PassReport> {
     const { kernel, guard } = this.#launch
-    const program = await kernel.program('attempt', this.#mirror.dmem.poolsInUse, guard)
-    const table = await this.#reach.ready(tables)
-    const grants = this.#grants.words()
+    const { poolsInUse } = this.#mirror.dmem
+    if (this.#program === null || this.#programPools !== poolsInUse) {
+      this.#program = await kernel.program('attempt', poolsInUse, guard)
+      this.#programPools = poolsInUse
+    }
+    const program = this.#program
+    const table = this.#launch.reach === null ? tables.table : await this.#reach.ready(tables)
     this.#result.rounds++
-    return runPass(this.#mirror, tables, { program, launch: this.#launch, window, table, grants, fuel: this.#fuel })
+    return runPass(this.#mirror, tables, { program, launch: this.#launch, window, table, grants: this.#grants.words(), fuel: this.#fuel, again: this.#again })
   }
 
   // After the pass.
@@ -224,31 +240,38 @@ export class Replay {
 
   // What to serve, and in which order.
 
-  async #chooseWants(window: Window, report: PassReport, tables: TableBuffers, wanted: ReadonlySet<Vpn>): Promise<void> {
+  /** The backlog, in the order of the workgroups. Returns the fresh wants when they do not fit: then they are not in it before `#order`. */
+  #chooseWants(wanted: ReadonlySet<Vpn>): Want[] {
+    const { dmem } = this.#mirror
     const fresh: Want[] = []
     for (const vpn of wanted) {
       const want = { vpn, write: this.#grants.wantsWrite(vpn), workgroup: this.#remaining.lead }
-      if (isServed(this.#mirror, want)) this.#mirror.dmem.touch(this.#mirror.frameOf(vpn))
+      if (isServed(this.#mirror, want)) dmem.touch(this.#mirror.frameOf(vpn))
       else fresh.push(want)
     }
-    const known = this.#backlog.filter((want) => !isServed(this.#mirror, want))
+    if (this.#backlog.length > 0) this.#backlog = this.#backlog.filter((want) => !isServed(this.#mirror, want))
     const frames = framesWanted(this.#mirror, fresh)
-    if (fresh.length > 0 && (this.#split || frames > this.#evictor.obtainable(frames, this.#keeps(fresh)))) {
-      this.#split = true
-      const first = await readFirstSlots(this.#mirror, tables, report.layout)
-      for (const want of fresh) {
-        const word = first[this.#mirror.vmm.indexOf(want.vpn)] as number
-        if (word !== 0) want.workgroup = workgroupOf(window, 0xffffffff - word)
-      }
+    this.#split ||= frames > dmem.available && frames > this.#evictor.obtainable(frames, this.#keeps(fresh))
+    if (this.#split) return fresh
+    this.#backlog = mergeWants(this.#backlog, fresh)
+    return NOTHING
+  }
+
+  /** Asks the device which workgroup wanted each of these pages first. */
+  async #order(wants: Want[], window: Window, report: PassReport, tables: TableBuffers): Promise<void> {
+    const first = await readFirstSlots(this.#mirror, tables, report.layout)
+    for (const want of wants) {
+      const word = first[this.#mirror.vmm.indexOf(want.vpn)] as number
+      if (word !== 0) want.workgroup = workgroupOf(window, 0xffffffff - word)
     }
-    this.#backlog = mergeWants(known, fresh)
+    this.#backlog = mergeWants(this.#backlog, wants)
   }
 
   async #serveBacklog(): Promise<number> {
-    if (this.#backlog.length === 0) return 0
     this.#grants.releaseCopies()
     const served = await serve(this.#mirror, this.#evictor, this.#backlog, this.#protection())
-    for (const want of this.#backlog.slice(0, served)) {
+    for (let n = 0; n < served; n++) {
+      const want = this.#backlog[n] as Want
       if (want.workgroup <= this.#lead) this.#pins.add(want.vpn)
       if (this.#split) this.#servedFor.set(want.vpn, want.workgroup)
     }
@@ -259,7 +282,8 @@ export class Replay {
   }
 
   #protection(): Protection {
-    const stillToRun = this.#remaining.stillToRun()
+    // Nobody asks while all fits.
+    const stillToRun = this.#servedFor.size === 0 ? () => false : this.#remaining.stillToRun()
     return {
       pinned: (vpn) => this.#pins.has(vpn) || this.#grants.isSnapshot(vpn),
       servedFor: (vpn) => {
@@ -315,7 +339,8 @@ export class Replay {
 }
 
 /** Both lists in workgroup order, each page once. */
-function mergeWants(known: readonly Want[], fresh: readonly Want[]): Want[] {
+function mergeWants(known: readonly Want[], fresh: Want[]): Want[] {
+  if (known.length === 0) return fresh.sort(byWorkgroup)
   const byPage = new Map<Vpn, Want>()
   for (const want of [...known, ...fresh]) {
     const old = byPage.get(want.vpn)
@@ -325,5 +350,9 @@ function mergeWants(known: readonly Want[], fresh: readonly Want[]): Want[] {
       old.workgroup = Math.min(old.workgroup, want.workgroup)
     }
   }
-  return [...byPage.values()].sort((a, b) => a.workgroup - b.workgroup || a.vpn - b.vpn)
+  return [...byPage.values()].sort(byWorkgroup)
+}
+
+function byWorkgroup(a: Want, b: Want): number {
+  return a.workgroup - b.workgroup || a.vpn - b.vpn
 }

@@ -58,16 +58,26 @@ export interface Protection {
  * @throws DeviceFailure, SvmError pager-failed
  */
 export async function serve(mirror: Mirror, evictor: Evictor, wants: readonly Want[], protection: Protection): Promise<number> {
-  const fits = framesWanted(mirror, wants) <= mirror.dmem.available ? wants.length : prefixThatFits(mirror, evictor, wants, protection)
+  const frames = framesWanted(mirror, wants)
+  if (frames <= mirror.dmem.freeNow) {
+    await serveAll(mirror, wants)
+    return wants.length
+  }
+  const fits = frames <= mirror.dmem.available ? wants.length : prefixThatFits(mirror, evictor, wants, protection)
   const prefix = wants.slice(0, fits)
   const mine = new Set(prefix.map(({ vpn }) => vpn))
   const last = prefix[prefix.length - 1]?.workgroup ?? -1
   const keeps = (vpn: Vpn) => mine.has(vpn) || protection.pinned(vpn) || protection.servedFor(vpn) <= last
   const room = await evictor.makeRoom(framesWanted(mirror, prefix), keeps)
   const count = prefixInRoom(mirror, prefix, room)
-  mirror.dmem.advance()
-  for (const run of runsByVma(mirror, prefix.slice(0, count))) await serveRun(mirror, run)
+  await serveAll(mirror, prefix.slice(0, count))
   return count
+}
+
+/** There are frames for all of them. */
+async function serveAll(mirror: Mirror, wants: readonly Want[]): Promise<void> {
+  mirror.dmem.advance()
+  for (const run of runsByVma(mirror, wants)) await serveRun(mirror, run)
 }
 
 /** How many of the first wants fit: with each, fewer pages may go for it, those served for its own and earlier workgroups. */
@@ -138,14 +148,17 @@ function mapCopies(mirror: Mirror, vma: Vma, start: Vpn, end: Vpn): void {
   for (let vpn = start; vpn < end; vpn++) if (mirror.frameOf(vpn) < 0 && !space.pages.isDevicePrivate(vpn)) missing.push(vpn)
   const frames = dmem.take(missing.length)
   const upload = new Int32Array(end - start).fill(-1)
-  const zero = new Int32Array(end - start).fill(-1)
-  missing.forEach((vpn, n) => {
-    const into = isZero(space, vma, vpn) ? zero : upload
+  let zero: Int32Array | null = null
+  for (let n = 0; n < missing.length; n++) {
+    const vpn = missing[n] as Vpn
+    const empty = isZero(space, vma, vpn)
+    if (empty) zero ??= new Int32Array(end - start).fill(-1)
+    const into = empty && zero !== null ? zero : upload
     into[vpn - start] = frames[n] as number
-  })
-  mirror.copies.clear(zero)
+  }
+  if (zero !== null) mirror.copies.clear(zero)
   const bytes = mirror.copies.upload(vma, start, upload)
-  for (const [n, vpn] of missing.entries()) mirror.addSystemCopy(vpn, frames[n] as number)
+  for (let n = 0; n < missing.length; n++) mirror.addSystemCopy(missing[n] as Vpn, frames[n] as number)
   mirror.refresh({ start, end })
   if (missing.length > 0) space.tracer.emit({ kind: 'system-map', device: mirror.label, pages: missing.length, bytesCopied: bytes })
 }

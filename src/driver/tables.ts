@@ -4,9 +4,10 @@
 import { CONTROL_HEADER_WORDS, faultLayout } from '../abi/fault-record.ts'
 import { SvmError } from '../base/error.ts'
 import { type Bytes, printBytes } from '../base/units.ts'
-import type { Device, DeviceBuffer } from '../device/device.ts'
+import type { Device, DeviceBuffer, Program, Readback, Work } from '../device/device.ts'
 import type { MemoryPlan } from './budget.ts'
-import { ReportBuffer } from './report.ts'
+import type { Launch } from './launch.ts'
+import { ReportBuffer, type ReportViews } from './report.ts'
 import type { DeviceVmm } from './vmm.ts'
 
 const ARGUMENT_BYTES = 256
@@ -25,6 +26,19 @@ export interface TableBuffers {
   /** The header of `control`: what the device has, and room to make the next one in. */
   readonly header: { readonly sent: Uint32Array; readonly next: Uint32Array }
   readonly report: ReportBuffer
+  /** The last pass that ran with these. */
+  last: PassWork | null
+}
+
+/** The work of a pass, and what it was made of. */
+export interface PassWork {
+  readonly program: Program
+  readonly launch: Launch
+  readonly table: DeviceBuffer
+  readonly pools: readonly (DeviceBuffer | null)[]
+  readonly views: ReportViews
+  readonly work: readonly Work[]
+  readonly readbacks: readonly Readback[]
 }
 
 export class Tables {
@@ -41,11 +55,9 @@ export class Tables {
 
   /** Buffers large enough for what is mapped and for `slots` workgroups; the table is up to date. @throws SvmError device-memory, DeviceFailure */
   async ready(slots: number, argumentBytes: Bytes): Promise<TableBuffers> {
+    const enough = this.flushed(slots, argumentBytes)
+    if (enough !== null) return enough
     const now = this.#buffers
-    if (now !== null && now.entries >= this.#vmm.entries && now.slots >= slots && now.args.byteLength >= argumentBytes) {
-      this.#vmm.flush(now.table)
-      return now
-    }
     const entries = Math.max(now?.entries ?? 0, powerOfTwo(this.#vmm.entries, 256))
     const wantedSlots = Math.max(now?.slots ?? 0, powerOfTwo(slots, 256))
     const args = Math.max(now?.args.byteLength ?? 0, powerOfTwo(argumentBytes, ARGUMENT_BYTES))
@@ -55,6 +67,14 @@ export class Tables {
     this.#buffers = made
     this.#vmm.flushAll(made.table)
     return made
+  }
+
+  /** The same without an await; null: larger buffers must be made first. */
+  flushed(slots: number, argumentBytes: Bytes): TableBuffers | null {
+    const now = this.#buffers
+    if (now === null || now.entries < this.#vmm.entries || now.slots < slots || now.args.byteLength < argumentBytes) return null
+    this.#vmm.flush(now.table)
+    return now
   }
 
   drop(): void {
@@ -75,7 +95,8 @@ export class Tables {
     const args = await this.#device.createBuffer('arguments', argumentBytes, 'svm:arguments')
     const grants = { words: new Uint32Array(entries), set: new Set<number>() }
     const header = { sent: new Uint32Array(CONTROL_HEADER_WORDS), next: new Uint32Array(CONTROL_HEADER_WORDS) }
-    return { table, control, faults, args, entries, slots, grants, header, report: new ReportBuffer(slots, entries, this.#vmm.addressBits) }
+    const report = new ReportBuffer(slots, entries, this.#vmm.addressBits)
+    return { table, control, faults, args, entries, slots, grants, header, report, last: null }
   }
 
   #tooLarge(): SvmError {

@@ -82,11 +82,8 @@ export function encodeChunk(encoder: GPUCommandEncoder, chunk: Chunk, slot: Slot
 
 /** Copies the bytes of a mapped slot to where they are wanted. */
 export function deliverChunk(chunk: Chunk, slot: Slot): void {
-  const mapped = new Uint8Array(slot.buffer.getMappedRange(0, chunk.byteLength))
-  for (const piece of chunk.pieces) {
-    const start = piece.slotOffset + piece.skip
-    piece.into.set(mapped.subarray(start, start + piece.into.byteLength))
-  }
+  const mapped = slot.buffer.getMappedRange(0, chunk.byteLength)
+  for (const { into, slotOffset, skip } of chunk.pieces) into.set(new Uint8Array(mapped, slotOffset + skip, into.byteLength))
 }
 
 export class ReadbackRing {

@@ -6,7 +6,8 @@ export interface Scoped<T> {
   readonly error: Promise<GPUError | null>
 }
 
-const NO_ERROR: Promise<null> = Promise.resolve(null)
+/** The verdict where nobody asked. */
+export const NO_ERROR: Promise<null> = Promise.resolve(null)
 
 export function inErrorScopes<T>(device: GPUDevice, filters: readonly GPUErrorFilter[], body: () => T): Scoped<T> {
   if (filters.length === 0) return { value: body(), error: NO_ERROR }

@@ -6,6 +6,8 @@
 // - A submission's work enters in one piece, with its first read-backs; further read-backs follow as slots come free, and nothing gets between.
 // - A submission that names something of the program's own (bind groups, buffers) rejects when the device refuses it: stale bytes never look
 //   like a success. What names only our own is not asked about: that costs a tenth of a small submission.
+// - Work that will probably come again is encoded once more while the device is busy with it. Those commands are used only for the very same
+//   arrays and the same slot; otherwise they are dropped, which costs nothing.
 
 import { SvmError } from '../../base/error.ts'
 import { type DeviceBuffer, DeviceFailure, type Readback, type Work } from '../device.ts'
@@ -13,7 +15,7 @@ import { MAP_MODE_READ, type WebgpuBuffer } from './buffers.ts'
 import { type EncodeContext, encodeWork } from './encode.ts'
 import type { Lifeline } from './lifeline.ts'
 import { type Chunk, deliverChunk, encodeChunk, planChunks, type ReadbackRing, type Slot } from './readback-ring.ts'
-import { inErrorScopes } from './scope.ts'
+import { inErrorScopes, NO_ERROR } from './scope.ts'
 
 /**
  * A large write enters in pieces: the device's upload memory is then reused while it is warm. Measured with Dawn, 64 MiB into a buffer that
@@ -21,6 +23,7 @@ import { inErrorScopes } from './scope.ts'
  */
 const PIECE_BYTES = 2 * 1024 * 1024
 
+const NOT_MAPPED = 'not mapped'
 const VALIDATION: readonly GPUErrorFilter[] = ['validation']
 
 /** Does its part now and returns true, or returns false to be asked again when a slot is free. */
@@ -28,6 +31,9 @@ type Entry = () => boolean
 
 interface Job {
   readonly work: readonly Work[]
+  readonly readbacks: readonly Readback[]
+  /** It will probably be submitted again. */
+  readonly again: boolean
   readonly chunks: readonly Chunk[]
   /** It names something of the program's own, which may be wrong: the device's verdict is asked for. */
   readonly checked: boolean
@@ -50,6 +56,15 @@ interface Part {
   readonly refused: Promise<GPUError | null>
 }
 
+/** Commands that nobody has asked for yet. */
+interface Ahead {
+  readonly work: readonly Work[]
+  readonly readbacks: readonly Readback[]
+  readonly chunks: readonly Chunk[]
+  readonly slot: Slot
+  readonly commands: GPUCommandBuffer
+}
+
 export class SubmitQueue {
   readonly counters = { submits: 0, maps: 0 }
   readonly #device: GPUDevice
@@ -57,6 +72,9 @@ export class SubmitQueue {
   readonly #ring: ReadbackRing
   readonly #context: EncodeContext
   readonly #line: Entry[] = []
+  /** Submitted, and neither resolved nor rejected. */
+  readonly #open = new Set<Job>()
+  #ahead: Ahead | null = null
   /** Bytes of shared memory are copied through this: Node's binding crashes on shared views. */
   #scratch: Uint8Array<ArrayBuffer> | null = null
   #released = false
@@ -66,7 +84,10 @@ export class SubmitQueue {
     this.#lifeline = lifeline
     this.#ring = ring
     this.#context = context
-    lifeline.onLost(() => this.#advance())
+    lifeline.onLost(() => {
+      for (const job of this.#open) this.#fail(job, lifeline.failure())
+      this.#advance()
+    })
   }
 
   write(buffer: GPUBuffer, offset: number, bytes: Uint8Array): void {
@@ -82,15 +103,27 @@ export class SubmitQueue {
     })
   }
 
-  submit(work: readonly Work[], readbacks: readonly Readback[]): Promise<void> {
+  submit(work: readonly Work[], readbacks: readonly Readback[], again: boolean): Promise<void> {
     if (this.#over) return Promise.reject(this.#lifeline.failure())
-    const done = new Promise<void>((resolve, reject) => {
-      const chunks = planChunks(readbacks, this.#ring.slotBytes)
+    return new Promise<void>((resolve, reject) => {
+      const chunks = this.#isAhead(work, readbacks)?.chunks ?? planChunks(readbacks, this.#ring.slotBytes)
       const checked = namesForeign(work, readbacks)
-      const job: Job = { work: [...work], chunks, checked, entered: false, next: 0, open: Math.max(1, chunks.length), failed: false, resolve, reject }
+      const job: Job = {
+        work,
+        readbacks,
+        again: again && !checked && chunks.length === 1,
+        chunks,
+        checked,
+        entered: false,
+        next: 0,
+        open: Math.max(1, chunks.length),
+        failed: false,
+        resolve,
+        reject,
+      }
+      this.#open.add(job)
       this.#enter(() => this.#advanceJob(job))
     })
-    return this.#lifeline.guard(done)
   }
 
   destroy(buffer: WebgpuBuffer, destroyed: () => void): void {
@@ -103,6 +136,7 @@ export class SubmitQueue {
 
   release(): void {
     this.#released = true
+    this.#ahead = null
     this.#ring.destroy()
     this.#advance()
   }
@@ -138,7 +172,7 @@ export class SubmitQueue {
   #advanceJob(job: Job): boolean {
     while (!job.failed && (!job.entered || job.next < job.chunks.length)) {
       if (this.#over) {
-        fail(job, this.#lifeline.failure())
+        this.#fail(job, this.#lifeline.failure())
         break
       }
       const chunk = job.next < job.chunks.length ? job.chunks[job.next] : null
@@ -155,53 +189,75 @@ export class SubmitQueue {
     const countsAsPart = chunk !== null || job.chunks.length === 0
     const { value: done, error: refused } = inErrorScopes(device, job.checked ? VALIDATION : [], () => {
       try {
-        const encoder = device.createCommandEncoder()
-        if (!job.entered) encodeWork(encoder, job.work, this.#context)
-        if (chunk !== null) encodeChunk(encoder, chunk, slot as Slot)
-        device.queue.submit([encoder.finish()])
+        device.queue.submit([this.#takeAhead(job, slot) ?? this.#encode(job, chunk, slot)])
         this.counters.submits++
         if (chunk !== null) this.counters.maps++
         if (chunk !== null) return (slot as Slot).buffer.mapAsync(MAP_MODE_READ, 0, chunk.byteLength)
         return countsAsPart ? device.queue.onSubmittedWorkDone() : Promise.resolve()
       } catch (error) {
-        fail(job, error)
+        this.#fail(job, error)
         return null
       }
     })
+    if (done !== null) this.#watch(job, { chunk, slot, done, refused }, countsAsPart)
+    else if (slot !== null) this.#ring.release(slot)
+    if (done !== null && job.again && chunk !== null && slot !== null) {
+      const { work, readbacks, chunks } = job
+      this.#ahead = { work, readbacks, chunks, slot, commands: this.#encode(job, chunk, slot) }
+    }
     job.entered = true
     if (chunk !== null) job.next++
-    if (done !== null) void this.#finishPart(job, { chunk, slot, done, refused }, countsAsPart)
-    else if (slot !== null) this.#ring.release(slot)
   }
 
-  async #finishPart(job: Job, part: Part, countsAsPart: boolean): Promise<void> {
-    const failure = await this.#outcome(job, part)
+  #encode(job: Job, chunk: Chunk | null, slot: Slot | null): GPUCommandBuffer {
+    const encoder = this.#device.createCommandEncoder()
+    if (!job.entered) encodeWork(encoder, job.work, this.#context)
+    if (chunk !== null) encodeChunk(encoder, chunk, slot as Slot)
+    return encoder.finish()
+  }
+
+  #isAhead(work: readonly Work[], readbacks: readonly Readback[]): Ahead | null {
+    const ahead = this.#ahead
+    return ahead !== null && ahead.work === work && ahead.readbacks === readbacks ? ahead : null
+  }
+
+  /** Commands serve once. */
+  #takeAhead(job: Job, slot: Slot | null): GPUCommandBuffer | null {
+    const ahead = this.#isAhead(job.work, job.readbacks)
+    if (ahead === null) return null
+    this.#ahead = null
+    return ahead.slot === slot ? ahead.commands : null
+  }
+
+  #watch(job: Job, part: Part, countsAsPart: boolean): void {
+    const { slot, refused } = part
+    const settle = (failure: unknown) => this.#settlePart(job, part, countsAsPart, failure)
+    part.done.then(
+      () => {
+        const failure = deliver(job, part, this.#over)
+        // Mostly nobody has anything to add.
+        if (failure === null && refused === NO_ERROR && (slot === null || slot.made === null)) settle(null)
+        else void this.#verdict(part, failure).then(settle)
+      },
+      () => void this.#verdict(part, NOT_MAPPED).then(settle),
+    )
+  }
+
+  #settlePart(job: Job, part: Part, countsAsPart: boolean, failure: unknown): void {
     if (part.slot !== null) {
       if (failure === null) this.#ring.release(part.slot)
       else this.#ring.drop(part.slot)
     }
-    if (failure !== null) fail(job, failure)
-    else if (countsAsPart && --job.open === 0 && !job.failed) job.resolve()
+    if (failure !== null) this.#fail(job, failure)
+    else if (countsAsPart && --job.open === 0 && !job.failed) {
+      this.#open.delete(job)
+      job.resolve()
+    }
     this.#advance()
   }
 
-  /** Brings the bytes of a part home. @returns why it could not, or null. */
-  async #outcome(job: Job, { chunk, slot, done, refused }: Part): Promise<unknown> {
-    let failure: unknown = null
-    try {
-      await done
-    } catch {
-      failure = 'not mapped'
-    }
-    if (failure === null && chunk !== null && slot !== null) {
-      try {
-        // After a failure the caller has his array back.
-        if (!job.failed && !this.#over) deliverChunk(chunk, slot)
-      } catch (error) {
-        failure = error
-      }
-      slot.buffer.unmap()
-    }
+  /** What the device says of a part. @returns why its bytes are not home, or null. */
+  async #verdict({ slot, refused }: Part, failure: unknown): Promise<unknown> {
     if (slot !== null && slot.made !== null) {
       const shortage = await slot.made
       slot.made = null
@@ -209,11 +265,33 @@ export class SubmitQueue {
     }
     const refusal = await refused
     if (refusal !== null) return new SvmError('invalid-value', `The device refused a submission: ${refusal.message}`)
-    if (failure !== 'not mapped') return failure
+    if (failure !== NOT_MAPPED) return failure
     // Nothing but the end of the device, or of the ring, takes a mapping away.
     if (!this.#released) await this.#lifeline.lost
     return this.#lifeline.failure()
   }
+
+  /** What is not in the GPUQueue yet stays out; parts already there come home in their own time. */
+  #fail(job: Job, error: unknown): void {
+    if (job.failed) return
+    job.failed = true
+    this.#open.delete(job)
+    job.reject(error)
+  }
+}
+
+/** Brings the bytes of a part home. @returns why it could not, or null. */
+function deliver(job: Job, { chunk, slot }: Part, over: boolean): unknown {
+  if (chunk === null || slot === null) return null
+  let failure: unknown = null
+  try {
+    // After a failure the caller has his array back.
+    if (!job.failed && !over) deliverChunk(chunk, slot)
+  } catch (error) {
+    failure = error
+  }
+  slot.buffer.unmap()
+  return failure
 }
 
 function namesForeign(work: readonly Work[], readbacks: readonly Readback[]): boolean {
@@ -234,13 +312,6 @@ function isUnchecked(item: Work): boolean {
 
 function isForeign(buffer: DeviceBuffer): boolean {
   return (buffer as WebgpuBuffer).foreign
-}
-
-/** What is not in the GPUQueue yet stays out; parts already there come home in their own time. */
-function fail(job: Job, error: unknown): void {
-  if (job.failed) return
-  job.failed = true
-  job.reject(error)
 }
 
 function isShared(buffer: ArrayBufferLike): boolean {

@@ -90,6 +90,56 @@ describe.skipIf(typeof found === 'string')('bytes', () => {
   })
 })
 
+describe.skipIf(typeof found === 'string')('work that comes again', () => {
+  /** The order of encoders made and submissions, as letters. */
+  function watch(gpu: GPUDevice): string[] {
+    const calls: string[] = []
+    const { queue } = gpu
+    const make = gpu.createCommandEncoder.bind(gpu)
+    const submit = queue.submit.bind(queue)
+    Object.defineProperty(gpu, 'createCommandEncoder', { value: () => (calls.push('e'), make()) })
+    Object.defineProperty(queue, 'submit', { value: (buffers: GPUCommandBuffer[]) => (calls.push('S'), submit(buffers)) })
+    return calls
+  }
+
+  test('is encoded while the device is busy with it, and does then what it does', async () => {
+    const { device, gpu } = await openDevice()
+    const calls = watch(gpu)
+    const pool = await device.createBuffer('pool', 4096, 'a')
+    const bounce = await device.createBuffer('bounce', 4096, 'b')
+    const work = [{ kind: 'copy', from: pool, fromOffset: 0, to: bounce, toOffset: 0, byteLength: 4096 }] as const
+    const into = new Uint8Array(4096)
+    const readbacks = [{ from: bounce, offset: 0, into }]
+    for (const seed of [1, 2, 3]) {
+      device.write(pool, 0, pattern(4096, seed))
+      await device.submit(work, readbacks, seed < 3)
+      expect(same(into, pattern(4096, seed))).toBe(true)
+    }
+    expect(calls.join('')).toBe('eSeSeS')
+    expect(device.counters).toMatchObject({ submits: 3, maps: 3 })
+  })
+
+  test('is encoded anew when its slot is taken, or when other work came instead', async () => {
+    const { device, gpu } = await openDevice()
+    const calls = watch(gpu)
+    const pool = await device.createBuffer('pool', 4096, 'a')
+    device.write(pool, 0, pattern(4096))
+    const into = new Uint8Array(4096)
+    const other = new Uint8Array(4096)
+    const work = [{ kind: 'clear', buffer: pool, offset: 0, byteLength: 1024 }] as const
+    const readbacks = [{ from: pool, offset: 0, into }]
+    await device.submit(work, readbacks, true)
+    device.write(pool, 0, pattern(4096, 2))
+    await Promise.all([device.submit([], [{ from: pool, offset: 0, into: other }]), device.submit(work, readbacks, true)])
+    expect(same(other, pattern(4096, 2))).toBe(true)
+    const cleared = pattern(4096, 2)
+    cleared.fill(0, 0, 1024)
+    expect(same(into, cleared)).toBe(true)
+    await device.submit([...work], readbacks, false)
+    expect(calls.join('')).toBe('eSeeSeSeeS')
+  })
+})
+
 describe.skipIf(typeof found === 'string')('the read-back ring', () => {
   test('never holds more than it may, and brings home far more than it holds', async () => {
     const { device } = await openDevice({ ringBytes: 256 * KIB, slotBytes: 64 * KIB })

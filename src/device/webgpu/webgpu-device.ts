@@ -116,8 +116,8 @@ export class WebgpuDevice implements Device {
     if (this.lostReason === null) this.#queue.write(gpuOf(buffer), offset, bytes)
   }
 
-  submit(work: readonly Work[], readbacks: readonly Readback[] = []): Promise<void> {
-    return this.#queue.submit(work, readbacks)
+  submit(work: readonly Work[], readbacks: readonly Readback[] = [], again = false): Promise<void> {
+    return this.#queue.submit(work, readbacks, again)
   }
 
   foreignBuffer(buffer: unknown): DeviceBuffer {
