@@ -17,7 +17,8 @@ export interface GpuWishes {
   readonly authorStorageBuffers?: number
 }
 
-async function requestDevice(wishes: GpuWishes): Promise<GPUDevice> {
+/** A device of the caller's own. */
+export async function requestDevice(wishes: GpuWishes): Promise<GPUDevice> {
   if (inNode) {
     const { requestNodeDevice } = (await import(/* @vite-ignore */ nodeGpu)) as typeof import('./node-gpu.ts')
     return requestNodeDevice(wishes)

@@ -1,0 +1,92 @@
+// Tests of hmm-tests.c about migration. Names, steps and assertions are the original's; "the CPU" is the host. MIGRATE_TO_DEV reads the whole range
+// back through the device's table, so that a mapping of a page that did not move must have survived: the bug of the seed thread as a test.
+
+import { elements, equal } from '../check.ts'
+import type { Test } from '../suite.ts'
+import { BUFFER_BYTES, DMirror, expectAll, NTIMES, words } from './dmirror.ts'
+
+export const migrateTests: readonly Test[] = [
+  {
+    name: 'migrate',
+    async run(t) {
+      const [mirror] = (await DMirror.open(t)) as [DMirror]
+      const buffer = mirror.buffer()
+      await mirror.fill(buffer)
+      expectAll(await mirror.migrateToDevice(buffer), buffer, 'MIGRATE_TO_DEV')
+    },
+  },
+  {
+    name: 'migrate_file_private',
+    note: 'A private mapping is read-only so far: the pages that move are those that the Pager gave, where the original writes them first.',
+    async run(t) {
+      const [mirror] = (await DMirror.open(t)) as [DMirror]
+      const file = new Uint8Array(words(BUFFER_BYTES / 4).buffer)
+      const buffer = await mirror.file({
+        size: file.length,
+        async read(offset, into) {
+          into.set(file.subarray(offset, offset + into.length))
+          return into.length
+        },
+      })
+      expectAll(await mirror.migrateToDevice(buffer), buffer, 'MIGRATE_TO_DEV')
+    },
+  },
+  {
+    name: 'migrate_fault',
+    async run(t) {
+      const [mirror] = (await DMirror.open(t)) as [DMirror]
+      const buffer = mirror.buffer()
+      await mirror.fill(buffer)
+      expectAll(await mirror.migrateToDevice(buffer), buffer, 'MIGRATE_TO_DEV')
+      elements(await mirror.look(buffer, buffer.words / 2), (i) => i, 'the CPU reads the first half')
+      expectAll(await mirror.migrateToDevice(buffer), buffer, 'MIGRATE_TO_DEV of the mixed range')
+    },
+  },
+  {
+    name: 'migrate_release',
+    note: 'RELEASE is releaseDevice.',
+    async run(t) {
+      const [mirror] = (await DMirror.open(t)) as [DMirror]
+      const buffer = mirror.buffer()
+      await mirror.fill(buffer)
+      expectAll(await mirror.migrateToDevice(buffer), buffer, 'MIGRATE_TO_DEV')
+      await mirror.svm.releaseDevice(mirror.svm.devices[0] as (typeof mirror.svm.devices)[0])
+      elements(await mirror.look(buffer, buffer.words / 2), (i) => i, 'the CPU reads the first half')
+    },
+  },
+  {
+    name: 'migrate_multiple',
+    note: 'The way back that the original makes for coherent memory only is made here too.',
+    async run(t) {
+      const [mirror] = (await DMirror.open(t)) as [DMirror]
+      for (let c = 0; c < NTIMES; c++) {
+        const buffer = mirror.buffer()
+        await mirror.fill(buffer)
+        expectAll(await mirror.migrateToDevice(buffer), buffer, `MIGRATE_TO_DEV ${c}`)
+        if (c % 2 === 1) equal(await mirror.migrateToSystem(buffer), { ret: 0, cpages: buffer.npages }, `MIGRATE_TO_SYS ${c}`)
+        elements(await mirror.look(buffer), (i) => i, `the CPU sees ${c}`)
+        mirror.svm.free(buffer.pointer)
+      }
+    },
+  },
+  {
+    name: 'migrate_on_fault',
+    note: 'One call without any touch before: of anonymous memory, and of pages that only a Pager has.',
+    async run(t) {
+      const [mirror] = (await DMirror.open(t)) as [DMirror]
+      const empty = mirror.buffer()
+      expectAll(await mirror.migrateToDevice(empty), empty, 'MIGRATE_TO_DEV of untouched memory', () => 0)
+      let reads = 0
+      const buffer = await mirror.file({
+        size: 16 * mirror.pageSize,
+        async read(offset, into) {
+          reads++
+          for (let i = 0; i < into.length; i++) into[i] = ((offset + i) >>> 2) & 0xff
+          return into.length
+        },
+      })
+      equal(reads, 0, 'pages that were read before the call')
+      expectAll(await mirror.migrateToDevice(buffer), buffer, 'MIGRATE_TO_DEV', (i) => Math.imul(i & 0xff, 0x01010101))
+    },
+  },
+]
