@@ -11,6 +11,13 @@ export interface Mischief {
   failSubmit?: number | ((nth: number) => boolean)
   /** The device is lost at this submission, before any of its work. */
   lossAt?: number
+  /**
+   * The bytes of a submission with read-backs do not arrive, for want of memory: with this probability, or where this says so of the n-th.
+   * Its work was done: so it is on a real device, whose staging buffer turns out to be missing when the work is already on its way.
+   */
+  failReadback?: number | ((nth: number) => boolean)
+  /** createProgram fails for want of memory: with this probability, or where this says so of the n-th call. */
+  failProgram?: number | ((nth: number) => boolean)
   /** Most turns that anything takes to settle; 0 settles at once. */
   latency?: number
 }
@@ -20,6 +27,8 @@ export class MischiefMaker {
   readonly #random: Random
   #buffers = 0
   #submits = 0
+  #readbacks = 0
+  #programs = 0
 
   constructor(mischief: Mischief, random: Random) {
     this.#mischief = mischief
@@ -36,9 +45,21 @@ export class MischiefMaker {
   /** To be asked once a submission: does it lose the device? */
   submit(): boolean {
     this.#submits++
-    const fail = this.#mischief.failSubmit
-    const failed = typeof fail === 'function' ? fail(this.#submits) : this.#happens(fail)
-    return failed || this.#mischief.lossAt === this.#submits
+    return this.#decides(this.#mischief.failSubmit, this.#submits) || this.#mischief.lossAt === this.#submits
+  }
+
+  /** To be asked once a submission with read-backs: are its bytes lost on the way? */
+  readback(): boolean {
+    return this.#decides(this.#mischief.failReadback, ++this.#readbacks)
+  }
+
+  /** To be asked once a createProgram call: does it fail? */
+  program(): boolean {
+    return this.#decides(this.#mischief.failProgram, ++this.#programs)
+  }
+
+  #decides(wish: number | ((nth: number) => boolean) | undefined, nth: number): boolean {
+    return typeof wish === 'function' ? wish(nth) : this.#happens(wish)
   }
 
   #happens(probability: number | undefined): boolean {

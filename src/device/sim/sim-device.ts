@@ -43,6 +43,8 @@ export interface SimOptions {
   bufferBytes?: number
   /** One round of the event loop, for tests that own it. */
   turn?: Turn
+  /** Who decides when anything settles, in place of seeded latencies: one line for several devices, pagers and whatever else waits. */
+  pass?: () => Promise<void>
 }
 
 type DispatchWork = Extract<Work, { kind: 'dispatch' }>
@@ -57,6 +59,7 @@ interface Submission extends Pending {
   readonly work: readonly Work[]
   readonly readbacks: readonly Readback[]
   readonly losesDevice: boolean
+  readonly losesBytes: boolean
   resolve(): void
 }
 
@@ -85,7 +88,7 @@ export class SimDevice implements Device {
   readonly memory: number | undefined
   readonly counters = { submits: 0, maps: 0, buffers: 0 }
   readonly #clock: ModelClock
-  readonly #latency: Latency
+  readonly #latency: { pass(): Promise<void> }
   readonly #mischief: MischiefMaker
   readonly #dispatchRandom: Random
   readonly #ring = new ReadbackRing()
@@ -109,7 +112,9 @@ export class SimDevice implements Device {
       invocationsPerWorkgroup: 256,
     }
     this.#clock = new ModelClock(options.costs ?? {})
-    this.#latency = new Latency(new Random(seed ^ SEED_LATENCY), mischief.latency ?? LATENCY_TURNS_DEFAULT, options.turn ?? eventLoopTurn)
+    const { pass } = options
+    this.#latency =
+      pass === undefined ? new Latency(new Random(seed ^ SEED_LATENCY), mischief.latency ?? LATENCY_TURNS_DEFAULT, options.turn ?? eventLoopTurn) : { pass }
     this.#mischief = new MischiefMaker(mischief, new Random(seed ^ SEED_MISCHIEF))
     this.#dispatchRandom = new Random(seed ^ SEED_DISPATCH)
   }
@@ -158,7 +163,9 @@ export class SimDevice implements Device {
 
   createProgram(descriptor: ProgramDescriptor): Promise<Program> {
     if (this.#lostReason !== null) return Promise.reject(this.#lostFailure())
+    const fails = this.#mischief.program()
     return this.#settle(() => {
+      if (fails) throw new DeviceFailure('no-memory', `${this.label} has no memory for the program '${descriptor.label}'`)
       if (descriptor.twin === undefined) throw noTwin(descriptor)
       const [x, y, z] = descriptor.workgroupSize
       assert(
@@ -194,7 +201,8 @@ export class SimDevice implements Device {
     this.#peakBytes = Math.max(this.#peakBytes, this.liveBytes)
     return new Promise((resolve, reject) => {
       const losesDevice = this.#mischief.submit()
-      const submission: Submission = { kind: 'submit', work: work.slice(), readbacks: readbacks.slice(), losesDevice, resolve, reject }
+      const losesBytes = readbacks.length > 0 && this.#mischief.readback()
+      const submission: Submission = { kind: 'submit', work: work.slice(), readbacks: readbacks.slice(), losesDevice, losesBytes, resolve, reject }
       this.#pending.add(submission)
       this.#line(submission)
     })
@@ -331,6 +339,7 @@ export class SimDevice implements Device {
     void this.#latency.pass().then(() => {
       this.#ring.give(readBytes)
       this.#finish(task, () => {
+        if (task.losesBytes) throw new DeviceFailure('no-memory', `${this.label} has no ${printBytes(readBytes)} to read back by`)
         task.readbacks.forEach(({ into }, i) => {
           into.set(taken[i])
         })
