@@ -2,8 +2,10 @@
 // failed launch leaves what SYSTEM.md section 5 says, and the space stays usable.
 
 import { WORKGROUP_BITMAP } from '../abi/fault-record.ts'
+import { PTE } from '../abi/pte.ts'
 import { testBit } from '../base/bitmap.ts'
 import { SvmError } from '../base/error.ts'
+import type { Vpn } from '../base/units.ts'
 import type { Evictor } from './evict.ts'
 import { accessError, storedPages } from './fault.ts'
 import { type DispatchResult, type Launch, refuseIfAborted, windowByTime } from './launch.ts'
@@ -59,7 +61,10 @@ async function runResident(mirror: Mirror, launch: Launch, reach: ReachTable, to
     const tables = await mirror.tables.ready(window.slots, launch.args.byteLength)
     if (launch.args.byteLength > 0) mirror.device.write(tables.args, 0, launch.args)
     const table = await reach.ready(tables)
-    const report = await runPass(mirror, tables, { program, launch, window, table, grants: null, fuel: 0, again: false })
+    const report = await runPass(mirror, tables, { program, launch, window, table, grants: null, fuel: 0, again: false }).catch((failure) => {
+      if (mirror.device.lostReason === null) noteAllStores(mirror)
+      throw failure
+    })
     result.rounds++
     kernel.millisecondsPerWorkgroup = report.milliseconds / window.slots
     noteStores(mirror, report)
@@ -81,6 +86,18 @@ async function runResident(mirror: Mirror, launch: Launch, reach: ReachTable, to
 
 function noteStores(mirror: Mirror, report: PassReport): void {
   for (const vpn of storedPages(mirror, report)) {
+    mirror.space.pages.markDirty(vpn)
+    mirror.refreshPage(vpn)
+  }
+}
+
+/** The pass ran and its report did not arrive: whatever it could store to may differ from the host's bytes. */
+function noteAllStores(mirror: Mirror): void {
+  const storable: Vpn[] = []
+  mirror.dmem.forEachPage((_frame, vpn) => {
+    if ((mirror.vmm.get(vpn) & PTE.store) !== 0) storable.push(vpn)
+  })
+  for (const vpn of storable) {
     mirror.space.pages.markDirty(vpn)
     mirror.refreshPage(vpn)
   }

@@ -147,6 +147,17 @@ export class Grants {
     }
   }
 
+  /** A pass ran, and nobody knows what it stored: its report did not arrive. Pages written in place may differ from the host's, private ones are undone. */
+  settleUnknown(): void {
+    const { space } = this.#mirror
+    for (const vpn of this.needs.keys()) {
+      if (!this.wantsWrite(vpn) || !this.#isHere(vpn)) continue
+      if (!this.#isPrivate(vpn)) space.pages.markDirty(vpn)
+      else if (this.#inPlace.has(vpn)) this.#undo(vpn)
+      this.#mirror.refreshPage(vpn)
+    }
+  }
+
   /** Gives back the frames of private copies: between passes they can always be made again. */
   releaseCopies(): void {
     for (const { frame } of this.#copies.values()) this.#mirror.dmem.free(frame)
@@ -154,13 +165,11 @@ export class Grants {
   }
 
   async #takeSnapshots(written: readonly Vpn[]): Promise<void> {
-    const dirty: Vpn[] = []
-    for (const vpn of written) {
-      if (this.#snapshots.has(vpn)) continue
-      this.#snapshots.add(vpn)
-      if (this.#mirror.space.pages.state(vpn) === PAGE.dirty) dirty.push(vpn)
-    }
+    const fresh = written.filter((vpn) => !this.#snapshots.has(vpn))
+    const dirty = fresh.filter((vpn) => this.#mirror.space.pages.state(vpn) === PAGE.dirty)
     await this.#mirror.writeBack(dirty.sort((a, b) => a - b))
+    // Not before the host has the bytes: a roll-back gives up the device's.
+    for (const vpn of fresh) this.#snapshots.add(vpn)
   }
 
   async #newCopy(vpn: Vpn): Promise<Copy | null> {

@@ -165,7 +165,20 @@ export class Replay {
     const program = this.#program
     const table = this.#launch.reach === null ? tables.table : await this.#reach.ready(tables)
     this.#result.rounds++
-    return runPass(this.#mirror, tables, { program, launch: this.#launch, window, table, grants: this.#grants.words(), fuel: this.#fuel, again: this.#again })
+    try {
+      return await runPass(this.#mirror, tables, {
+        program,
+        launch: this.#launch,
+        window,
+        table,
+        grants: this.#grants.words(),
+        fuel: this.#fuel,
+        again: this.#again,
+      })
+    } catch (failure) {
+      if (this.#mirror.device.lostReason === null) this.#grants.settleUnknown()
+      throw failure
+    }
   }
 
   // After the pass.

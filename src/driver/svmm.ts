@@ -162,6 +162,8 @@ export class Mirror implements PageOwner {
       }
       // A change of protection moves no bytes: a copy stays as good as it was.
       if (event !== 'protection') this.dropSystemCopy(vpn)
+      // A page that was lost and is the host's again may be asked for again.
+      if (event === 'clear' && pte === 0) this.refreshPage(vpn)
     }
     if (pages !== null) for (const vpn of pages) drop(vpn)
     else

@@ -4,7 +4,7 @@
 import { CONTROL_HEADER_WORDS, faultLayout } from '../abi/fault-record.ts'
 import { SvmError } from '../base/error.ts'
 import { type Bytes, printBytes } from '../base/units.ts'
-import type { Device, DeviceBuffer, Program, Readback, Work } from '../device/device.ts'
+import type { BufferRole, Device, DeviceBuffer, Program, Readback, Work } from '../device/device.ts'
 import type { MemoryPlan } from './budget.ts'
 import type { Launch } from './launch.ts'
 import { ReportBuffer, type ReportViews } from './report.ts'
@@ -89,14 +89,24 @@ export class Tables {
     const faultBytes = faultLayout(slots, entries, this.#vmm.addressBits).endWords * 4
     // A table narrowed to a kernel's reach may be needed beside the whole one.
     if (entries * 8 + controlBytes + faultBytes + argumentBytes > this.#plan.reserveBytes) return null
-    const table = await this.#device.createBuffer('table', entries * 4, 'svm:table')
-    const control = await this.#device.createBuffer('control', controlBytes, 'svm:control')
-    const faults = await this.#device.createBuffer('faults', faultBytes, 'svm:faults')
-    const args = await this.#device.createBuffer('arguments', argumentBytes, 'svm:arguments')
-    const grants = { words: new Uint32Array(entries), set: new Set<number>() }
-    const header = { sent: new Uint32Array(CONTROL_HEADER_WORDS), next: new Uint32Array(CONTROL_HEADER_WORDS) }
-    const report = new ReportBuffer(slots, entries, this.#vmm.addressBits)
-    return { table, control, faults, args, entries, slots, grants, header, report, last: null }
+    const made: DeviceBuffer[] = []
+    const make = async (role: BufferRole, byteLength: Bytes) => {
+      const buffer = await this.#device.createBuffer(role, byteLength, `svm:${role}`)
+      made.push(buffer)
+      return buffer
+    }
+    try {
+      const table = await make('table', entries * 4)
+      const control = await make('control', controlBytes)
+      const faults = await make('faults', faultBytes)
+      const args = await make('arguments', argumentBytes)
+      const report = new ReportBuffer(slots, entries, this.#vmm.addressBits)
+      return { table, control, faults, args, entries, slots, ...shadows(entries), report, last: null }
+    } catch (failure) {
+      // All of them or none: what is half made nobody would ever destroy.
+      for (const buffer of made) buffer.destroy()
+      throw failure
+    }
   }
 
   #tooLarge(): SvmError {
@@ -112,4 +122,12 @@ function powerOfTwo(value: number, least: number): number {
   let result = least
   while (result < value) result *= 2
   return result
+}
+
+/** What the device has in `control`: nothing yet. */
+function shadows(entries: number): Pick<TableBuffers, 'grants' | 'header'> {
+  return {
+    grants: { words: new Uint32Array(entries), set: new Set<number>() },
+    header: { sent: new Uint32Array(CONTROL_HEADER_WORDS), next: new Uint32Array(CONTROL_HEADER_WORDS) },
+  }
 }

@@ -76,7 +76,7 @@ function* pagesOf(start: Vpn, end: Vpn): Generator<Vpn> {
 
 /** No await in here: from now on the host's bytes are the pages. */
 function settle(space: Space, vma: Vma, start: Vpn, end: Vpn, access: HostAccess): Promise<void> | null {
-  const copies: Vpn[] = []
+  const changed: Vpn[] = []
   for (let vpn = start; vpn < end; vpn++) {
     const state = space.pages.state(vpn)
     switch (state) {
@@ -90,10 +90,11 @@ function settle(space: Space, vma: Vma, start: Vpn, end: Vpn, access: HostAccess
         if (access !== 'read') space.pages.populate(vpn)
         break
       case PAGE.mapped:
-        if (access !== 'read') copies.push(vpn)
+        if (access !== 'read') changed.push(vpn)
         break
       case PAGE.lost:
         space.pages.overwrite(vpn)
+        changed.push(vpn)
         break
       case PAGE.host:
         break
@@ -106,8 +107,8 @@ function settle(space: Space, vma: Vma, start: Vpn, end: Vpn, access: HostAccess
         unreachable(state)
     }
   }
-  if (copies.length === 0) return null
-  return space.notifiers.invalidate({ range: { start, end }, event: 'clear', owner: null, pages: copies })
+  if (changed.length === 0) return null
+  return space.notifiers.invalidate({ range: { start, end }, event: 'clear', owner: null, pages: changed })
 }
 
 export function lostError(space: Space, vma: Vma, vpn: Vpn): SvmError {

@@ -1,12 +1,13 @@
 // The bounded host cache of pager-backed pages, and one pager as its client.
 //
 // The cache is a ring of page slots. Always: a slot belongs to at most one page; a slot that is pinned (a read into it is under way) is
-// never taken; runs of pages are read into runs of slots, so that one request to the pager fills many pages and one copy takes them on.
+// never taken, and who finds none but such waits for `unpinned`; runs of pages are read into runs of slots, so that one request to the pager fills many pages and one copy takes them on.
 
 import { assert } from '../base/assert.ts'
 import { SvmError } from '../base/error.ts'
 import { type Bytes, printBytes, type Vpn, type VpnRange } from '../base/units.ts'
 import type { Pager } from '../pager/pager.ts'
+import { WaitQueue } from './wait-queue.ts'
 
 /** The bytes that are asked of a pager at once, at most. */
 const READ_BYTES_MAX = 4 * 1024 * 1024
@@ -21,6 +22,8 @@ export class HostCache {
   readonly #slotOf = new Map<Vpn, number>()
   readonly #onDrop: (vpn: Vpn) => void
   #hand = 0
+  /** Woken whenever reads into slots have ended. */
+  readonly unpinned = new WaitQueue()
 
   /** @param onDrop told of every page whose bytes leave the cache */
   constructor(byteLength: Bytes, pageBytes: Bytes, onDrop: (vpn: Vpn) => void) {
@@ -48,8 +51,11 @@ export class HostCache {
     return this.#slab.subarray(slot * this.#pageBytes, (slot + count) * this.#pageBytes)
   }
 
-  /** Takes up to `wanted` adjacent slots, dropping what they hold. Pages in [keep.start, keep.end) are not dropped. Pins them. */
-  take(wanted: number, keep: { start: Vpn; end: Vpn }): { slot: number; count: number; bytes: Uint8Array } {
+  /**
+   * Takes up to `wanted` adjacent slots, dropping what they hold. Pages in [keep.start, keep.end) are not dropped. Pins them. Null when reads
+   * of others are under way into all that could be taken.
+   */
+  take(wanted: number, keep: { start: Vpn; end: Vpn }): { slot: number; count: number; bytes: Uint8Array } | null {
     this.#slab ??= new Uint8Array(this.slots * this.#pageBytes)
     const usable = (slot: number) => {
       const page = this.#pageOf[slot] as number
@@ -57,7 +63,10 @@ export class HostCache {
     }
     for (let tried = 0; tried < this.slots && !usable(this.#hand); tried++) this.#hand = (this.#hand + 1) % this.slots
     const slot = this.#hand
-    assert(usable(slot), 'the host cache has a slot that is neither pinned nor kept')
+    if (!usable(slot)) {
+      assert(this.#pinned.includes(1), 'the host cache has a slot that is neither pinned nor kept')
+      return null
+    }
     let count = 0
     while (count < wanted && slot + count < this.slots && usable(slot + count)) count++
     for (let i = slot; i < slot + count; i++) {
@@ -77,6 +86,7 @@ export class HostCache {
       this.#pageOf[slot + i] = vpn + i
       this.#slotOf.set(vpn + i, slot + i)
     }
+    this.unpinned.wake()
   }
 
   /** Drops a page without telling anybody (its mapping is gone, or it is replaced). */

@@ -1,10 +1,13 @@
-// Bringing bytes to the host for the first time. Always: an await stands only at the pager; after it the VMA is looked up again, because
-// it may have been unmapped or cut meanwhile.
+// Bringing bytes to the host for the first time. Always: an await stands only at the pager, and where all slots are being read into by others;
+// after it the VMA is looked up again, because it may have been unmapped or cut meanwhile.
 
 import type { Vpn } from '../base/units.ts'
 import { PAGE } from './page-table.ts'
 import type { Space } from './space.ts'
 import type { Vma } from './vma.ts'
+
+/** Calls between a read into the cache and whoever uses the bytes. */
+const RETURNS_MAX = 8
 
 /** Pages of a pager that can be asked for at once so that all of them are still cached when the last has arrived. */
 export function populateWindow(space: Space, vma: Vma): number {
@@ -40,7 +43,15 @@ export async function populate(space: Space, vma: Vma, start: Vpn, end: Vpn): Pr
       continue
     }
     const wanted = missingRun(space, vpn, end, file.pagesAtOnce)
-    const { slot, count, bytes } = space.cache.take(wanted, { start, end })
+    const room = space.cache.take(wanted, { start, end })
+    if (room === null) {
+      await space.cache.unpinned.wait()
+      // Whoever has his pages now uses them first: each call that returns to him takes a microtask.
+      for (let call = 0; call < RETURNS_MAX; call++) await null
+      if (space.addresses.find(vpn) !== vma) return 'gone'
+      continue
+    }
+    const { slot, count, bytes } = room
     const offset = vma.backing.fileOffset + (vpn - vma.start) * space.geometry.pageBytes
     let arrived = false
     try {
