@@ -33,7 +33,7 @@ const MOVABLE = BIT.none | BIT.zero | BIT.host | BIT.mapped | BIT.clean | BIT.di
 /** Memories that can own pages besides the host: bits of `mappedOn`. */
 export const MEMORIES_MAX = 8
 
-/** Every arrow of the drawing, and where it may start. Each is one method below, of the same name. */
+/** Every arrow of the drawing, and where it may start. Each is a method below; `deviceGone` is lose or outlive, `clearRange` clears. */
 const ARROW_STARTS = {
   populateZero: BIT.none,
   populate: BIT.none | BIT.zero | BIT.host,
