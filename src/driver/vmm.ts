@@ -76,6 +76,8 @@ export class DeviceVmm {
     this.#shadow[index] = pte
     setBit(this.#changed, index)
     if (pte !== 0 && index > this.#highest) this.#highest = index
+    // The table is as long as what is mapped now, not as what ever was.
+    if (pte === 0) while (this.#highest > 0 && this.#shadow[this.#highest] === 0) this.#highest--
     this.written++
     return true
   }
@@ -87,7 +89,7 @@ export class DeviceVmm {
     let start = -1
     let end = -1
     const send = () => {
-      if (start >= 0) this.#device.write(table, start * 4, bytesOf(this.#shadow, start, Math.min(end, limit)))
+      if (start >= 0 && start < limit) this.#device.write(table, start * 4, bytesOf(this.#shadow, start, Math.min(end, limit)))
     }
     for (let w = 0; w < this.#changed.length; w++) {
       const word = this.#changed[w] as number

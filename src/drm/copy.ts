@@ -53,7 +53,7 @@ export async function transferBuffer(space: Space, mirror: Mirror, buffer: unkno
     refuse('buffer-alignment', 'invalid-value', sentence, { pointer, byteLength })
   }
   if (byteLength === 0) return null
-  const foreign: DeviceBuffer = mirror.device.foreignBuffer(buffer)
+  const foreign = foreignBuffer(mirror, buffer)
   if (offset + byteLength > foreign.byteLength) {
     refuse('beyond-buffer', 'invalid-value', `${byteLength} bytes at offset ${offset} go beyond the buffer, which has ${foreign.byteLength}. Copy less.`, {
       pointer,
@@ -72,6 +72,19 @@ export async function transferBuffer(space: Space, mirror: Mirror, buffer: unkno
   await readBytes(space, pointer, bytes)
   mirror.device.write(foreign, offset, bytes)
   return null
+}
+
+/** @throws SvmError invalid-value */
+function foreignBuffer(mirror: Mirror, buffer: unknown): DeviceBuffer {
+  let foreign: DeviceBuffer | undefined
+  let why = 'it has no size'
+  try {
+    foreign = mirror.device.foreignBuffer(buffer)
+  } catch (cause) {
+    why = String(cause)
+  }
+  if (foreign !== undefined && Number.isSafeInteger(foreign.byteLength)) return foreign
+  return refuse('not-a-buffer', 'invalid-value', `This is no buffer that ${mirror.label} can copy with: ${why}. Pass one that was made on its device.`)
 }
 
 function checkSource(space: Space, pointer: number, byteLength: number, what: string): void {

@@ -193,7 +193,7 @@ export class LocalPort implements Port {
     }
     if (holes > 0 && request.mode === 'all-or-nothing') {
       refuse(
-        'hole',
+        'hole-and-all-or-nothing',
         'not-mapped',
         `migrate: ${holes} pages of the ranges were unmapped, and all or nothing was asked for. Nothing moved; use mode 'best-effort'.`,
       )

@@ -99,7 +99,7 @@ export function doom(space: Space, pointers: readonly number[]): null {
   const doomed = pointers.map((pointer) => {
     const allocation = freeable(space, pointer)
     if (!allocation.dying) return allocation
-    return refuse('freed', 'not-mapped', `free: ${allocation.label} at ${hex(pointer)} was freed already. Free it once.`, { pointer })
+    return refuse('free-again', 'not-mapped', `free: ${allocation.label} at ${hex(pointer)} was freed already. Free it once.`, { pointer })
   })
   if (new Set(doomed).size < doomed.length) refuse('free-twice', 'invalid-value', 'free: the same pointer is named twice. Name it once.')
   for (const allocation of doomed) allocation.dying = true

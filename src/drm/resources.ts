@@ -39,7 +39,7 @@ export class Resources {
 
   /** @throws SvmError invalid-value */
   add<K extends ResourceKind>(kind: K, resource: ResourceTypes[K]): number {
-    if (!LOOKS_LIKE[kind](resource)) refuse('handle-of-another-kind', 'invalid-value', `register: this is no ${kind}, but ${typeof resource}.`)
+    if (!LOOKS_LIKE[kind](resource)) refuse('not-of-its-kind', 'invalid-value', `register: this is no ${kind}, but ${typeof resource}.`)
     this.#resources.set(this.#next, { kind, resource })
     return this.#next++
   }

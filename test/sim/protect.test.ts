@@ -219,3 +219,12 @@ function numbers(words: number): Pager {
     },
   }
 }
+
+it('a vast allocation that is gone leaves no long table behind: kernels run in a small budget as before', async () => {
+  const { rig, svm, loads, a } = await made()
+  const vast = svm.alloc(2 ** 30)
+  expect(await loads(a)).toBe('device-memory')
+  svm.free(vast)
+  expect(await loads(a)).toBe('no error')
+  await checkInvariants(rig)
+})
