@@ -46,6 +46,7 @@ export interface RunOptions {
   readonly constants: Record<string, number>
   readonly deviceMemory: number | undefined
   readonly pageSize: number | undefined
+  readonly addressBits: 32 | 64
   readonly gpu: GpuKind
   readonly print: readonly Print[]
   readonly save: readonly { readonly name: string; readonly path: string }[]
@@ -64,6 +65,7 @@ const KINDS = {
   constant: 'list',
   'device-memory': 'string',
   'page-size': 'string',
+  'address-bits': 'string',
   gpu: 'string',
   print: 'list',
   save: 'list',
@@ -101,6 +103,7 @@ export function readRunOptions(argv: readonly string[]): RunOptions {
     constants: Object.fromEntries((values.constant ?? []).map(readConstant)),
     deviceMemory: size('device-memory'),
     pageSize: size('page-size'),
+    addressBits: readAddressBits(values['address-bits']),
     gpu: readGpu(values.gpu),
     print: (values.print ?? []).map((text) => readPrint(text, args)),
     save: (values.save ?? []).map((text) => readSave(text, args)),
@@ -172,6 +175,11 @@ function readConstant(text: string): [string, number] {
   const number = parseNumber(value)
   if (number === null) throw new UsageError(`--constant ${name} must be a number, found '${value}'`)
   return [name, number]
+}
+
+function readAddressBits(value = '32'): 32 | 64 {
+  if (value === '32' || value === '64') return value === '32' ? 32 : 64
+  throw new UsageError(`--address-bits must be 32 or 64, found '${value}'`)
 }
 
 function readClass(value: string | undefined): RunOptions['kernelClass'] {

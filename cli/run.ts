@@ -38,6 +38,7 @@ Runs one entry point of a WGSL file that uses the functions of webgpu-svm (svm_l
   --label TEXT           the kernel's name in messages
   --device-memory SIZE   the most that may be held on the device (2MiB, 64MiB)
   --page-size SIZE       4KiB to 2MiB; 64KiB if left out
+  --address-bits BITS    32 or 64: the width of a pointer; 32 if left out
   --gpu KIND             any (default), hardware, software
   --print name:type[:n]  prints n elements (1 if left out) of an argument: ${Object.keys(ELEMENTS).join(' ')}
   --save name=PATH       writes the bytes of an argument to a file
@@ -61,6 +62,7 @@ async function runKernel(options: RunOptions): Promise<Outcome> {
       gpu: options.gpu,
       deviceMemory: options.deviceMemory,
       pageSize: options.pageSize,
+      addressBits: options.addressBits,
       trace: (event, milliseconds) => {
         show(event)
         if (trace !== null) writeSync(trace, `${JSON.stringify({ milliseconds, ...event })}\n`)

@@ -64,6 +64,7 @@ describe('what is refused before any work', () => {
     [[...whole, '--arg', `n=bytes:${data}`, '--print', 'n:word'], 2, 'u8 i8'.replace(' ', ', ')],
     [[...whole, '--save', 'n=x'], 2, "'n' is no argument that is memory"],
     [[...whole, '--class', 'first'], 2, "found 'first'"],
+    [[...whole, '--address-bits', '48'], 2, "found '48'"],
   ])('%j', async (args, status, sentence) => {
     const result = await answer(args as string[])
     expect(result.status).toBe(status)

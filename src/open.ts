@@ -1,7 +1,7 @@
 // The only wiring: options and devices become a space. Always: what cannot be opened leaves nothing behind.
 
 import { makeGeometry } from './abi/geometry.ts'
-import { SvmError, unsupported } from './base/error.ts'
+import { SvmError } from './base/error.ts'
 import { MIB, PAGE_BYTES_DEFAULT } from './base/units.ts'
 import { Context } from './cl/context.ts'
 import { SvmDevice } from './cl/svm-device.ts'
@@ -33,14 +33,13 @@ export function webgpuDevice(device: GPUDevice, options: { label?: string; memor
   return new SvmDevice(new WebgpuDevice(device, options))
 }
 
-/** Opens an address space. @throws SvmError invalid-value (what is wrong with which option), unsupported, aborted */
+/** Opens an address space. @throws SvmError invalid-value (what is wrong with which option), aborted */
 export async function openSvm(options: SvmOptions): Promise<Svm> {
   if (typeof options !== 'object' || options === null) throw new SvmError('invalid-value', 'openSvm needs options: at least { device }.')
   if (options.signal?.aborted === true) throw new SvmError('aborted', 'openSvm was aborted by its signal.', { cause: options.signal.reason })
   const { addressBits = 32, pageSize = PAGE_BYTES_DEFAULT, hostCache = 64 * MIB, authorStorageBuffers = 0 } = options
   checkPageBytes(pageSize)
   if (addressBits !== 32 && (addressBits as number) !== 64) throw new SvmError('invalid-value', `addressBits must be 32 or 64, but is ${String(addressBits)}.`)
-  if (addressBits === 64) throw unsupported('a 64-bit address space', 'open one with addressBits: 32.')
   checkCount('hostCache', hostCache, 1)
   checkCount('authorStorageBuffers', authorStorageBuffers)
   if (options.deviceMemory !== undefined) checkCount('deviceMemory', options.deviceMemory, 1)

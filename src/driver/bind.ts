@@ -177,7 +177,7 @@ export function fillDestinations(mirror: Mirror, args: MigrateArgs, room: number
 
 /** The frames know their pages. */
 export function nameFrames(mirror: Mirror, args: MigrateArgs): void {
-  for (let i = 0; i < args.dst.length; i++) if ((args.dst[i] as number) >= 0) mirror.dmem.name(args.dst[i] as number, args.start + i)
+  for (let i = 0; i < args.dst.length; i++) if ((args.dst[i] as number) >= 0) mirror.nameFrame(args.dst[i] as number, args.start + i)
 }
 
 function needsFrame(src: number): boolean {

@@ -7,6 +7,7 @@ import { hex, type Vpn } from '../base/units.ts'
 import { PAGE } from '../mm/page-table.ts'
 import { deviceMayRead, deviceMayWrite } from '../mm/vma.ts'
 import type { Launch } from './launch.ts'
+import type { Misses } from './misses.ts'
 import type { BadAccess, PassReport } from './pass.ts'
 import { type Window, workgroupOf } from './remaining.ts'
 import type { Mirror } from './svmm.ts'
@@ -41,10 +42,11 @@ export function mustAbort(report: PassReport, anyFault: boolean): boolean {
 }
 
 /** A bad access is fatal unless its workgroup took a fault that was serviced: then it may be an echo of that. */
-export function fatalAccess(report: PassReport): BadAccess | null {
-  const { bad } = report
-  if (bad === null || testBit(report.workgroups[WORKGROUP_BITMAP.serviceable] as Uint32Array, bad.slot)) return null
-  return bad
+export function fatalAccess(report: PassReport, misses: Misses): BadAccess | null {
+  if (misses.covered > 0) return null
+  const serviceable = report.workgroups[WORKGROUP_BITMAP.serviceable] as Uint32Array
+  for (const bad of [report.bad, ...misses.bad]) if (bad !== null && !testBit(serviceable, bad.slot)) return bad
+  return null
 }
 
 /** The error of a bad access: kernel, address, kind of access, workgroup, nearest mapping. */

@@ -107,7 +107,7 @@ export class DriverKernel {
         return program
       } catch (thrown) {
         if (!(thrown instanceof ProgramFailure)) throw thrown
-        failure ??= explainProgramFailure(thrown, this.#text, descriptor)
+        failure ??= (await this.#misuse(/svm_ptr/)) ?? explainProgramFailure(thrown, this.#text, descriptor)
       }
     }
     throw failure as SvmError
@@ -116,10 +116,18 @@ export class DriverKernel {
   /** Operators on svm_ptr are refused in both widths; see wgsl/. */
   async #check(): Promise<void> {
     if (this.#checked) return
-    const messages = await this.device.checkText(this.translated.checkText)
-    const error = explainPointerMisuse(messages, this.#text)
+    const error = await this.#misuse(/(?:)/)
     if (error !== null) throw error
     this.#checked = true
+  }
+
+  /** @param about what the compiler must mention, where a text may have mistakes of other kinds */
+  async #misuse(about: RegExp): Promise<SvmError | null> {
+    const messages = await this.device.checkText(this.translated.checkText)
+    return explainPointerMisuse(
+      messages.filter(({ type, text }) => type !== 'error' || about.test(text)),
+      this.#text,
+    )
   }
 }
 

@@ -28,6 +28,8 @@ export interface PassReport {
   readonly workgroups: readonly Uint32Array[]
   /** Bitmaps by table index, in the order of PAGE_BITMAP. */
   readonly pages: readonly Uint32Array[]
+  /** In a 64-bit space: records of leaves without entries (abi/leaf). */
+  readonly misses: Uint32Array
   readonly bad: BadAccess | null
   readonly fuelOut: number
   readonly milliseconds: number
@@ -113,6 +115,8 @@ function sendControl(mirror: Mirror, tables: TableBuffers, { launch, window, fue
   header[CONTROL.worklist] = CONTROL_HEADER_WORDS + tables.entries
   header[CONTROL.workgroupWords] = layout.workgroupWords
   header[CONTROL.pageWords] = layout.pageWords
+  header[CONTROL.directory] = tables.entries
+  header[CONTROL.directoryMask] = tables.directoryMask
   if (!same(header, sent)) {
     sent.set(header)
     mirror.device.write(tables.control, 0, bytesOf(header))
@@ -152,10 +156,10 @@ function sendWords(mirror: Mirror, tables: TableBuffers, changed: number[]): voi
   }
 }
 
-function decode({ layout, words, workgroups, pages }: ReportViews, milliseconds: number): PassReport {
+function decode({ layout, words, workgroups, pages, misses }: ReportViews, milliseconds: number): PassReport {
   const address = (words[FAULT.badAddressHigh] as number) * 4294967296 + (words[FAULT.badAddress] as number)
   const bad = words[FAULT.badClaim] === 0 ? null : { address, kind: words[FAULT.badKind] as number, slot: words[FAULT.badSlot] as number }
-  return { layout, workgroups, pages, bad, fuelOut: words[FAULT.fuelOut] as number, milliseconds }
+  return { layout, workgroups, pages, misses, bad, fuelOut: words[FAULT.fuelOut] as number, milliseconds }
 }
 
 function bytesOf(words: Uint32Array): Uint8Array {

@@ -18,16 +18,18 @@ export class ReachTable {
 
   /** Entries within reach that lack a right they may have: while it is 0 no fault is possible. */
   get incomplete(): number {
-    return this.#ranges === null ? this.#mirror.vmm.incomplete : this.#masked(this.#mirror.vmm.entries).incomplete
+    if (this.#ranges === null) return this.#mirror.incomplete
+    const uncovered = this.#ranges.reduce((pages, range) => pages + this.#mirror.uncoveredIn(range), 0)
+    return uncovered + this.#masked(this.#mirror.vmm.entries).incomplete
   }
 
   /** The table for the next pass, up to date. @throws DeviceFailure */
   async ready(tables: TableBuffers): Promise<DeviceBuffer> {
     if (this.#ranges === null) return tables.table
     // The tables may have grown since the last pass; the runtime bounds an index by the table that it is given.
-    if (this.#own?.byteLength !== tables.entries * 4) {
+    if (this.#own?.byteLength !== tables.table.byteLength) {
       this.release()
-      this.#own = await this.#mirror.device.createBuffer('table', tables.entries * 4, 'svm:reach')
+      this.#own = await this.#mirror.device.createBuffer('table', tables.table.byteLength, 'svm:reach')
     }
     const { table } = this.#masked(tables.entries)
     const own = this.#own as DeviceBuffer

@@ -16,6 +16,7 @@ import type { Evictor } from './evict.ts'
 import { accessError, fatalAccess, forEachFault, mustAbort, storedPages } from './fault.ts'
 import { Grants } from './grants.ts'
 import { type DispatchResult, type Launch, PASS_MILLISECONDS, refuseIfAborted, windowByTime } from './launch.ts'
+import { type Misses, resolveMisses } from './misses.ts'
 import { type PassReport, readFirstSlots, runPass } from './pass.ts'
 import type { ReachTable } from './reach.ts'
 import { Remaining, type Window, workgroupOf } from './remaining.ts'
@@ -32,6 +33,17 @@ const IDLE_ROUNDS = 8
 const FUEL_FIRST = 1 << 22
 const FUEL_LAST = 2 ** 31
 const NOTHING: Want[] = []
+
+/** What a pass tells of its faults. */
+interface Learned {
+  readonly faults: number
+  readonly hints: number
+  readonly news: boolean
+  readonly wanted: ReadonlySet<Vpn>
+  /** Wanted pages that had no entry. */
+  readonly unordered: ReadonlySet<Vpn>
+  readonly misses: Misses
+}
 
 export class Replay {
   readonly #mirror: Mirror
@@ -108,13 +120,13 @@ export class Replay {
       hints: learned.hints,
       aborted,
     })
-    const bad = fatalAccess(report)
+    const bad = fatalAccess(report, learned.misses)
     if (bad !== null) throw accessError(this.#mirror, this.#launch, window, bad, this.#remaining.retired)
     this.#resize(window, report, aborted, retired)
     if (this.#remaining.empty) return
     this.#pinLead(window, report)
-    const unordered = this.#chooseWants(learned.wanted)
-    if (unordered.length > 0) await this.#order(unordered, window, report, tables)
+    const fresh = this.#chooseWants(learned)
+    if (fresh.length > 0) await this.#order(fresh, window, report, tables)
     const served = this.#backlog.length === 0 ? 0 : await this.#serveBacklog()
     this.#watchProgress(retired > 0 || learned.news || served > 0)
   }
@@ -196,20 +208,23 @@ export class Replay {
   }
 
   /** Need bits are sticky; pages that lack what they need become wants. */
-  #learn(report: PassReport): { faults: number; hints: number; news: boolean; wanted: Set<Vpn> } {
+  #learn(report: PassReport): Learned {
     const wanted = new Set<Vpn>()
+    const unordered = new Set<Vpn>()
     let faults = 0
     let hints = 0
     let news = false
-    forEachFault(this.#mirror, report, (vpn, bits, hint) => {
+    const learn = (into: Set<Vpn>) => (vpn: Vpn, bits: number, hint: boolean) => {
       if (hint) hints++
       else faults++
       news = this.#grants.add(vpn, bits) || news
-      wanted.add(vpn)
-    })
+      into.add(vpn)
+    }
+    forEachFault(this.#mirror, report, learn(wanted))
+    const misses = resolveMisses(this.#mirror, this.#launch, report, learn(unordered))
     this.#result.faults += faults
     this.#result.hints += hints
-    return { faults, hints, news, wanted }
+    return { faults, hints, news: news || misses.covered > 0, wanted, unordered, misses }
   }
 
   #resize(window: Window, report: PassReport, aborted: boolean, retired: number): void {
@@ -254,10 +269,10 @@ export class Replay {
   // What to serve, and in which order.
 
   /** The backlog, in the order of the workgroups. Returns the fresh wants when they do not fit: then they are not in it before `#order`. */
-  #chooseWants(wanted: ReadonlySet<Vpn>): Want[] {
+  #chooseWants({ wanted, unordered }: Learned): Want[] {
     const { dmem } = this.#mirror
     const fresh: Want[] = []
-    for (const vpn of wanted) {
+    for (const vpn of [...wanted, ...unordered]) {
       const want = { vpn, write: this.#grants.wantsWrite(vpn), workgroup: this.#remaining.lead }
       if (isServed(this.#mirror, want)) dmem.touch(this.#mirror.frameOf(vpn))
       else fresh.push(want)
@@ -265,7 +280,8 @@ export class Replay {
     if (this.#backlog.length > 0) this.#backlog = this.#backlog.filter((want) => !isServed(this.#mirror, want))
     const frames = framesWanted(this.#mirror, fresh)
     this.#split ||= frames > dmem.available && frames > this.#evictor.obtainable(frames, this.#keeps(fresh))
-    if (this.#split) return fresh
+    // Nobody said for which workgroup a page without an entry was wanted. Where that matters the next pass will, now that it has one.
+    if (this.#split) return unordered.size === 0 ? fresh : fresh.filter(({ vpn }) => !unordered.has(vpn))
     this.#backlog = mergeWants(this.#backlog, fresh)
     return NOTHING
   }
@@ -274,7 +290,7 @@ export class Replay {
   async #order(wants: Want[], window: Window, report: PassReport, tables: TableBuffers): Promise<void> {
     const first = await readFirstSlots(this.#mirror, tables, report.layout)
     for (const want of wants) {
-      const word = first[this.#mirror.vmm.indexOf(want.vpn)] as number
+      const word = first[this.#mirror.vmm.indexOf(want.vpn)] ?? 0
       if (word !== 0) want.workgroup = workgroupOf(window, 0xffffffff - word)
     }
     this.#backlog = mergeWants(this.#backlog, wants)

@@ -14,6 +14,8 @@ export interface ReportViews {
   readonly workgroups: readonly Uint32Array[]
   /** Bitmaps by table index, in the order of PAGE_BITMAP. */
   readonly pages: readonly Uint32Array[]
+  /** Records of leaves without entries. */
+  readonly misses: Uint32Array
 }
 
 export class ReportBuffer {
@@ -46,6 +48,7 @@ export class ReportBuffer {
       bytes: new Uint8Array(words.buffer, words.byteOffset, words.byteLength),
       workgroups: bitmaps(layout.workgroupBitmaps, layout.workgroupWords, WORKGROUP_BITMAPS),
       pages: bitmaps(layout.pageBitmaps, layout.pageWords, PAGE_BITMAPS),
+      misses: words.subarray(layout.misses, layout.first),
     }
   }
 }

@@ -4,6 +4,7 @@
 // page's state); nobody else decides what an entry is. It ignores the notifier only for migrations that it asked for itself; then it drops
 // exactly the entries of the pages that really move.
 
+import { LEAF_PAGES } from '../abi/leaf.ts'
 import { makePte, PTE, PTE_RIGHTS } from '../abi/pte.ts'
 import { unreachable } from '../base/assert.ts'
 import type { Vpn, VpnRange } from '../base/units.ts'
@@ -48,6 +49,8 @@ export class Mirror implements PageOwner {
   readonly authorStorageBuffers: number
   /** Frames of read-only copies of host pages. */
   readonly #systemFrames: SystemFrames
+  /** What `uncoveredIn` said of the whole space, and of which leaves it knew. */
+  #uncovered: { readonly pages: number; readonly version: number } | null = null
   #lossReaped = false
   evictions = 0
   /** Invalidations that this mirror was told of and heeded, and the entries with a right that it dropped for them. */
@@ -132,8 +135,19 @@ export class Mirror implements PageOwner {
     }
   }
 
-  /** Brings the entries of a range up to date with what is true. Returns how many changed. */
+  /** Brings the entries of a range, where it has any, up to date with what is true. Returns how many changed. */
   refresh(range: VpnRange): number {
+    this.#uncovered = null
+    let changed = 0
+    for (const part of this.vmm.parts(range)) changed += this.#refreshPart(part)
+    return changed
+  }
+
+  refreshPage(vpn: Vpn): number {
+    return this.vmm.covers(vpn) ? this.#refreshPart({ start: vpn, end: vpn + 1 }) : 0
+  }
+
+  #refreshPart(range: VpnRange): number {
     let changed = 0
     let next = range.start
     for (const { vma, start, end } of this.space.addresses.pieces(range)) {
@@ -144,8 +158,33 @@ export class Mirror implements PageOwner {
     return changed + this.#blank(next, range.end)
   }
 
-  refreshPage(vpn: Vpn): number {
-    return this.refresh({ start: vpn, end: vpn + 1 })
+  /** The pages around this one have entries from now on, if the space is sparse and they had none; true then. */
+  cover(vpn: Vpn): boolean {
+    if (this.vmm.covers(vpn)) return false
+    const leaf = { start: vpn - (vpn % LEAF_PAGES), end: vpn - (vpn % LEAF_PAGES) + LEAF_PAGES }
+    if (this.space.addresses.pieces(leaf).next().done === true) return false
+    this.vmm.cover(vpn)
+    this.#refreshPart(leaf)
+    return true
+  }
+
+  /** Pages that lack a right they may have, those included that have no entry yet: while it is 0 no fault is possible. */
+  get incomplete(): number {
+    const { spacePages } = this.space.geometry
+    if (this.#uncovered?.version !== this.vmm.leafVersion) {
+      this.#uncovered = { pages: this.uncoveredIn({ start: 0, end: spacePages }), version: this.vmm.leafVersion }
+    }
+    return this.vmm.incomplete + this.#uncovered.pages
+  }
+
+  /** Pages of mappings that have no entry. */
+  uncoveredIn(range: VpnRange): number {
+    if (this.space.geometry.addressBits === 32) return 0
+    const { addresses } = this.space
+    let pages = 0
+    for (const { start, end } of addresses.pieces(range)) pages += end - start
+    for (const part of this.vmm.parts(range)) for (const { start, end } of addresses.pieces(part)) pages -= end - start
+    return pages
   }
 
   // News from mm.
@@ -265,9 +304,15 @@ export class Mirror implements PageOwner {
 
   /** The device now has a copy of a host page in `frame`. */
   addSystemCopy(vpn: Vpn, frame: number): void {
-    this.dmem.name(frame, vpn)
     this.#systemFrames.set(vpn, frame)
     this.space.pages.systemMap(vpn, this.memory)
+    this.nameFrame(frame, vpn)
+  }
+
+  /** The frame knows its page, and the page has an entry. */
+  nameFrame(frame: number, vpn: Vpn): void {
+    this.dmem.name(frame, vpn)
+    this.cover(vpn)
   }
 
   /** Gives a copy back without traffic. */

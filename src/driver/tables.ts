@@ -2,6 +2,7 @@
 // budget; they grow by doubling, the old ones are destroyed before the new ones are made, and a new table is filled at once.
 
 import { CONTROL_HEADER_WORDS, faultLayout } from '../abi/fault-record.ts'
+import { BUCKET_WORDS } from '../abi/leaf.ts'
 import { SvmError } from '../base/error.ts'
 import { type Bytes, printBytes } from '../base/units.ts'
 import type { BufferRole, Device, DeviceBuffer, Program, Readback, Work } from '../device/device.ts'
@@ -17,8 +18,10 @@ export interface TableBuffers {
   readonly control: DeviceBuffer
   readonly faults: DeviceBuffer
   readonly args: DeviceBuffer
-  /** Entries of the table, grants and page bitmaps. */
+  /** Entries of the table, grants and page bitmaps. In a 64-bit space the directory follows them in the table. */
   readonly entries: number
+  /** Buckets of the directory less one. */
+  readonly directoryMask: number
   /** Workgroups that control and faults have room for. */
   readonly slots: number
   /** What the grants in `control` are on the device, and which of them are not 0. */
@@ -62,18 +65,22 @@ export class Tables {
     const wantedSlots = Math.max(now?.slots ?? 0, powerOfTwo(slots, 256))
     const args = Math.max(now?.args.byteLength ?? 0, powerOfTwo(argumentBytes, ARGUMENT_BYTES))
     this.drop()
-    const made = (await this.#make(entries, wantedSlots, args)) ?? (await this.#make(this.#vmm.entries, slots, args))
+    const made =
+      (await this.#make(entries, wantedSlots, args)) ??
+      (await this.#make(this.#vmm.entries, slots, args)) ??
+      (this.#vmm.shed() ? await this.#make(this.#vmm.entries, slots, args) : null)
     if (made === null) throw this.#tooLarge()
     this.#buffers = made
-    this.#vmm.flushAll(made.table)
+    this.#vmm.flushAll(made.table, made.entries)
     return made
   }
 
   /** The same without an await; null: larger buffers must be made first. */
   flushed(slots: number, argumentBytes: Bytes): TableBuffers | null {
+    this.#vmm.collect()
     const now = this.#buffers
     if (now === null || now.entries < this.#vmm.entries || now.slots < slots || now.args.byteLength < argumentBytes) return null
-    this.#vmm.flush(now.table)
+    this.#vmm.flush(now.table, now.entries)
     return now
   }
 
@@ -87,8 +94,9 @@ export class Tables {
   async #make(entries: number, slots: number, argumentBytes: Bytes): Promise<TableBuffers | null> {
     const controlBytes = (CONTROL_HEADER_WORDS + entries + slots) * 4
     const faultBytes = faultLayout(slots, entries, this.#vmm.addressBits).endWords * 4
+    const tableBytes = (entries + this.#vmm.directoryWords(entries)) * 4
     // A table narrowed to a kernel's reach may be needed beside the whole one.
-    if (entries * 8 + controlBytes + faultBytes + argumentBytes > this.#plan.reserveBytes) return null
+    if (tableBytes * 2 + controlBytes + faultBytes + argumentBytes > this.#plan.reserveBytes) return null
     const made: DeviceBuffer[] = []
     const make = async (role: BufferRole, byteLength: Bytes) => {
       const buffer = await this.#device.createBuffer(role, byteLength, `svm:${role}`)
@@ -96,12 +104,13 @@ export class Tables {
       return buffer
     }
     try {
-      const table = await make('table', entries * 4)
+      const table = await make('table', tableBytes)
       const control = await make('control', controlBytes)
       const faults = await make('faults', faultBytes)
       const args = await make('arguments', argumentBytes)
       const report = new ReportBuffer(slots, entries, this.#vmm.addressBits)
-      return { table, control, faults, args, entries, slots, ...shadows(entries), report, last: null }
+      const directoryMask = Math.max(0, this.#vmm.directoryWords(entries) / BUCKET_WORDS - 1)
+      return { table, control, faults, args, entries, directoryMask, slots, ...shadows(entries), report, last: null }
     } catch (failure) {
       // All of them or none: what is half made nobody would ever destroy.
       for (const buffer of made) buffer.destroy()

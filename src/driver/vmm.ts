@@ -1,14 +1,17 @@
 // The device's page table: a shadow here, a buffer there. Compare nvkm_vmm. Only this file writes entries.
 //
-// Always: after `flush` the buffer equals the shadow; the last entry is 0 (addresses outside of what is mapped fall on it); `incomplete` is
-// the number of entries that may get a right which they do not have: while it is 0 no fault is possible.
+// Always: after `flush` the buffer equals the shadow; `incomplete` is the number of entries that may get a right which they do not have. In a 32-bit
+// space every page has an entry, and the last one is 0: addresses outside of what is mapped fall on it. In a 64-bit space only pages of covered leaves
+// have entries (abi/leaf); the others read as 0, and an entry with a right is only ever written to a covered page.
 
 import { type Geometry, tableIndex, vpnOfIndex } from '../abi/geometry.ts'
+import { BUCKET_WORDS, directoryBuckets, LEAF_PAGES } from '../abi/leaf.ts'
 import { PTE, PTE_FLAGS_MASK, PTE_RIGHTS } from '../abi/pte.ts'
 import { assert } from '../base/assert.ts'
 import { anyBit, setBit } from '../base/bitmap.ts'
-import type { Vpn } from '../base/units.ts'
+import type { Vpn, VpnRange } from '../base/units.ts'
 import type { Device, DeviceBuffer } from '../device/device.ts'
+import { Leaves } from './leaves.ts'
 
 /** Unchanged entries between two changed ones that are cheaper to write than to leave out. */
 const GAP = 64
@@ -16,6 +19,12 @@ const GAP = 64
 export class DeviceVmm {
   readonly #geometry: Geometry
   readonly #device: Device
+  /** Null in a 32-bit space. */
+  readonly #leaves: Leaves | null
+  /** Leaves that no pass has seen yet. */
+  readonly #fresh = new Set<Vpn>()
+  /** What the directory on the device was made of. */
+  #sentVersion = -1
   #shadow = new Uint32Array(2)
   #changed = new Uint32Array(1)
   #incomplete = 0
@@ -28,11 +37,8 @@ export class DeviceVmm {
   constructor(device: Device, geometry: Geometry) {
     this.#device = device
     this.#geometry = geometry
-  }
-
-  /** Entries that the table must have, the last one (0) included. */
-  get entries(): number {
-    return this.#highest + 2
+    this.#leaves = geometry.addressBits === 64 ? new Leaves() : null
+    if (this.#leaves !== null) this.#grow(LEAF_PAGES)
   }
 
   get addressBits(): 32 | 64 {
@@ -44,17 +50,51 @@ export class DeviceVmm {
     return this.#shadow.byteLength + this.#changed.byteLength
   }
 
+  /** Entries that the table must have: with the last one (0), or with slot 0. */
+  get entries(): number {
+    return this.#leaves === null ? this.#highest + 2 : this.#leaves.slots * LEAF_PAGES
+  }
+
+  /** Words that follow so many entries in the buffer. */
+  directoryWords(entries: number): number {
+    return this.#leaves === null ? 0 : directoryBuckets(entries / LEAF_PAGES) * BUCKET_WORDS
+  }
+
+  /** Among the entries that there are. */
   get incomplete(): number {
     return this.#incomplete
   }
 
-  /** Where the page's entry is in the table, and its bits in every per-page array that a kernel sees. */
+  /** Moves with every leaf that comes or goes. */
+  get leafVersion(): number {
+    return this.#leaves?.version ?? 0
+  }
+
+  /** Where the page's entry is in the table, and its bits in every per-page array that a kernel sees: until the next pass. */
   indexOf(vpn: Vpn): number {
-    return tableIndex(vpn, this.#geometry)
+    return this.#leaves === null ? tableIndex(vpn, this.#geometry) : this.#leaves.indexOf(vpn)
   }
 
   vpnOf(index: number): Vpn {
-    return vpnOfIndex(index, this.#geometry)
+    return this.#leaves === null ? vpnOfIndex(index, this.#geometry) : this.#leaves.vpnOf(index)
+  }
+
+  /** True when the page has an entry, be it 0. */
+  covers(vpn: Vpn): boolean {
+    return this.#leaves === null || this.#leaves.has(vpn)
+  }
+
+  /** The parts of a range that have entries. */
+  parts(range: VpnRange): readonly VpnRange[] {
+    return this.#leaves === null ? [range] : this.#leaves.parts(range)
+  }
+
+  /** Gives the leaf of a page its entries, all 0. */
+  cover(vpn: Vpn): void {
+    if (this.#leaves === null || !this.#leaves.add(vpn)) return
+    const last = this.#leaves.slots * LEAF_PAGES - 1
+    if (last >= this.#shadow.length - 1) this.#grow(last)
+    this.#fresh.add(vpn - (vpn % LEAF_PAGES))
   }
 
   get(vpn: Vpn): number {
@@ -65,6 +105,10 @@ export class DeviceVmm {
   /** Sets one entry; true when it changed. */
   set(vpn: Vpn, pte: number): boolean {
     const index = this.indexOf(vpn)
+    if (this.#leaves !== null && index < LEAF_PAGES) {
+      if ((pte & PTE_RIGHTS) !== 0) assert(false, `page ${vpn} is covered when it gets an entry with rights`)
+      return false
+    }
     if (index >= this.#shadow.length - 1) {
       if (pte === 0) return false
       this.#grow(index)
@@ -76,20 +120,41 @@ export class DeviceVmm {
     this.#shadow[index] = pte
     setBit(this.#changed, index)
     if (pte !== 0 && index > this.#highest) this.#highest = index
-    // The table is as long as what is mapped now, not as what ever was.
-    if (pte === 0) while (this.#highest > 0 && this.#shadow[this.#highest] === 0) this.#highest--
+    if (this.#leaves === null) this.#shorten(pte)
+    else if (old === 0 || pte === 0) this.#leaves.fill(index, pte === 0 ? -1 : 1)
     this.written++
     return true
   }
 
-  /** Sends the changed entries. The work submitted next sees them. Compare nvkm_vmm_flush(). */
-  flush(table: DeviceBuffer): void {
+  /** The slots of leaves without entries may go to others. Call it when no pass runs. */
+  collect(): void {
+    this.#leaves?.collect()
+  }
+
+  /** Gives up the entries of leaves in which nothing is here: a cache. Leaves that no pass has seen stay. True when there is less than before. */
+  shed(): boolean {
+    if (this.#leaves === null) return false
+    const before = this.entries
+    const leaves = this.#leaves
+    const moved = leaves.compact((slot) => this.#fresh.has(leaves.vpnOf(slot * LEAF_PAGES)) || this.#hasRights(slot))
+    const shadow = new Uint32Array(this.#shadow.length)
+    moved.forEach((old, slot) => {
+      shadow.set(this.#shadow.subarray(old * LEAF_PAGES, (old + 1) * LEAF_PAGES), slot * LEAF_PAGES)
+    })
+    this.#shadow = shadow
+    this.#incomplete = shadow.reduce((count, pte) => count + Number(isIncomplete(pte)), 0)
+    return this.entries < before
+  }
+
+  /** Sends the changed entries. The work submitted next sees them. Compare nvkm_vmm_flush(). @param entries that the buffer has */
+  flush(table: DeviceBuffer, entries: number): void {
+    this.#fresh.clear()
+    this.#sendDirectory(table, entries)
     if (!anyBit(this.#changed)) return
-    const limit = table.byteLength / 4
     let start = -1
     let end = -1
     const send = () => {
-      if (start >= 0 && start < limit) this.#device.write(table, start * 4, bytesOf(this.#shadow, start, Math.min(end, limit)))
+      if (start >= 0 && start < entries) this.#device.write(table, start * 4, bytesOf(this.#shadow, start, Math.min(end, entries)))
     }
     for (let w = 0; w < this.#changed.length; w++) {
       const word = this.#changed[w] as number
@@ -107,16 +172,18 @@ export class DeviceVmm {
   }
 
   /** Sends everything, to a table that is new. */
-  flushAll(table: DeviceBuffer): void {
-    const limit = table.byteLength / 4
-    assert(limit >= this.entries, 'the table buffer is as long as the table')
-    this.#device.write(table, 0, bytesOf(this.#shadow, 0, Math.min(limit, this.#shadow.length)))
+  flushAll(table: DeviceBuffer, entries: number): void {
+    assert(entries >= this.entries, 'the table buffer is as long as the table')
+    this.#fresh.clear()
+    this.#device.write(table, 0, bytesOf(this.#shadow, 0, Math.min(entries, this.#shadow.length)))
     this.#changed.fill(0)
+    this.#sentVersion = -1
+    this.#sendDirectory(table, entries)
   }
 
-  /** A copy of the table in which only the pages that `keeps` admits are mapped: an enforced `reach`. */
+  /** A copy of the table, as the buffer has it, in which only the pages that `keeps` admits are mapped: an enforced `reach`. */
   masked(entries: number, keeps: (vpn: Vpn) => boolean): { table: Uint32Array; incomplete: number } {
-    const table = new Uint32Array(entries)
+    const table = new Uint32Array(entries + this.directoryWords(entries))
     let incomplete = 0
     for (let index = 0; index < Math.min(entries, this.#shadow.length); index++) {
       const pte = this.#shadow[index] as number
@@ -124,7 +191,24 @@ export class DeviceVmm {
       table[index] = pte
       if (isIncomplete(pte)) incomplete++
     }
+    if (this.#leaves !== null) table.set(this.#leaves.directory(entries / LEAF_PAGES), entries)
     return { table, incomplete }
+  }
+
+  #sendDirectory(table: DeviceBuffer, entries: number): void {
+    if (this.#leaves === null || this.#sentVersion === this.#leaves.version) return
+    const words = this.#leaves.directory(entries / LEAF_PAGES)
+    this.#device.write(table, entries * 4, bytesOf(words, 0, words.length))
+    this.#sentVersion = this.#leaves.version
+  }
+
+  #hasRights(slot: number): boolean {
+    return this.#shadow.subarray(slot * LEAF_PAGES, (slot + 1) * LEAF_PAGES).some((pte) => (pte & PTE_RIGHTS) !== 0)
+  }
+
+  /** The table is as long as what is mapped now, not as what ever was. */
+  #shorten(pte: number): void {
+    if (pte === 0) while (this.#highest > 0 && this.#shadow[this.#highest] === 0) this.#highest--
   }
 
   #grow(index: number): void {

@@ -3,7 +3,7 @@
 
 import { describe, expect, test } from 'vitest'
 import type { KernelDescriptor, KernelLaunch, Svm, SvmError } from '../../src/index.ts'
-import { KIB, MIB, PAGE, useGpu } from './device.ts'
+import { KIB, MIB, PAGE, pointerWords, useGpu } from './device.ts'
 import { expectSame, words } from './regime.ts'
 
 const gpu = useGpu()
@@ -109,7 +109,7 @@ describe.each(['cold', 'resident'] as const)('%s', (regime) => {
   test('outside the reach of the arguments, or of a list', async () => {
     const { svm, out, settle } = await prepared()
     const other = svm.allocFrom(words(PAGE / 4, () => 8))
-    const hidden = svm.allocFrom(Uint32Array.of(other))
+    const hidden = svm.allocFrom(pointerWords([other]))
     await settle()
     const code = LOAD.replace('svm_load_u32(args.p)', 'svm_load_u32(svm_load_ptr(args.p))')
     for (const reach of ['arguments', [hidden, out]] as const) {

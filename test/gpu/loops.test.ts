@@ -2,7 +2,7 @@
 // every one of them, and its workgroup must come out right when it is replayed.
 
 import { describe, expect, test } from 'vitest'
-import { PAGE, useGpu } from './device.ts'
+import { PAGE, pointerWords, useGpu } from './device.ts'
 import { type Bench, expectSame, inEveryRegime, noise, words } from './regime.ts'
 
 const gpu = useGpu()
@@ -20,7 +20,7 @@ function buildLists(bench: Bench, lists: number, nodesEach: number, nodeBytes: n
   }
   const image = new Uint32Array((count * nodeBytes) / 4)
   const nodes = bench.alloc(image.byteLength)
-  const heads = new Uint32Array(lists)
+  const heads: number[] = []
   const sums = new Uint32Array(lists)
   const at = (k: number) => nodes + (order[k] as number) * nodeBytes
   for (let list = 0; list < lists; list++) {
@@ -30,12 +30,13 @@ function buildLists(bench: Bench, lists: number, nodesEach: number, nodeBytes: n
       const word = (order[k] as number) * (nodeBytes / 4)
       const value = next() % 1000
       image[word] = value
-      image[word + 1] = n + 1 < nodesEach ? at(k + 1) : 0
+      const link = pointerWords([n + 1 < nodesEach ? at(k + 1) : 0])
+      image.set(link, word + link.length)
       sums[list] = ((sums[list] as number) + value) >>> 0
     }
   }
   void bench.svm.write(nodes, image)
-  return { heads: bench.data(heads), sums }
+  return { heads: bench.data(pointerWords(heads)), sums }
 }
 
 const LIST = `struct Node { value: u32, next: svm_ptr }
@@ -45,14 +46,14 @@ struct Args { heads: svm_ptr, sums: svm_ptr }
 const WALKS: readonly (readonly [string, string])[] = [
   [
     'while',
-    `var node = svm_load_ptr(svm_index(args.heads, id.x, 4u));
+    `var node = svm_load_ptr(svm_index(args.heads, id.x, SVM_PTR_SIZE));
   var sum = 0u;
   while (!svm_is_null(node)) { sum += svm_load_u32(svm_add(node, Node_value)); node = svm_load_ptr(svm_add(node, Node_next)); }
   svm_store_u32(svm_index(args.sums, id.x, 4u), sum);`,
   ],
   [
     'loop with a continuing block',
-    `var node = svm_load_ptr(svm_index(args.heads, id.x, 4u));
+    `var node = svm_load_ptr(svm_index(args.heads, id.x, SVM_PTR_SIZE));
   var sum = 0u;
   loop {
     if (svm_is_null(node)) { break; }
@@ -61,7 +62,10 @@ const WALKS: readonly (readonly [string, string])[] = [
   }
   svm_store_u32(svm_index(args.sums, id.x, 4u), sum);`,
   ],
-  ['for in a function that returns from inside', 'svm_store_u32(svm_index(args.sums, id.x, 4u), total(svm_load_ptr(svm_index(args.heads, id.x, 4u))));'],
+  [
+    'for in a function that returns from inside',
+    'svm_store_u32(svm_index(args.sums, id.x, 4u), total(svm_load_ptr(svm_index(args.heads, id.x, SVM_PTR_SIZE))));',
+  ],
 ]
 const TOTAL = `fn total(head: svm_ptr) -> u32 {
   var sum = 0u;
@@ -91,10 +95,10 @@ describe('a linked list', () => {
     const nodes = svm.alloc(64 * PAGE)
     const at = (n: number) => nodes + n * PAGE
     for (let n = 0; n < 64; n++)
-      void svm.write(
-        at(n),
-        words(2, (k) => (k === 0 ? n : n === 63 ? 0 : at(n + 1))),
-      )
+      void svm.using(at(n), 16, 'write', (mapping) => {
+        mapping.u32[0] = n
+        mapping.setPointer(at(n) + svm.addressBits / 8, n === 63 ? 0 : at(n + 1))
+      })
     const out = svm.alloc(8)
     const kernel = await svm.createKernel({
       code: `${LIST}@compute @workgroup_size(1) fn k() {
@@ -111,12 +115,12 @@ describe('a linked list', () => {
       entryPoint: 'k',
     })
     await svm.queue.enqueue(kernel, { args: { heads: at(0), sums: out }, global: 1 }).done
-    let [node] = await svm.read(out, Uint32Array, 1)
+    const pointerAt = (p: number) => svm.using(p, 8, 'read', (mapping) => mapping.getPointer(p))
+    let node = await pointerAt(out)
     for (let n = 63; n >= 0; n--) {
       expect(node).toBe(at(n))
-      const [value, next] = await svm.read(at(n), Uint32Array, 2)
-      expect(value).toBe(n)
-      node = next
+      expect((await svm.read(at(n), Uint32Array, 1))[0]).toBe(n)
+      node = await pointerAt(at(n) + svm.addressBits / 8)
     }
     expect(node).toBe(0)
   })

@@ -56,6 +56,11 @@ export type Op =
   | { op: 'push'; a: number; index: number }
   | { op: 'walk'; to: number; n: number }
 
+/** The list's links are words, so that an atomic can swap them: the low word of an address, whose high word is that of the head. */
+export function nodeAt({ head }: Deal, link: number): number {
+  return head - (head % 2 ** 32) + link
+}
+
 export interface Program {
   readonly workgroups: number
   readonly items: number
@@ -209,10 +214,11 @@ class Run {
     else {
       let node = m.atomicLoadU32(deal.head)
       for (let i = 0; i < op.n && node !== 0 && !m.faulted(); i++) {
+        const at = nodeAt(deal, node)
         yield 'step'
-        r[op.to] += m.loadU32(node)
+        r[op.to] += m.loadU32(at)
         yield 'step'
-        node = m.loadU32(node + 4)
+        node = m.loadU32(at + 4)
       }
     }
   }
@@ -244,7 +250,7 @@ class Run {
       yield 'step'
       m.storeU32(node[1], old)
       yield 'step'
-      if (m.atomicCompareExchangeU32(head, old, node[0]) === old) return
+      if (m.atomicCompareExchangeU32(head, old, node[0] % 2 ** 32) === old) return
     }
   }
 

@@ -4,24 +4,25 @@
 import { describe, expect, it } from 'vitest'
 import { runSeed } from './random-run.ts'
 
-const seeds = Number(process.env.SVM_SEEDS ?? 400)
+const seedsWanted = Number(process.env.SVM_SEEDS ?? 400)
 const only = process.env.SVM_SEED === undefined ? null : Number(process.env.SVM_SEED)
 const BATCH = 50
 
-async function repeatable(seed: number): Promise<void> {
+async function repeatable(seed: number, addressBits: 32 | 64): Promise<void> {
   try {
-    await runSeed(seed)
+    await runSeed(seed, { addressBits })
   } catch (error) {
     const line = `SVM_SEED=${seed} npx vitest run --project unit test/sim/random-kernels.test.ts`
     throw new Error(`seed ${seed}: ${error instanceof Error ? error.message : String(error)}\nrepeat with: ${line}`, { cause: error })
   }
 }
 
-describe('random kernels leave what an all-resident run leaves', () => {
-  if (only !== null) it(`seed ${only}`, () => repeatable(only))
+describe.each([32, 64] as const)('random kernels leave what an all-resident run leaves, with %i-bit addresses', (bits) => {
+  const seeds = bits === 32 ? seedsWanted : Math.ceil(seedsWanted / 4)
+  if (only !== null) it(`seed ${only}`, () => repeatable(only, bits))
   for (let first = 1; first <= seeds && only === null; first += BATCH) {
     it(`seeds ${first} to ${Math.min(seeds, first + BATCH - 1)}`, async () => {
-      for (let seed = first; seed < first + BATCH && seed <= seeds; seed++) await repeatable(seed)
+      for (let seed = first; seed < first + BATCH && seed <= seeds; seed++) await repeatable(seed, bits)
       expect(seeds).toBeGreaterThan(0)
     }, 600_000)
   }

@@ -8,7 +8,7 @@ import { expect } from 'vitest'
 import { Random } from '../../src/base/world.ts'
 import type { KernelTwin } from '../../src/device/twin.ts'
 import type { SvmKernel } from '../../src/types.ts'
-import { type Deal, type Program, randomPhases, runProgram, type Shape } from './programs.ts'
+import { type Deal, nodeAt, type Program, randomPhases, runProgram, type Shape } from './programs.ts'
 import { ReferenceMemory, runFree, runSchedule, type Step } from './reference.ts'
 import { checkInvariants, makeKernel, openRig, PAGE_BYTES, PAGE_WORDS, type Rig } from './rig.ts'
 
@@ -21,6 +21,7 @@ export interface RunOptions {
   /** Frames beyond what the neediest workgroup needs. */
   spare?: number
   class?: 'transactional'
+  addressBits?: 32 | 64
   atomic?: boolean
 }
 
@@ -38,11 +39,12 @@ export async function runSeed(seed: number, options: RunOptions = {}): Promise<v
   const { phases, pushes } = randomPhases(random, shape)
   // Addresses are the same in every space that makes the same allocations: a first space tells them, the second has the budget.
   const areaPages = Array.from({ length: 3 + random.below(4) }, () => 1 + random.below(5))
-  const probe = await openRig()
+  const { addressBits = 32 } = options
+  const probe = await openRig({ addressBits })
   const program = dealWords(random, shape, phases, pushes, allocate(probe, areaPages), scattered)
   await probe.svm.close()
   const frames = neediest(program, random) + (options.spare ?? random.pick([0, 0, 1, 2, 4, 40]))
-  const rig = await openRig({ seed, frames: Math.max(7, frames), mischief: { latency: random.below(4) } })
+  const rig = await openRig({ seed, addressBits, frames: Math.max(7, frames), mischief: { latency: random.below(4) } })
   const areas = allocate(rig, areaPages)
   const run = new SeedRun(rig, program, areas, random)
   const transactional = options.class ?? (random.chance(1, 8) ? 'transactional' : undefined)
@@ -58,7 +60,11 @@ export async function runSeed(seed: number, options: RunOptions = {}): Promise<v
 }
 
 function allocate({ svm }: Rig, pages: readonly number[]): Area[] {
-  return pages.map((count) => ({ pointer: svm.alloc(count * PAGE_BYTES), pages: count }))
+  return pages.map((count, n) => {
+    // Areas in leaves of their own, and some that share one.
+    if (svm.addressBits === 64 && n % 2 === 0) svm.alloc((5 + count * 7) * PAGE_BYTES)
+    return { pointer: svm.alloc(count * PAGE_BYTES), pages: count }
+  })
 }
 
 class SeedRun {
@@ -227,11 +233,12 @@ function neediest({ workgroups, deal }: Program, random: Random): number {
 }
 
 /** What queue, hash and list hold, without the order that the schedule gave it. */
-function canonical(memory: ReferenceMemory, { queue, hash, head }: Deal): unknown {
+function canonical(memory: ReferenceMemory, deal: Deal): unknown {
+  const { queue, hash, head } = deal
   const at = (pointer: number) => memory.words(pointer, 1)[0]
   const pairs = Array.from({ length: hash.length / 2 }, (_, i) => `${at(hash[i * 2])}:${at(hash[i * 2 + 1])}`).sort()
   const list: number[] = []
-  for (let node = at(head); node !== 0 && list.length < 10_000; node = at(node + 4)) list.push(at(node))
+  for (let node = at(head); node !== 0 && list.length < 10_000; node = at(nodeAt(deal, node) + 4)) list.push(at(nodeAt(deal, node)))
   const appended = at(queue[0])
   // Once it is full, the schedule decides who finds no slot.
   const entries = appended < queue.length ? queue.slice(1).map(at) : []

@@ -41,9 +41,9 @@ export class ReferenceMemory implements Memory {
   }
 
   storeU16(pointer: number, value: number): void {
-    const word = pointer & ~3
+    const word = pointer - (pointer % 4)
     const shift = (pointer & 2) * 8
-    this.storeU32(word >>> 0, (this.loadU32(word >>> 0) & ~(0xffff << shift)) | ((value & 0xffff) << shift))
+    this.storeU32(word, (this.loadU32(word) & ~(0xffff << shift)) | ((value & 0xffff) << shift))
   }
 
   atomicLoadU32(pointer: number): number {

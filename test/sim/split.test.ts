@@ -245,7 +245,10 @@ describe('pages that are found one after the other', () => {
     const workgroups = 24
     const pointer = rig.svm.alloc(workgroups * pages * PAGE_BYTES)
     const bytes = new Uint32Array((workgroups * pages * PAGE_BYTES) / 4)
-    for (let page = 0; page < workgroups * pages; page++) bytes[(page * PAGE_BYTES) / 4] = pointer + (page + 1) * PAGE_BYTES
+    for (let page = 0; page < workgroups * pages; page++) {
+      const next = pointer + (page + 1) * PAGE_BYTES
+      bytes.set([next % 2 ** 32, Math.floor(next / 2 ** 32)], (page * PAGE_BYTES) / 4)
+    }
     await rig.svm.write(pointer, bytes)
     // Each page names the next, so a pass finds one page of each workgroup.
     const kernel = await makeKernel(rig.svm, (item, args, m) => {
