@@ -272,7 +272,7 @@ export class Replay {
   #chooseWants({ wanted, unordered }: Learned): Want[] {
     const { dmem } = this.#mirror
     const fresh: Want[] = []
-    for (const vpn of [...wanted, ...unordered]) {
+    for (const vpn of unordered.size === 0 ? wanted : [...wanted, ...unordered]) {
       const want = { vpn, write: this.#grants.wantsWrite(vpn), workgroup: this.#remaining.lead }
       if (isServed(this.#mirror, want)) dmem.touch(this.#mirror.frameOf(vpn))
       else fresh.push(want)
@@ -290,7 +290,7 @@ export class Replay {
   async #order(wants: Want[], window: Window, report: PassReport, tables: TableBuffers): Promise<void> {
     const first = await readFirstSlots(this.#mirror, tables, report.layout)
     for (const want of wants) {
-      const word = first[this.#mirror.vmm.indexOf(want.vpn)] ?? 0
+      const word = first[this.#mirror.vmm.indexOf(want.vpn)] as number
       if (word !== 0) want.workgroup = workgroupOf(window, 0xffffffff - word)
     }
     this.#backlog = mergeWants(this.#backlog, wants)

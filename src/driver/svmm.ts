@@ -177,13 +177,15 @@ export class Mirror implements PageOwner {
     return this.vmm.incomplete + this.#uncovered.pages
   }
 
-  /** Pages of mappings that have no entry. */
+  /** Pages that may be read and have no entry. */
   uncoveredIn(range: VpnRange): number {
     if (this.space.geometry.addressBits === 32) return 0
-    const { addresses } = this.space
+    return this.vmm.parts(range).reduce((pages, part) => pages - this.#readablePages(part), this.#readablePages(range))
+  }
+
+  #readablePages(range: VpnRange): number {
     let pages = 0
-    for (const { start, end } of addresses.pieces(range)) pages += end - start
-    for (const part of this.vmm.parts(range)) for (const { start, end } of addresses.pieces(part)) pages -= end - start
+    for (const { vma, start, end } of this.space.addresses.pieces(range)) if (deviceMayRead(vma)) pages += end - start
     return pages
   }
 

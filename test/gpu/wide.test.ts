@@ -56,6 +56,25 @@ test.each([
   for (const device of svm.stats().devices) expect(device.peakBytes).toBeLessThanOrEqual(device.budgetBytes)
 })
 
+test('a space of 1 TiB, a device budget of 4 MiB', async () => {
+  const svm = await open({ deviceMemory: 4096 * KIB, pageSize: 64 * KIB })
+  const pointer = svm.alloc(2 ** 40)
+  const kernel = await svm.createKernel({
+    code: `struct Args { p: svm_ptr }
+@group(0) @binding(0) var<uniform> args: Args;
+@compute @workgroup_size(4) fn k(@builtin(global_invocation_id) id: vec3u) {
+  let p = svm_index(args.p, id.x, 0xfffff000u);
+  svm_store_u32(p, svm_load_u32(p) + id.x + 1u);
+}`,
+    entryPoint: 'k',
+  })
+  for (let round = 1; round <= 2; round++) {
+    await svm.queue.enqueue(kernel, { args: { p: pointer }, global: 256 }).done
+    for (let n = 0; n < 256; n += 17) expect((await svm.read(pointer + n * 0xfffff000, Uint32Array, 1))[0]).toBe(round * (n + 1))
+  }
+  for (const device of svm.stats().devices) expect(device.peakBytes).toBeLessThanOrEqual(device.budgetBytes)
+})
+
 test('more leaves are missed in one pass than are noted', async () => {
   const svm = await open()
   const count = 600

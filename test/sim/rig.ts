@@ -10,7 +10,7 @@ import type { Mirror } from '../../src/driver/svmm.ts'
 import type { LocalPort } from '../../src/drm/local-port.ts'
 import { PAGE } from '../../src/mm/page-table.ts'
 import type { Space } from '../../src/mm/space.ts'
-import type { Vma } from '../../src/mm/vma.ts'
+import { deviceMayRead, type Vma } from '../../src/mm/vma.ts'
 import { openSvm } from '../../src/open.ts'
 import { type Costs, type KernelTwin, type Mischief, simDevice } from '../../src/sim.ts'
 import type { KernelDescriptor, Svm, SvmKernel, SvmOptions, TraceEvent } from '../../src/types.ts'
@@ -105,7 +105,7 @@ export async function checkInvariants(rig: Rig, options: { bytes?: boolean } = {
       expect(entry, `entry of page ${vpn} (${space.pages.print(vpn)})`).toBe(mirror.vmm.covers(vpn) ? mirror.entryFor(vma, vpn) : 0)
       if (!mirror.vmm.covers(vpn)) {
         expect(mirror.frameOf(vpn), `page ${vpn} has no entry and no frame`).toBe(-1)
-        incomplete++
+        if (deviceMayRead(vma)) incomplete++
       }
       if ((entry & PTE.mayLoad && !(entry & PTE.load)) || (entry & PTE.mayStore && !(entry & PTE.store))) incomplete++
       if (alive && options.bytes !== false) checkBytes(rig, vma, vpn)

@@ -107,6 +107,36 @@ describe('leaves without entries', () => {
     await rig.svm.close()
   })
 
+  it.each([4096, 65_536])('a mapping of 1 TiB costs nothing until it is touched, with pages of %i bytes', async (pageSize) => {
+    const rig = await open({ deviceMemory: 4 * 2 ** 20, pageSize })
+    const started = performance.now()
+    const pointer = rig.svm.alloc(2 ** 40)
+    expect(performance.now() - started).toBeLessThan(50)
+    expect(rig.mirror.vmm.entries).toBe(LEAF_PAGES)
+    // Ends and middle, on both sides of a carry into the high word.
+    const places = [0, 2 ** 39, 2 ** 32 * 77 - (pointer % 2 ** 32) - 4, 2 ** 32 * 77 - (pointer % 2 ** 32), 2 ** 40 - 4]
+    const table = rig.svm.alloc(64)
+    await rig.svm.using(table, 64, 'write', (mapping) => {
+      places.forEach((place, n) => {
+        mapping.setPointer(table + n * 8, pointer + place)
+      })
+    })
+    const kernel = await makeKernel(rig.svm, (item, args, m) => {
+      const at = m.loadPointer((args.a as number) + item.globalId[0] * 8)
+      m.storeU32(at, m.loadU32(at) + item.globalId[0] + 1)
+    })
+    for (let round = 0; round < 2; round++) await rig.svm.queue.enqueue(kernel, { args: { a: table }, global: places.length }).done
+    for (const [n, place] of places.entries()) expect([...(await rig.svm.read(pointer + place, Uint32Array, 1))]).toEqual([2 * (n + 1)])
+    expect(rig.mirror.vmm.entries).toBeLessThanOrEqual((places.length + 2) * LEAF_PAGES)
+    expect(rig.device.peakBytes).toBeLessThanOrEqual(4 * 2 ** 20)
+    const freed = performance.now()
+    rig.svm.free(pointer)
+    await rig.svm.queue.finish()
+    expect(performance.now() - freed).toBeLessThan(200)
+    await checkInvariants(rig)
+    await rig.svm.close()
+  })
+
   it('give their slots to others when nothing of them is mapped any more', async () => {
     const rig = await open()
     const kernel = await makeKernel(rig.svm, (_item, args, m) => m.storeU32(args.a as number, 1))
