@@ -5,21 +5,25 @@ import type { Svm } from '../src/index.ts'
 
 export interface BenchResult {
   readonly name: string
-  /** Medians, in `unit`. */
+  /** Medians, in `unit`. `plain` and `ratio` are null where plain WebGPU has no such work. */
   readonly svm: number
-  readonly plain: number
-  readonly unit: 'ms'
+  readonly plain: number | null
+  readonly unit: Unit
   /** svm / plain: lower is better. */
-  readonly ratio: number
-  /** The most that the ratio may be; null: it is only reported. */
+  readonly ratio: number | null
+  /** The most that the ratio may be (the figure itself, where there is no ratio); null: it is only reported. */
   readonly goal: number | null
   readonly met: boolean | null
   /** All samples, in the order in which they were taken. */
   readonly samples: { readonly svm: readonly number[]; readonly plain: readonly number[] }
 }
 
+export type Unit = 'ms' | 'µs' | 'ns a page'
+
 export interface Bench {
   readonly name: string
+  /** Of the samples; milliseconds if left out. */
+  readonly unit?: Unit
   /** What is timed on the two sides. */
   readonly about: string
   readonly goal: number | null
@@ -37,6 +41,7 @@ export interface Bed {
 
 export interface Samples {
   readonly svm: number[]
+  /** Empty where plain WebGPU has no such work. */
   readonly plain: number[]
 }
 

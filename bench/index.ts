@@ -8,10 +8,11 @@ import { faultRound } from './cases/fault-round.ts'
 import { migrateToDevice } from './cases/migrate-to-device.ts'
 import { migrateToHost } from './cases/migrate-to-host.ts'
 import { secondMigrate } from './cases/second-migrate.ts'
+import { INSIDE_BENCHES } from './inside/migrate-cost.ts'
 
 export { BenchMismatch, type BenchResult } from './case.ts'
 
-export const BENCHES: readonly Bench[] = [migrateToDevice, migrateToHost, secondMigrate, faultRound, faultLaunch]
+export const BENCHES: readonly Bench[] = [migrateToDevice, migrateToHost, secondMigrate, faultRound, faultLaunch, ...INSIDE_BENCHES]
 export const ROUNDS_MIN = 5
 export const ROUNDS_DEFAULT = 9
 
@@ -43,9 +44,9 @@ export async function runBenches({ benches, rounds, gpu, onProgress }: BenchWish
   return { device: found.description, results }
 }
 
-function resultOf({ name, goal }: Bench, samples: BenchResult['samples']): BenchResult {
+function resultOf({ name, goal, unit = 'ms' }: Bench, samples: BenchResult['samples']): BenchResult {
   const svm = median(samples.svm)
-  const plain = median(samples.plain)
-  const ratio = svm / plain
-  return { name, svm, plain, unit: 'ms', ratio, goal, met: goal === null ? null : ratio <= goal, samples }
+  const plain = samples.plain.length === 0 ? null : median(samples.plain)
+  const ratio = plain === null ? null : svm / plain
+  return { name, svm, plain, unit, ratio, goal, met: goal === null ? null : (ratio ?? svm) <= goal, samples }
 }

@@ -13,7 +13,7 @@ export const bench: Command = {
 Measures, in turns and in one run, the same work with this library and with plain WebGPU; prints medians of N samples (${ROUNDS_DEFAULT} if left out,
 at least ${ROUNDS_MIN}) and their ratio. Both sides' bytes are compared; a difference is an error. --json prints an array.
 
-${BENCHES.map(({ name, about, goal }) => `  ${name.padEnd(18)} ${goal === null ? 'no goal' : `at most ${goal}`}: ${about}`).join('\n')}
+${BENCHES.map(({ name, about, goal, unit }) => `  ${name.padEnd(18)} ${goal === null ? 'no goal' : `at most ${goal}${unit === undefined ? '' : ` ${unit}`}`}: ${about}`).join('\n')}
 `,
   parse(args) {
     const { values, positionals } = readOptions(args, { rounds: 'string', gpu: 'string' })
@@ -44,9 +44,9 @@ function print(results: readonly BenchResult[]): string {
   const row = ({ name, svm, plain, unit, ratio, goal, met }: BenchResult) => [
     name,
     `${svm.toFixed(3)} ${unit}`,
-    `${plain.toFixed(3)} ${unit}`,
-    ratio.toFixed(ratio < 0.1 ? 4 : 2),
-    goal === null ? '–' : String(goal),
+    plain === null ? '–' : `${plain.toFixed(3)} ${unit}`,
+    ratio === null ? '–' : ratio.toFixed(ratio < 0.1 ? 4 : 2),
+    goal === null ? '–' : ratio === null ? `${goal} ${unit}` : String(goal),
     met === null ? '' : met ? 'met' : 'missed',
   ]
   return table([['', 'svm', 'plain', 'ratio', 'goal', ''], ...results.map(row)], { head: true })

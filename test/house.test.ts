@@ -57,6 +57,8 @@ const table: readonly (readonly [room: string, mayImport: readonly string[]])[] 
   ['src/sim.ts', ['src/']],
   ['bench/plain/', []],
   ['cli/', [...entries, 'bench/', 'examples/', 'lab/catch22/catch22.ts', 'conformance/conformance.ts']],
+  // What has no plain twin is timed from inside.
+  ['bench/inside/', [...entries, 'bench/case.ts', 'src/mm/', 'src/driver/', 'src/drm/local-port.ts', 'src/cl/context.ts']],
   ['bench/', entries],
   ['examples/', entries],
   ['conformance/', entries],
