@@ -97,8 +97,12 @@ describe.skipIf(typeof found === 'string')('work that comes again', () => {
     const { queue } = gpu
     const make = gpu.createCommandEncoder.bind(gpu)
     const submit = queue.submit.bind(queue)
-    Object.defineProperty(gpu, 'createCommandEncoder', { value: () => (calls.push('e'), make()) })
-    Object.defineProperty(queue, 'submit', { value: (buffers: GPUCommandBuffer[]) => (calls.push('S'), submit(buffers)) })
+    const noted = <T>(letter: string, result: T) => {
+      calls.push(letter)
+      return result
+    }
+    Object.defineProperty(gpu, 'createCommandEncoder', { value: () => noted('e', make()) })
+    Object.defineProperty(queue, 'submit', { value: (buffers: GPUCommandBuffer[]) => noted('S', submit(buffers)) })
     return calls
   }
 
