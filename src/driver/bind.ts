@@ -85,6 +85,11 @@ async function bindDevice(mirror: Mirror, evictor: Evictor, piece: DevicePiece):
       continue
     }
     const room = await evictor.makeRoom(framesWanted(mirror, start, stop, resident), piece.requested)
+    if (room === 0 && isUntouched(mirror, vma, start, stop)) {
+      // Most of a range that is far larger than the device: no page of it needs a look.
+      result.skipped['no-memory'] = (result.skipped['no-memory'] ?? 0) + stop - start
+      continue
+    }
     if (!(await makePresent(mirror, { vma, start, end: stop, keepCopies: false }))) {
       result.skipped.busy = (result.skipped.busy ?? 0) + stop - start
       continue
@@ -95,6 +100,12 @@ async function bindDevice(mirror: Mirror, evictor: Evictor, piece: DevicePiece):
   }
   result.bytesCopied += copied
   if (moved > 0) space.tracer.emit({ kind: 'migrate', device: mirror.label, to: 'device', pages: moved, bytesCopied: copied, why: 'request' })
+}
+
+/** Zero pages that nobody has asked for and nobody holds: what can be said of one can be said of all. */
+function isUntouched({ space }: Mirror, vma: Vma, start: Vpn, end: Vpn): boolean {
+  if (vma.backing.kind !== 'anonymous' || !deviceMayRead(vma) || space.hostMappings.count > 0) return false
+  return space.pages.touchedRuns({ start, end }).length === 0
 }
 
 /**
@@ -238,30 +249,57 @@ function framesWanted(mirror: Mirror, start: Vpn, end: Vpn, resident: number): n
   const { space } = mirror
   const held = space.hostMappings.count > 0
   if (!held && mirror.systemCopies === 0 && space.pages.lost === 0) return end - start - resident
-  let count = 0
-  for (let vpn = start; vpn < end; vpn++) {
-    if (mirror.frameOf(vpn) >= 0 || space.pages.state(vpn) === PAGE.lost) continue
-    if (!held || space.hostMappings.holdOn(vpn) === 'none') count++
+  let count = end - start
+  const look = (from: Vpn, to: Vpn) => {
+    for (let vpn = from; vpn < to; vpn++) {
+      if (mirror.frameOf(vpn) >= 0 || space.pages.state(vpn) === PAGE.lost || (held && space.hostMappings.holdOn(vpn) !== 'none')) count--
+    }
   }
+  if (held) look(start, end)
+  else space.pages.forEachTouched({ start, end }, look)
   return count
 }
 
 /** What can be told before anything moves is told then: nobody is evicted for a migrate that cannot succeed. @throws SvmError */
 function refuseInAdvance(mirror: Mirror, evictor: Evictor, { ranges, to }: BindRequest): void {
   const { space } = mirror
-  const pages = new Set<Vpn>()
-  for (const { start, end } of ranges) for (let vpn = start; vpn < end; vpn++) pages.add(vpn)
+  const disjoint = union(ranges)
   const skipped: Partial<Record<SkipReason, number>> = {}
   let wanted = 0
-  for (const vpn of pages) {
-    const moves = !space.pages.isDevicePrivate(vpn) || space.pages.memory(vpn) !== mirror.memory
-    if (space.pages.state(vpn) === PAGE.lost) skipped.lost = (skipped.lost ?? 0) + 1
-    else if (to === 'device' && moves && space.hostMappings.holdOn(vpn) !== 'none') skipped['host-mapped'] = (skipped['host-mapped'] ?? 0) + 1
-    else if (mirror.frameOf(vpn) < 0) wanted++
+  const look = (start: Vpn, end: Vpn) => {
+    for (let vpn = start; vpn < end; vpn++) {
+      const moves = !space.pages.isDevicePrivate(vpn) || space.pages.memory(vpn) !== mirror.memory
+      if (space.pages.state(vpn) === PAGE.lost) skipped.lost = (skipped.lost ?? 0) + 1
+      else if (to === 'device' && moves && space.hostMappings.holdOn(vpn) !== 'none') skipped['host-mapped'] = (skipped['host-mapped'] ?? 0) + 1
+      else if (mirror.frameOf(vpn) < 0) wanted++
+    }
   }
-  const room = to === 'host' ? wanted : evictor.obtainable(wanted, (vpn) => pages.has(vpn))
+  for (const range of disjoint) {
+    if (space.hostMappings.count > 0) look(range.start, range.end)
+    else {
+      // A page that nobody touched needs a frame, and that is all there is to say of it.
+      wanted += range.end - range.start
+      space.pages.forEachTouched(range, (start, end) => {
+        wanted -= end - start
+        look(start, end)
+      })
+    }
+  }
+  const asked = (vpn: Vpn) => disjoint.some(({ start, end }) => vpn >= start && vpn < end)
+  const room = to === 'host' ? wanted : evictor.obtainable(wanted, asked)
   if (wanted > room) skipped['no-memory'] = wanted - room
   refusePartial(mirror, skipped)
+}
+
+/** The same pages in ranges that do not overlap. */
+function union(ranges: readonly VpnRange[]): VpnRange[] {
+  const disjoint: { start: Vpn; end: Vpn }[] = []
+  for (const { start, end } of [...ranges].sort((a, b) => a.start - b.start)) {
+    const last = disjoint[disjoint.length - 1]
+    if (last !== undefined && start <= last.end) last.end = Math.max(last.end, end)
+    else disjoint.push({ start, end })
+  }
+  return disjoint
 }
 
 function refusePartial(mirror: Mirror, skipped: MigrateResult['skipped']): void {

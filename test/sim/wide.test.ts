@@ -5,7 +5,7 @@ import { describe, expect, it } from 'vitest'
 import { BUCKET_WORDS, firstPageOfLeaf, LEAF_PAGES, leafHash, leafKey, MISS_LEAVES } from '../../src/abi/leaf.ts'
 import { Leaves } from '../../src/driver/leaves.ts'
 import type { SvmError } from '../../src/index.ts'
-import { checkInvariants, makeKernel, openRig, PAGE_BYTES, type Rig } from './rig.ts'
+import { checkInvariants, codeOf, makeKernel, openRig, PAGE_BYTES, type Rig } from './rig.ts'
 
 const LEAF_BYTES = LEAF_PAGES * PAGE_BYTES
 const open = (options: Parameters<typeof openRig>[0] = {}) => openRig({ addressBits: 64, ...options })
@@ -111,7 +111,7 @@ describe('leaves without entries', () => {
     const rig = await open({ deviceMemory: 4 * 2 ** 20, pageSize })
     const started = performance.now()
     const pointer = rig.svm.alloc(2 ** 40)
-    expect(performance.now() - started).toBeLessThan(50)
+    expect(performance.now() - started).toBeLessThan(500)
     expect(rig.mirror.vmm.entries).toBe(LEAF_PAGES)
     // Ends and middle, on both sides of a carry into the high word.
     const places = [0, 2 ** 39, 2 ** 32 * 77 - (pointer % 2 ** 32) - 4, 2 ** 32 * 77 - (pointer % 2 ** 32), 2 ** 40 - 4]
@@ -129,10 +129,19 @@ describe('leaves without entries', () => {
     for (const [n, place] of places.entries()) expect([...(await rig.svm.read(pointer + place, Uint32Array, 1))]).toEqual([2 * (n + 1)])
     expect(rig.mirror.vmm.entries).toBeLessThanOrEqual((places.length + 2) * LEAF_PAGES)
     expect(rig.device.peakBytes).toBeLessThanOrEqual(4 * 2 ** 20)
+    // A request that names all of it looks at what was touched.
+    const asked = performance.now()
+    const pages = 2 ** 40 / pageSize
+    const moved = await rig.svm.queue.migrate({ pointer }).done
+    expect(moved.moved + moved.present + (moved.skipped['no-memory'] ?? 0)).toBe(pages)
+    expect((await rig.svm.queue.migrate({ pointer }, { to: 'host' }).done).present).toBe(pages - moved.moved - moved.present)
+    expect(await codeOf(() => rig.svm.queue.migrate({ pointer }, { mode: 'all-or-nothing' }).done)).toBe('device-memory')
+    expect(rig.svm.residency(pointer, 2 ** 40).length).toBeLessThan(2 * places.length + 2)
+    expect(performance.now() - asked).toBeLessThan(10_000)
     const freed = performance.now()
     rig.svm.free(pointer)
     await rig.svm.queue.finish()
-    expect(performance.now() - freed).toBeLessThan(200)
+    expect(performance.now() - freed).toBeLessThan(1000)
     await checkInvariants(rig)
     await rig.svm.close()
   })
