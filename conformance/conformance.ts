@@ -1,11 +1,12 @@
 // The conformance suites, and a run of them. Always: every test of a suite gives one result; the counts are those of the results.
 
 import { hmmSuite } from './hmm/hmm.ts'
+import { openclSuites } from './opencl/opencl.ts'
 import { type Host, runTest, type Skipped, type Suite, type TestResult } from './suite.ts'
 
 export { type Host, runTest, type Suite, simHost, type Test, type TestResult, webgpuHost } from './suite.ts'
 
-export const SUITES: readonly Suite[] = [hmmSuite]
+export const SUITES: readonly Suite[] = [hmmSuite, ...openclSuites]
 
 export interface SuiteReport {
   readonly name: string

@@ -31,6 +31,8 @@ import { checkMode, Queue, type QueueHome } from './queue.ts'
 import { Sequencer } from './sequencer.ts'
 import type { SvmDevice } from './svm-device.ts'
 
+const ALIGNMENT_DEFAULT = 256
+
 export interface ContextParts {
   readonly port: Port
   readonly geometry: Geometry
@@ -72,8 +74,9 @@ export class Context implements Svm, QueueHome {
     this.checkOpen()
     checkCount('alloc: byteLength', byteLength)
     if (byteLength === 0) return 0
-    const { alignment = 256, access = 'read-write', label = '' } = options
-    return this.port.ioctl('SVM_ALLOC', { byteLength, alignment, access, label }).pointer
+    const { alignment = 0, access = 'read-write', label = '' } = options
+    // 0 is the default, as for clSVMAlloc.
+    return this.port.ioctl('SVM_ALLOC', { byteLength, alignment: alignment === 0 ? ALIGNMENT_DEFAULT : alignment, access, label }).pointer
   }
 
   allocFrom(data: ArrayBufferView, options: { label?: string } = {}): SvmPointer {

@@ -71,7 +71,8 @@ export class Kernel implements SvmKernel {
       global,
       offset,
       guard: remainder,
-      reach: this.#reach === 'any' ? null : this.#reach === 'arguments' ? pointers.filter((pointer) => pointer !== 0) : [...this.#reach],
+      // Null points to nothing, so it adds nothing to what may be reached.
+      reach: this.#reach === 'any' ? null : (this.#reach === 'arguments' ? pointers : this.#reach).filter((pointer) => pointer !== 0),
       class: this.#class,
       atomic: launch.atomic === true,
     }
