@@ -15,7 +15,7 @@ import { openSvm } from '../../src/open.ts'
 import { lru } from '../../src/policy/lru.ts'
 import { simDevice } from '../../src/sim.ts'
 import { Tracer } from '../../src/trace/tracer.ts'
-import type { Pager, SvmKernel } from '../../src/types.ts'
+import type { Pager, Svm, SvmDevice, SvmKernel } from '../../src/types.ts'
 import { makeKernel, sequence } from '../sim/rig.ts'
 
 export const P = 65_536
@@ -63,7 +63,6 @@ export async function makeWorld(random: Random): Promise<World> {
   const svm = await openSvm({ devices: sims, pageSize: P, deviceMemory: BUDGET, hostCache: 32 * P })
   const port = (svm as Context).port as LocalPort
   const pagerObject: Pager = { size: 8 * P - 50, read: async (offset, into) => into.fill(offset / P + 1).length }
-  const vast = svm.alloc(VAST_BYTES)
   const good = svm.allocFrom(sequence(6 * (P / 4) - 25))
   const constant = svm.alloc(2 * P, { access: 'read' })
   const file = await svm.mmap(pagerObject)
@@ -75,7 +74,9 @@ export async function makeWorld(random: Random): Promise<World> {
   await svm.munmap(file + 3 * P, 2 * P)
   const copy = await makeKernel(svm, (_item, args, m) => m.storeU32(args.a, m.loadU32(args.b)), { pointers: ['a', 'b'], size: 2 })
   const fenced = await makeKernel(svm, (_item, args, m) => m.storeU32(args.a, m.loadU32(args.b)), { pointers: ['a', 'b'], size: 2, barriers: true })
-  await scatter(svm, sims, good, random)
+  await scatter(svm, sims, copy, { good, scratch: dying }, random)
+  // Last: what runs before it has a short table.
+  const vast = svm.alloc(VAST_BYTES)
   await svm.mprotect(guarded + P, P, 'read')
   await svm.mprotect(guarded + 2 * P, P, 'none')
   await svm.queue.migrate({ pointer: heldForReading, byteLength: P }).done
@@ -118,20 +119,19 @@ export async function makeWorld(random: Random): Promise<World> {
 
 /** The pages of `good` lie in every place: dirty and clean on both devices, read-only copies, the host. */
 async function scatter(
-  svm: Awaited<ReturnType<typeof openSvm>>,
-  devices: Parameters<typeof svm.releaseDevice>[0][],
-  good: number,
+  svm: Svm,
+  devices: readonly SvmDevice[],
+  copy: SvmKernel,
+  { good, scratch }: { good: number; scratch: number },
   random: Random,
 ): Promise<void> {
-  const store = await makeKernel(svm, (_item, args, m) => m.storeU32(args.a, 7))
-  const load = await makeKernel(svm, (_item, args, m) => void m.loadU32(args.a))
   const queues = [0, 1].map((memory) => svm.createQueue({ device: devices[memory] }))
   for (let page = 0; page < 6; page++) {
     const queue = queues[random.below(2)]
     const at = good + page * P
     const how = random.below(4)
-    if (how === 0) await queue.enqueue(store, { args: { a: at }, global: 1 }).done
-    else if (how === 1) await queue.enqueue(load, { args: { a: at }, global: 1 }).done
+    if (how === 0) await queue.enqueue(copy, { args: { a: at, b: at }, global: 2 }).done
+    else if (how === 1) await queue.enqueue(copy, { args: { a: scratch, b: at }, global: 2 }).done
     else if (how === 2) await queue.migrate({ pointer: at, byteLength: 4 }).done
   }
 }
