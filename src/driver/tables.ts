@@ -67,8 +67,9 @@ export class Tables {
     this.drop()
     const made =
       (await this.#make(entries, wantedSlots, args)) ??
-      (await this.#make(this.#vmm.entries, slots, args)) ??
-      (this.#vmm.shed() ? await this.#make(this.#vmm.entries, slots, args) : null)
+      // Room to grow is worth more than entries of pages that are not here: without it every new leaf would make new tables.
+      (this.#vmm.shed() ? await this.#make(powerOfTwo(this.#vmm.entries, 256), slots, args) : null) ??
+      (await this.#make(this.#vmm.entries, slots, args))
     if (made === null) throw this.#tooLarge()
     this.#buffers = made
     this.#vmm.flushAll(made.table, made.entries)

@@ -162,12 +162,36 @@ describe('leaves without entries', () => {
 
   it('are given up where nothing is here, when the table would not fit', async () => {
     const rig = await open({ frames: 24 })
-    const pages = scatter(rig, 1200)
+    const pages = scatter(rig, 400)
     const kernel = await makeKernel(rig.svm, (_item, args, m) => m.storeU32((args.a as number) + 8, m.loadU32((args.a as number) + 8) + 1))
     for (let round = 0; round < 2; round++) for (const a of pages) await rig.svm.queue.enqueue(kernel, { args: { a }, global: 1 }).done
-    expect(rig.mirror.vmm.entries).toBeLessThan(1200 * LEAF_PAGES)
+    expect(rig.mirror.vmm.entries).toBeLessThan(400 * LEAF_PAGES)
     for (const a of pages) expect((await rig.svm.read(a + 8, Uint32Array, 1))[0]).toBe(2)
     await checkInvariants(rig)
+    await rig.svm.close()
+  })
+
+  it('are given up in the middle of a launch too', async () => {
+    const rig = await open({ frames: 24, seed: 5 })
+    const count = 400
+    const pages = scatter(rig, count)
+    const table = rig.svm.allocFrom(Uint32Array.from(pages.flatMap((page) => [page % 2 ** 32, Math.floor(page / 2 ** 32)])))
+    const kernel = await makeKernel(
+      rig.svm,
+      (item, args, m) => {
+        // Each work-item adds to three pages, of which two are others' too.
+        for (const n of [0, 1, 37]) {
+          const page = m.loadPointer((args.a as number) + ((item.globalId[0] + n) % count) * 8)
+          m.silentAtomicAddU32(page + 12, n + 1)
+        }
+      },
+      { size: 2 },
+    )
+    const result = await rig.svm.queue.enqueue(kernel, { args: { a: table }, global: count }).done
+    expect(result.evictions).toBeGreaterThan(count)
+    expect(rig.mirror.vmm.entries).toBeLessThan(count * LEAF_PAGES)
+    await checkInvariants(rig)
+    for (const page of pages) expect((await rig.svm.read(page + 12, Uint32Array, 1))[0]).toBe(1 + 2 + 38)
     await rig.svm.close()
   })
 
