@@ -59,7 +59,7 @@ export interface SvmOptions {
   devices?: (SvmDevice | GPUDevice)[]
   /** Bytes; a power of two from 4 KiB to 2 MiB. Default 64 KiB. */
   pageSize?: number
-  /** Default 32: pointers are u32 in WGSL. */
+  /** Default 32: pointers are u32 in WGSL. 64: vec2<u32>, low word first, 8 bytes in memory, below 2^48. */
   addressBits?: 32 | 64
   /** Bytes that this library may hold on each device, everything counted. */
   deviceMemory?: number

@@ -74,6 +74,7 @@ const POINTERS_64 = [
 }`,
   'fn svm_equal(a: svm_ptr, b: svm_ptr) -> bool { return all(a == b); }',
   'fn svm_is_null(p: svm_ptr) -> bool { return (p.x | p.y) == 0u; }',
+  // Modulo 2^32, as in a 32-bit space: both say how far apart two places of one allocation are.
   'fn svm_difference(a: svm_ptr, b: svm_ptr) -> u32 { return a.x - b.x; }',
   'fn svm_select(a: svm_ptr, b: svm_ptr, condition: bool) -> svm_ptr { return select(a, b, condition); }',
 ]
