@@ -59,7 +59,8 @@ export const hugeTests: readonly Test[] = [
     async run(t) {
       const { mirror, buffer } = await openHuge(t)
       await mirror.svm.mprotect(buffer.pointer, buffer.byteLength, 'read')
-      expectAll(await mirror.migrateToDevice(buffer), buffer, 'MIGRATE_TO_DEV', zero)
+      const before = new Uint32Array(buffer.words).fill(0xffffffff)
+      expectAll(await mirror.migrateToDevice(buffer, before), buffer, 'MIGRATE_TO_DEV', zero)
     },
   },
   {

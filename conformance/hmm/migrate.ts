@@ -74,6 +74,11 @@ export const migrateTests: readonly Test[] = [
     note: 'One call without any touch before: of anonymous memory, and of pages that only a Pager has.',
     async run(t) {
       const [mirror] = (await DMirror.open(t)) as [DMirror]
+      // What was in the device's memory before must not be seen.
+      const old = mirror.buffer()
+      await mirror.fill(old, () => 0xffffffff)
+      expectAll(await mirror.migrateToDevice(old), old, 'MIGRATE_TO_DEV of memory that goes', () => 0xffffffff)
+      mirror.svm.free(old.pointer)
       const empty = mirror.buffer()
       expectAll(await mirror.migrateToDevice(empty), empty, 'MIGRATE_TO_DEV of untouched memory', () => 0)
       let reads = 0

@@ -65,6 +65,12 @@ describe('svm', () => {
     })
   })
 
+  it('conformance: a test on the GPU, by its name', () => {
+    const ran = svm('conformance', '--device', 'webgpu', '--only', 'migrate_fault', '--json')
+    expect(ran.status).toBe(0)
+    expect(json(ran)).toMatchObject({ ok: true, device: 'webgpu', suites: [{ name: 'hmm', passed: 1, failed: 0, skipped: [] }] })
+  })
+
   it('run: counts a byte in a file ten times larger than the device memory', () => {
     const { path, bytes } = realFile(BIG)
     const items = Math.ceil(BIG / 16_384) * 64

@@ -273,7 +273,9 @@ export class SimMemory extends Invocation implements KernelMemory {
   #loadWords(pointer: Address, count: number): number[] {
     if (!this.onePage(pointer, count * 4)) return Array.from({ length: count }, (_, i) => this.loadU32(pointer + i * 4))
     const word = this.reach(pointer, 4, 'load')
-    return word < 0 ? new Array<number>(count).fill(0) : Array.from(this.words.subarray(word, word + count))
+    const loaded = new Array<number>(count).fill(0)
+    if (word >= 0) for (let i = 0; i < count; i++) loaded[i] = this.words[word + i]
+    return loaded
   }
 
   #storeWords(pointer: Address, count: number, value: Words): void {

@@ -130,14 +130,15 @@ export class SimPass {
 
   pool(entry: number): Uint32Array {
     const words = this.#buffers.pools[ptePool(entry)]
-    assert(words !== null && words !== undefined, `the entry ${printPte(entry)} names a pool that is bound`)
-    return words
+    // Messages of this hot path are made only when they are needed.
+    if (words === null || words === undefined) assert(false, `the entry ${printPte(entry)} names a pool that is bound`)
+    return words as Uint32Array
   }
 
   /** Where in its pool an address lies, in words. */
   wordOf(entry: number, address: Address, pool: Uint32Array): number {
     const word = (entry & PTE_FRAME_MASK) + POOL_HEAD_WORDS + ((address & this.#pageMask) >>> 2)
-    assert(word < pool.length, `${hex(address)} lies in its pool, by the entry ${printPte(entry)}`)
+    if (word >= pool.length) assert(false, `${hex(address)} lies in its pool, by the entry ${printPte(entry)}`)
     return word
   }
 
