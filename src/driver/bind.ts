@@ -90,7 +90,7 @@ async function bindDevice(mirror: Mirror, evictor: Evictor, piece: DevicePiece):
       result.skipped['no-memory'] = (result.skipped['no-memory'] ?? 0) + stop - start
       continue
     }
-    if (!(await makePresent(mirror, { vma, start, end: stop, keepCopies: false }))) {
+    if (!(await makePresent(mirror, { vma, start, end: stop }, false))) {
       result.skipped.busy = (result.skipped.busy ?? 0) + stop - start
       continue
     }
@@ -108,20 +108,35 @@ function isUntouched({ space }: Mirror, vma: Vma, start: Vpn, end: Vpn): boolean
   return space.pages.touchedRuns({ start, end }).length === 0
 }
 
+/** Pages of one VMA. */
+interface Piece {
+  readonly vma: Vma
+  readonly start: Vpn
+  readonly end: Vpn
+}
+
+/** True when the host has, or this device has, every page that can be had: nobody need be asked. */
+export function isPresent(mirror: Mirror, piece: Piece): boolean {
+  if (piece.vma.backing.kind === 'anonymous' && mirror.space.owners.length === 1) return true
+  return rangeSnapshot(wholeRange(mirror, piece, false))
+}
+
 /**
  * Brings what others own home, waits for what migrates, reads what a pager has. False when the range does not settle or changed. No await lies
  * between the last look and the return. Compare nouveau_range_fault(). @throws SvmError pager-failed
  */
-export async function makePresent(mirror: Mirror, piece: { vma: Vma; start: Vpn; end: Vpn; keepCopies: boolean }): Promise<boolean> {
+export async function makePresent(mirror: Mirror, piece: Piece, keepCopies: boolean): Promise<boolean> {
+  if (isPresent(mirror, piece)) return true
+  return (await rangeFault(wholeRange(mirror, piece, keepCopies))) === 'ok' && mirror.space.addresses.find(piece.start) === piece.vma
+}
+
+function wholeRange(mirror: Mirror, { vma, start, end }: Piece, keepCopies: boolean): HmmRange {
   const { space, subscription } = mirror
-  const { vma, start, end, keepCopies } = piece
-  if (vma.backing.kind === 'anonymous' && space.owners.length === 1) return true
   // Without access nothing is faulted in; what the host has at hand may still change its place, as in Linux.
   const pfns = new Uint8Array(end - start).fill(deviceMayRead(vma) ? HMM_PFN.requireFault : 0)
   // A lost page gets a verdict of its own; it keeps no other page from moving.
   if (space.pages.lost > 0) for (let vpn = start; vpn < end; vpn++) if (space.pages.state(vpn) === PAGE.lost) pfns[vpn - start] = 0
-  const range: HmmRange = { space, start, end, owner: mirror, subscription, defaultFlags: 0, keepCopies, pfns }
-  return rangeSnapshot(range) || ((await rangeFault(range)) === 'ok' && space.addresses.find(start) === vma)
+  return { space, start, end, owner: mirror, subscription, defaultFlags: 0, keepCopies, pfns }
 }
 
 /** Setup, copy, pages, table, finalize: no await in here. Compare nouveau_dmem_migrate_chunk(). Returns the bytes copied. */

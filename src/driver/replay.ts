@@ -20,7 +20,7 @@ import { type Misses, resolveMisses } from './misses.ts'
 import { type PassReport, readFirstSlots, runPass } from './pass.ts'
 import type { ReachTable } from './reach.ts'
 import { Remaining, type Window, workgroupOf } from './remaining.ts'
-import { framesWanted, isServed, type Protection, serve, type Want } from './service.ts'
+import { framesWanted, isServed, type Protection, serve, serveNow, type Want } from './service.ts'
 import type { Mirror } from './svmm.ts'
 import type { TableBuffers } from './tables.ts'
 
@@ -127,7 +127,7 @@ export class Replay {
     this.#pinLead(window, report)
     const fresh = this.#chooseWants(learned)
     if (fresh.length > 0) await this.#order(fresh, window, report, tables)
-    const served = this.#backlog.length === 0 ? 0 : await this.#serveBacklog()
+    const served = this.#serveHere() ?? (await this.#serveBacklog())
     this.#watchProgress(retired > 0 || learned.news || served > 0)
   }
 
@@ -296,9 +296,20 @@ export class Replay {
     this.#backlog = mergeWants(this.#backlog, wants)
   }
 
-  async #serveBacklog(): Promise<number> {
+  /** Serves the backlog without an await, as mostly can be done; null: somebody must be asked or go. */
+  #serveHere(): number | null {
+    const { length } = this.#backlog
+    if (length === 0) return 0
     this.#grants.releaseCopies()
-    const served = await serve(this.#mirror, this.#evictor, this.#backlog, this.#protection())
+    return serveNow(this.#mirror, this.#backlog) ? this.#served(length) : null
+  }
+
+  async #serveBacklog(): Promise<number> {
+    return this.#served(await serve(this.#mirror, this.#evictor, this.#backlog, this.#protection()))
+  }
+
+  /** The first of the backlog are here. */
+  #served(served: number): number {
     for (let n = 0; n < served; n++) {
       const want = this.#backlog[n] as Want
       if (want.workgroup <= this.#lead) this.#pins.add(want.vpn)

@@ -9,7 +9,7 @@ import { faultWindow } from '../mm/hmm.ts'
 import { migrateFinalize, migratePages, migrateSetup, SELECT } from '../mm/migrate.ts'
 import { isZero } from '../mm/populate.ts'
 import type { Vma } from '../mm/vma.ts'
-import { fillDestinations, makePresent, nameFrames } from './bind.ts'
+import { fillDestinations, isPresent, makePresent, nameFrames } from './bind.ts'
 import type { Evictor } from './evict.ts'
 import type { Mirror } from './svmm.ts'
 
@@ -58,11 +58,8 @@ export interface Protection {
  * @throws DeviceFailure, SvmError pager-failed
  */
 export async function serve(mirror: Mirror, evictor: Evictor, wants: readonly Want[], protection: Protection): Promise<number> {
+  if (serveNow(mirror, wants)) return wants.length
   const frames = framesWanted(mirror, wants)
-  if (frames <= mirror.dmem.freeNow) {
-    await serveAll(mirror, wants)
-    return wants.length
-  }
   const fits = frames <= mirror.dmem.available ? wants.length : prefixThatFits(mirror, evictor, wants, protection)
   const prefix = wants.slice(0, fits)
   const mine = new Set(prefix.map(({ vpn }) => vpn))
@@ -70,14 +67,19 @@ export async function serve(mirror: Mirror, evictor: Evictor, wants: readonly Wa
   const keeps = (vpn: Vpn) => mine.has(vpn) || protection.pinned(vpn) || protection.servedFor(vpn) <= last
   const room = await evictor.makeRoom(framesWanted(mirror, prefix), keeps)
   const count = prefixInRoom(mirror, prefix, room)
-  await serveAll(mirror, prefix.slice(0, count))
+  mirror.dmem.advance()
+  for (const run of runsByVma(mirror, prefix.slice(0, count))) await serveRun(mirror, run)
   return count
 }
 
-/** There are frames for all of them. */
-async function serveAll(mirror: Mirror, wants: readonly Want[]): Promise<void> {
+/** Serves all wants if there is nobody to ask: frames are free, and the host has every page. Else does nothing, and says so. */
+export function serveNow(mirror: Mirror, wants: readonly Want[]): boolean {
+  if (framesWanted(mirror, wants) > mirror.dmem.freeNow) return false
+  const runs = runsByVma(mirror, wants)
+  for (const run of runs) if (run.end - run.start > faultWindow(mirror.space, run.vma) || !isPresent(mirror, run)) return false
   mirror.dmem.advance()
-  for (const run of runsByVma(mirror, wants)) await serveRun(mirror, run)
+  for (const run of runs) bringIn(mirror, run)
+  return true
 }
 
 /** How many of the first wants fit: with each, fewer pages may go for it, those served for its own and earlier workgroups. */
@@ -122,12 +124,15 @@ function runsByVma(mirror: Mirror, wants: readonly Want[]): Run[] {
 async function serveRun(mirror: Mirror, { vma, start, end, write }: Run): Promise<void> {
   const step = faultWindow(mirror.space, vma)
   for (let at = start; at < end; at += step) {
-    const stop = Math.min(end, at + step)
+    const piece = { vma, start: at, end: Math.min(end, at + step), write }
     // If the mapping changed while a pager was asked, the access faults again and finds out what is true.
-    if (!(await makePresent(mirror, { vma, start: at, end: stop, keepCopies: !write }))) continue
-    if (write) makePrivate(mirror, vma, at, stop)
-    else mapCopies(mirror, vma, at, stop)
+    if (await makePresent(mirror, piece, !write)) bringIn(mirror, piece)
   }
+}
+
+function bringIn(mirror: Mirror, { vma, start, end, write }: Run): void {
+  if (write) makePrivate(mirror, vma, start, end)
+  else mapCopies(mirror, vma, start, end)
 }
 
 /** No await in here: the pages become device-private, whatever they were. */
