@@ -1,0 +1,253 @@
+// What must hold of a space, looked at from the inside. Always: a check looks and never changes; it is named by the number of its invariant
+// (fuzz/invariants.ts), and counts how often it was made.
+//
+// `always` holds whenever nobody runs, also in the middle of operations that wait; `atRest` when nothing is under way; `watch` looks at every
+// invalidation while it happens.
+
+import { PTE, PTE_FLAGS_MASK, PTE_RIGHTS } from '../src/abi/pte.ts'
+import type { Vpn } from '../src/base/units.ts'
+import { SimDevice } from '../src/device/sim/sim-device.ts'
+import type { Mirror } from '../src/driver/svmm.ts'
+import type { LocalPort } from '../src/drm/local-port.ts'
+import type { Invalidation } from '../src/mm/notifier.ts'
+import { PAGE } from '../src/mm/page-table.ts'
+import { deviceMayRead, deviceMayWrite, type Vma } from '../src/mm/vma.ts'
+
+/** An invariant does not hold. */
+export class Broken extends Error {
+  readonly invariant: number
+
+  constructor(invariant: number, sentence: string) {
+    super(`invariant ${invariant}: ${sentence}`)
+    this.name = 'Broken'
+    this.invariant = invariant
+  }
+}
+
+const STATES = 8
+
+export class Checker {
+  /** How often each invariant was checked, by its number. */
+  readonly counts: Map<number, number>
+  readonly #port: LocalPort
+  #sequence = 0
+
+  constructor(port: LocalPort, counts = new Map<number, number>()) {
+    this.#port = port
+    this.counts = counts
+  }
+
+  /** Those that are not released: what was released sees nothing any more. */
+  get mirrors(): Mirror[] {
+    return this.#port.mirrors.filter(({ memory }) => !this.#port.isReleased(memory))
+  }
+
+  /** Counts one check of each of these, made by somebody else. */
+  note(...ids: readonly number[]): void {
+    for (const id of ids) this.counts.set(id, (this.counts.get(id) ?? 0) + 1)
+  }
+
+  expect(id: number, holds: boolean, sentence: () => string): void {
+    if (!holds) throw new Broken(id, sentence())
+  }
+
+  /** Whenever nobody runs. `busy`: operations are under way. */
+  always(busy: boolean): void {
+    const { space } = this.#port
+    const { mirrors } = this
+    const { sequence } = space.notifiers
+    this.expect(26, sequence >= this.#sequence && (sequence & 1) === 0, () => `the sequence is ${sequence} after ${this.#sequence}`)
+    this.#sequence = sequence
+    for (const mirror of mirrors) this.#allocator(mirror)
+    const frames = this.#port.mirrors.map(() => new Set<number>())
+    for (const vma of space.addresses.vmas) for (let vpn = vma.start; vpn < vma.end; vpn++) this.#page(vma, vpn, busy, frames)
+    const top = space.geometry.spacePages - 1
+    for (const { vmm } of mirrors) this.expect(22, vmm.get(0) === 0 && vmm.get(top) === 0, () => 'the first and the topmost page are never mapped')
+    this.note(5, 9, 10, 12, 14, 15, 16, 19, 22, 25, 26, 43, 44, 47)
+    if (mirrors.length > 1) this.note(21, 54)
+  }
+
+  #allocator({ dmem, device, plan, label }: Mirror): void {
+    try {
+      dmem.assertCounts()
+    } catch (error) {
+      throw new Broken(43, String((error as Error).message))
+    }
+    dmem.forEachPage((frame, vpn) => this.expect(44, this.#port.space.addresses.find(vpn) !== undefined, () => `frame ${frame} of ${label} holds no mapped page`))
+    this.expect(47, dmem.used <= dmem.capacity, () => `${dmem.used} of ${dmem.capacity} frames of ${label} are used`)
+    this.expect(47, device.liveBytes <= plan.budgetBytes, () => `${label} holds ${device.liveBytes} bytes, the budget is ${plan.budgetBytes}`)
+  }
+
+  #page(vma: Vma, vpn: Vpn, busy: boolean, frames: readonly Set<number>[]): void {
+    const { space } = this.#port
+    const { mirrors } = this
+    const { pages } = space
+    const state = pages.state(vpn)
+    const say = (text: string) => () => `page ${vpn} (${pages.print(vpn)}) ${text}`
+    this.expect(9, state >= 0 && state < STATES, say('is in no known state'))
+    this.expect(12, state !== PAGE.migrating || busy, say('migrates, and nobody is at it'))
+    const isPrivate = pages.isDevicePrivate(vpn)
+    const hold = space.hostMappings.count === 0 ? 'none' : space.hostMappings.holdOn(vpn)
+    this.expect(14, hold === 'none' || !(isPrivate || state === PAGE.migrating), say('is mapped by the host and moves or is a device’s'))
+    let exclusive = 0
+    let seeing = 0
+    for (const mirror of mirrors) {
+      const pte = mirror.vmm.get(vpn)
+      this.expect(10, (pte & PTE.mayStore) === 0 || deviceMayWrite(vma), say(`may be stored to by ${mirror.label}, and its mapping is read-only`))
+      const frame = mirror.frameOf(vpn)
+      if (frame >= 0) {
+        const mine = frames[mirror.memory] as Set<number>
+        this.expect(5, !mine.has(frame), say(`shares frame ${frame} of ${mirror.label}`))
+        mine.add(frame)
+      }
+      if ((pte & PTE_RIGHTS) === 0) continue
+      seeing++
+      if ((pte & PTE.exclusive) !== 0) exclusive++
+      this.#entry(mirror, vma, vpn, hold, say)
+    }
+    this.expect(54, exclusive === 0 || seeing === 1, say(`is exclusive to a device, and ${seeing} see it`))
+  }
+
+  /** An entry with a right. */
+  #entry(mirror: Mirror, vma: Vma, vpn: Vpn, hold: string, say: (text: string) => () => string): void {
+    const { pages } = this.#port.space
+    const pte = mirror.vmm.get(vpn)
+    const state = pages.state(vpn)
+    this.expect(19, state !== PAGE.migrating, say(`migrates, and ${mirror.label} still has rights to it`))
+    const mine = pages.isDevicePrivate(vpn) && pages.memory(vpn) === mirror.memory
+    const copied = state === PAGE.mapped && mirror.systemFrame(vpn) >= 0
+    this.expect(15, mine || copied, say(`is not where the entry of ${mirror.label} says`))
+    this.expect(15, deviceMayRead(vma), say(`has no access, and ${mirror.label} reads it`))
+    this.expect(15, hold !== 'write', say(`is being written by the host, and ${mirror.label} reads it`))
+    const right = mirror.entryFor(vma, vpn)
+    this.expect(25, ((pte ^ right) & ~PTE_FLAGS_MASK) === 0, say(`has an entry of ${mirror.label} that names another frame`))
+    this.expect(16, (pte & PTE.store) === 0 || (mine && deviceMayWrite(vma) && hold === 'none'), say(`can be stored to by ${mirror.label}`))
+  }
+
+  /** When nothing is under way and all work of the devices is done. `bytes`: compare copies too. */
+  atRest({ bytes = true }: { bytes?: boolean } = {}): void {
+    this.always(false)
+    const { space } = this.#port
+    const { mirrors } = this
+    space.pages.assertCounts()
+    for (const mirror of mirrors) this.#mirrorAtRest(mirror)
+    for (const vma of space.addresses.vmas) {
+      for (let vpn = vma.start; vpn < vma.end; vpn++) {
+        space.pages.assertPage(vpn)
+        this.#contentAtRest(vma, vpn, bytes)
+      }
+    }
+    this.note(1, 2, 13, 23, 35, 36, 45, 46, 53, 60)
+  }
+
+  #mirrorAtRest(mirror: Mirror): void {
+    const { space } = this.#port
+    let incomplete = 0
+    let seen = 0
+    let copies = 0
+    for (let index = 0; index < mirror.vmm.entries - 1; index++) {
+      const vpn = mirror.vmm.vpnOf(index)
+      const vma = space.addresses.find(vpn)
+      const pte = mirror.vmm.get(vpn)
+      const right = vma === undefined ? 0 : mirror.entryFor(vma, vpn)
+      this.expect(23, pte === right, () => `the entry of page ${vpn} (${space.pages.print(vpn)}) on ${mirror.label} is ${pte}, not ${right}`)
+      if ((pte & PTE.mayLoad && !(pte & PTE.load)) || (pte & PTE.mayStore && !(pte & PTE.store))) incomplete++
+      if (vma === undefined) continue
+      const frame = mirror.frameOf(vpn)
+      if (frame < 0) continue
+      seen++
+      if (space.pages.state(vpn) === PAGE.mapped) copies++
+      this.expect(36, mirror.dmem.vpnOf(frame) === vpn, () => `frame ${frame} of ${mirror.label} does not know that it holds page ${vpn}`)
+    }
+    this.expect(23, mirror.vmm.incomplete === incomplete, () => `${incomplete} entries of ${mirror.label} are incomplete, not ${mirror.vmm.incomplete}`)
+    this.expect(45, mirror.dmem.used === seen, () => `${mirror.dmem.used} frames of ${mirror.label} are used, and ${seen} are named by a page`)
+    this.expect(45, mirror.systemCopies === copies, () => `${mirror.label} counts ${mirror.systemCopies} copies, and there are ${copies}`)
+    const pools = mirror.dmem.poolBuffers.reduce((sum, pool) => sum + (pool?.byteLength ?? 0), 0)
+    this.expect(46, mirror.device.liveBytes >= pools, () => `pools of ${mirror.label} that the device does not know`)
+    this.expect(47, mirror.device.peakBytes <= mirror.plan.budgetBytes, () => `${mirror.label} held ${mirror.device.peakBytes} bytes, above its budget`)
+  }
+
+  #contentAtRest(vma: Vma, vpn: Vpn, bytes: boolean): void {
+    const { space } = this.#port
+    const { mirrors } = this
+    const state = space.pages.state(vpn)
+    const say = (text: string) => () => `page ${vpn} (${space.pages.print(vpn)}) ${text}`
+    const seeing = mirrors.filter((mirror) => mirror.frameOf(vpn) >= 0)
+    const away = state === PAGE.clean || state === PAGE.dirty
+    const expected = away ? 1 : state === PAGE.mapped ? mirrors.filter(({ memory }) => (space.pages.mappedOn(vpn) & (1 << memory)) !== 0).length : 0
+    this.expect(1, seeing.length === expected, say(`has frames on ${seeing.length} devices, not on ${expected}`))
+    this.expect(2, state !== PAGE.host || space.hasHostBytes(vma, vpn), say('is the host’s, and the host has no bytes'))
+    if (!bytes) return
+    if ((state === PAGE.none || state === PAGE.zero) && vma.backing.kind === 'anonymous') {
+      this.expect(2, (space.hostRun(vma, vpn, 1) as Uint8Array).subarray(0, space.geometry.pageBytes).every((byte) => byte === 0), say('is not zero'))
+    }
+    if (state !== PAGE.clean && state !== PAGE.mapped) return
+    for (const mirror of seeing) this.#sameBytes(mirror, vma, vpn, say)
+  }
+
+  #sameBytes(mirror: Mirror, vma: Vma, vpn: Vpn, say: (text: string) => () => string): void {
+    const { space } = this.#port
+    if (!space.hasHostBytes(vma, vpn) || mirror.device.lostReason !== null) return
+    const there = frameBytes(mirror, vpn)
+    const here = (space.hostRun(vma, vpn, 1) as Uint8Array).subarray(0, space.geometry.pageBytes)
+    this.expect(
+      1,
+      there.every((byte, at) => byte === here[at]),
+      say(`has other bytes on ${mirror.label} than on the host`),
+    )
+  }
+
+  /** Looks at every invalidation while it happens. Returns how to stop. */
+  watch(): () => void {
+    const { notifiers } = this.#port.space
+    const tell = notifiers.invalidate.bind(notifiers)
+    notifiers.invalidate = (invalidation, body) => this.#invalidation(invalidation, body, tell)
+    return () => {
+      notifiers.invalidate = tell
+    }
+  }
+
+  #invalidation(invalidation: Invalidation, body: (() => void) | undefined, tell: LocalPort['space']['notifiers']['invalidate']): Promise<void> | null {
+    const { space } = this.#port
+    const { mirrors } = this
+    const { notifiers } = space
+    const told = mirrors.filter((mirror) => invalidation.event !== 'migrate' || invalidation.owner !== mirror)
+    const tickets = told.map(({ subscription }) => notifiers.readBegin(subscription))
+    const own = mirrors.filter((mirror) => !told.includes(mirror)).map(({ subscription }) => notifiers.readBegin(subscription))
+    const before = notifiers.sequence
+    const fence = tell(invalidation, () => {
+      for (const mirror of told) this.#dropped(mirror, invalidation)
+      this.expect(26, (notifiers.sequence & 1) === 1, () => 'the sequence is even during an invalidation')
+      for (const { subscription } of mirrors) {
+        this.expect(27, notifiers.readRetry(notifiers.readBegin(subscription)), () => 'a ticket drawn during an invalidation holds')
+      }
+      const late = notifiers.insert(invalidation.range, { invalidate: () => null })
+      this.expect(29, notifiers.readRetry(notifiers.readBegin(late)), () => 'a mirror that came during an invalidation trusts what it saw')
+      notifiers.remove(late)
+      body?.()
+    })
+    for (const ticket of tickets) this.expect(28, notifiers.readRetry(ticket), () => `a ticket survived '${invalidation.event}'`)
+    for (const ticket of own) this.expect(28, !notifiers.readRetry(ticket), () => 'a mirror’s ticket was spoilt by a migration of its own')
+    this.expect(30, notifiers.sequence === before + 2, () => `the sequence went from ${before} to ${notifiers.sequence} in one invalidation`)
+    this.note(17, 18, 26, 27, 28, 29, 30)
+    return fence
+  }
+
+  /** Between begin and end: whoever was told has no right to the named pages left. */
+  #dropped(mirror: Mirror, { range, pages, event }: Invalidation): void {
+    const gone = (vpn: Vpn) => this.expect(17, (mirror.vmm.get(vpn) & PTE_RIGHTS) === 0, () => `${mirror.label} kept a right to page ${vpn} through '${event}'`)
+    if (pages !== null) pages.forEach(gone)
+    else this.#port.space.pages.forEachTouched(range, (start, end) => {
+      for (let vpn = start; vpn < end; vpn++) gone(vpn)
+    })
+  }
+}
+
+/** The bytes of the frame in which a device sees the page, as the work done so far has left them. Not a copy. */
+export function frameBytes(mirror: Mirror, vpn: Vpn): Uint8Array {
+  const { dmem, device } = mirror
+  if (!(device instanceof SimDevice)) throw new TypeError('bytes of frames can be looked at on a simulated device only')
+  const frame = mirror.frameOf(vpn)
+  const offset = dmem.byteOffset(frame)
+  return device.peek(dmem.buffer(frame)).subarray(offset, offset + dmem.pageBytes)
+}
