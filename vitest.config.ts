@@ -28,6 +28,11 @@ const unit: TestProjectConfiguration = {
   },
 }
 
+/** The fuzzer's share: minutes, so it is apart from the others. */
+const fuzzing: TestProjectConfiguration = {
+  test: { name: 'fuzz', include: ['fuzz/**/*.test.ts'], exclude: always, testTimeout: 2 * minute },
+}
+
 /** One process a file, one file at a time: a software GPU takes all the cores it finds. */
 const gpu: TestProjectConfiguration = {
   test: { name: 'gpu', include: gpuFiles, exclude: always, pool: 'forks', fileParallelism: false, testTimeout: minute, hookTimeout: minute },
@@ -64,4 +69,4 @@ function browser({ executablePath, env }: FoundBrowser): TestProjectConfiguratio
 
 const found = process.env.SVM_BROWSER ? [browser(JSON.parse(process.env.SVM_BROWSER) as FoundBrowser)] : []
 
-export default defineConfig({ test: { projects: [unit, gpu, packed, ...found] } })
+export default defineConfig({ test: { projects: [unit, fuzzing, gpu, packed, ...found] } })

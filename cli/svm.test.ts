@@ -19,7 +19,7 @@ const whole = ['run', kernel, '--entry', 'k', '--global', '1']
 describe('help', () => {
   it('for all and for each', async () => {
     expect(await answer(['--help'])).toMatchObject({ status: 0, stderr: '' })
-    for (const name of ['info', 'run', 'demo', 'bench', 'lab', 'conformance']) {
+    for (const name of ['info', 'run', 'demo', 'bench', 'lab', 'conformance', 'fuzz']) {
       const { status, stdout } = await answer([name, '--help'])
       expect([status, stdout.split(' ').slice(0, 2).join(' ')]).toEqual([0, `svm ${name}`])
     }
@@ -31,6 +31,9 @@ describe('what is refused before any work', () => {
     [[], 2, ''],
     [['flurb'], 2, "there is no command 'flurb'"],
     [['replay', 'x'], 1, 'not built yet'],
+    [['fuzz', '--steps', '0'], 2, 'at least 1'],
+    [['fuzz', '--steps', '10', '--ops', '3,10'], 2, 'names operation 10'],
+    [['fuzz', '--ops', 'a'], 2, "found 'a'"],
     [['conformance', '--device', 'cuda'], 2, "found 'cuda'"],
     [['conformance', '--only', 'nothing'], 2, "there is no test 'nothing'"],
     [['conformance', '--gpu', 'software'], 2, 'needs --device webgpu'],

@@ -25,6 +25,8 @@ export class Broken extends Error {
 }
 
 const STATES = 8
+/** Pages of a hole that are looked at. */
+const HOLE_MAX = 256
 
 export class Checker {
   /** How often each invariant was checked, by its number. */
@@ -73,7 +75,9 @@ export class Checker {
     } catch (error) {
       throw new Broken(43, String((error as Error).message))
     }
-    dmem.forEachPage((frame, vpn) => this.expect(44, this.#port.space.addresses.find(vpn) !== undefined, () => `frame ${frame} of ${label} holds no mapped page`))
+    dmem.forEachPage((frame, vpn) =>
+      this.expect(44, this.#port.space.addresses.find(vpn) !== undefined, () => `frame ${frame} of ${label} holds no mapped page`),
+    )
     this.expect(47, dmem.used <= dmem.capacity, () => `${dmem.used} of ${dmem.capacity} frames of ${label} are used`)
     this.expect(47, device.liveBytes <= plan.budgetBytes, () => `${label} holds ${device.liveBytes} bytes, the budget is ${plan.budgetBytes}`)
   }
@@ -145,21 +149,32 @@ export class Checker {
     let incomplete = 0
     let seen = 0
     let copies = 0
-    for (let index = 0; index < mirror.vmm.entries - 1; index++) {
-      const vpn = mirror.vmm.vpnOf(index)
-      const vma = space.addresses.find(vpn)
-      const pte = mirror.vmm.get(vpn)
-      const right = vma === undefined ? 0 : mirror.entryFor(vma, vpn)
-      this.expect(23, pte === right, () => `the entry of page ${vpn} (${space.pages.print(vpn)}) on ${mirror.label} is ${pte}, not ${right}`)
-      if ((pte & PTE.mayLoad && !(pte & PTE.load)) || (pte & PTE.mayStore && !(pte & PTE.store))) incomplete++
-      if (vma === undefined) continue
-      const frame = mirror.frameOf(vpn)
-      if (frame < 0) continue
-      seen++
-      if (space.pages.state(vpn) === PAGE.mapped) copies++
-      this.expect(36, mirror.dmem.vpnOf(frame) === vpn, () => `frame ${frame} of ${mirror.label} does not know that it holds page ${vpn}`)
+    let next = -1
+    const blank = (end: Vpn) => {
+      // Holes of any size are looked into a little way.
+      for (let vpn = Math.max(next, end - HOLE_MAX); next >= 0 && vpn < end; vpn++) {
+        this.expect(23, mirror.vmm.get(vpn) === 0, () => `page ${vpn} is not mapped, and ${mirror.label} has an entry for it`)
+      }
     }
-    this.expect(23, mirror.vmm.incomplete === incomplete, () => `${incomplete} entries of ${mirror.label} are incomplete, not ${mirror.vmm.incomplete}`)
+    for (const vma of space.addresses.vmas) {
+      blank(vma.start)
+      next = vma.end
+      for (let vpn = vma.start; vpn < vma.end; vpn++) {
+        const pte = mirror.vmm.get(vpn)
+        const covered = mirror.vmm.covers(vpn)
+        const right = covered ? mirror.entryFor(vma, vpn) : 0
+        this.expect(23, pte === right, () => `the entry of page ${vpn} (${space.pages.print(vpn)}) on ${mirror.label} is ${pte}, not ${right}`)
+        if ((pte & PTE.mayLoad && !(pte & PTE.load)) || (pte & PTE.mayStore && !(pte & PTE.store)) || (!covered && deviceMayRead(vma))) incomplete++
+        const frame = mirror.frameOf(vpn)
+        if (frame < 0) continue
+        this.expect(23, covered, () => `page ${vpn} has a frame of ${mirror.label} and no entry`)
+        seen++
+        if (space.pages.state(vpn) === PAGE.mapped) copies++
+        this.expect(36, mirror.dmem.vpnOf(frame) === vpn, () => `frame ${frame} of ${mirror.label} does not know that it holds page ${vpn}`)
+      }
+    }
+    blank(space.geometry.spacePages)
+    this.expect(23, mirror.incomplete === incomplete, () => `${incomplete} entries of ${mirror.label} are incomplete, not ${mirror.incomplete}`)
     this.expect(45, mirror.dmem.used === seen, () => `${mirror.dmem.used} frames of ${mirror.label} are used, and ${seen} are named by a page`)
     this.expect(45, mirror.systemCopies === copies, () => `${mirror.label} counts ${mirror.systemCopies} copies, and there are ${copies}`)
     const pools = mirror.dmem.poolBuffers.reduce((sum, pool) => sum + (pool?.byteLength ?? 0), 0)
@@ -179,7 +194,11 @@ export class Checker {
     this.expect(2, state !== PAGE.host || space.hasHostBytes(vma, vpn), say('is the host’s, and the host has no bytes'))
     if (!bytes) return
     if ((state === PAGE.none || state === PAGE.zero) && vma.backing.kind === 'anonymous') {
-      this.expect(2, (space.hostRun(vma, vpn, 1) as Uint8Array).subarray(0, space.geometry.pageBytes).every((byte) => byte === 0), say('is not zero'))
+      this.expect(
+        2,
+        (space.hostRun(vma, vpn, 1) as Uint8Array).subarray(0, space.geometry.pageBytes).every((byte) => byte === 0),
+        say('is not zero'),
+      )
     }
     if (state !== PAGE.clean && state !== PAGE.mapped) return
     for (const mirror of seeing) this.#sameBytes(mirror, vma, vpn, say)
@@ -237,9 +256,10 @@ export class Checker {
   #dropped(mirror: Mirror, { range, pages, event }: Invalidation): void {
     const gone = (vpn: Vpn) => this.expect(17, (mirror.vmm.get(vpn) & PTE_RIGHTS) === 0, () => `${mirror.label} kept a right to page ${vpn} through '${event}'`)
     if (pages !== null) pages.forEach(gone)
-    else this.#port.space.pages.forEachTouched(range, (start, end) => {
-      for (let vpn = start; vpn < end; vpn++) gone(vpn)
-    })
+    else
+      this.#port.space.pages.forEachTouched(range, (start, end) => {
+        for (let vpn = start; vpn < end; vpn++) gone(vpn)
+      })
   }
 }
 

@@ -163,10 +163,17 @@ export function read(day: Day, op: Op): Started | null {
 export function write(day: Day, op: Op): Started | null {
   const slot = day.slots[op.slot]
   if (slot === null || slot === undefined) return null
-  const range = rangeOf(slot, op)
+  const range = (coin(op, 16) ? lostPageOf(day, slot) : null) ?? rangeOf(slot, op)
   const bytes = randomBytes(op.value, range.byteLength)
   const must = () => refusals(day, slot, range, 'write', true)
   return { done: day.world.svm.write(range.pointer, bytes), judge: (outcome) => wrote(day, outcome, range, bytes, must()) }
+}
+
+/** A lost page can be had again, if it is wholly overwritten. */
+function lostPageOf(day: Day, slot: Slot): { pointer: number; byteLength: number } | null {
+  const lost = day.model.pagesOf(slot.pointer, slot.byteLength).find((vpn) => day.model.lost.has(vpn))
+  if (lost === undefined || (lost + 1) * PAGE_BYTES > slot.pointer + slot.byteLength) return null
+  return { pointer: lost * PAGE_BYTES, byteLength: PAGE_BYTES }
 }
 
 export function memfill(day: Day, op: Op): Started | null {
@@ -193,8 +200,8 @@ export function memcpy(day: Day, op: Op): Started | null {
     judge: (outcome) => {
       const read = { pointer: source.pointer, byteLength }
       const must = [...refusals(day, from, read, 'read'), ...refusals(day, to, target, 'write', true)]
-      if (must.length === 0) metHolds(day, read).forEach((code) => day.may.add(code))
-      wrote(day, outcome, target, day.model.read(read.pointer, byteLength), must)
+      if (wentWell(day, outcome, must, [...metHolds(day, read), ...metHolds(day, target)]))
+        day.model.write(target.pointer, day.model.read(read.pointer, byteLength))
     },
   }
 }

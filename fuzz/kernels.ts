@@ -53,7 +53,7 @@ export const KERNELS = {
       let node = a
       let sum = v
       for (let i = 0; i < n; i++) {
-        sum = (sum + m.loadU32(node + 4)) >>> 0
+        sum = (sum + m.loadU32(node + 8)) >>> 0
         node = m.loadPointer(node)
       }
       m.storeU32(at(b, item.globalId[0], 4), sum)

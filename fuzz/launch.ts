@@ -56,7 +56,7 @@ export function chase(day: Day, op: Op): Started | null {
   if (slot === null || slot === undefined || other === null || other === undefined || slot === other || slot.kind === 'mmap') return null
   const pages = day.model.pagesOf(slot.pointer, slot.byteLength)
   if (overlapping(day.holds, slot).length > 0 || pages.some((vpn) => day.model.lost.has(vpn) || day.access.has(vpn))) return null
-  const nodes = Array.from({ length: Math.min(NODES_MAX, slot.pages) }, (_, i) => slot.pointer + i * PAGE_BYTES + 8 * (op.from % 64))
+  const nodes = Array.from({ length: Math.min(NODES_MAX, slot.pages) }, (_, i) => slot.pointer + i * PAGE_BYTES + 16 * (op.from % 64))
   const items = 1 + (op.value % 6)
   const args: Args = { a: nodes[0] as number, b: wordIn(other, op.length), n: nodes.length, s: 4, v: op.value % 1000 }
   if (roomFor(other, args.b, 4) < items) return null
@@ -64,7 +64,8 @@ export function chase(day: Day, op: Op): Started | null {
   let written = 0
   const start = async () => {
     for (const [i, node] of nodes.entries()) {
-      const bytes = Uint32Array.of(nodes[(i + 1) % nodes.length] as number, op.value + i)
+      const next = nodes[(i + 1) % nodes.length] as number
+      const bytes = Uint32Array.of(next % 2 ** 32, Math.floor(next / 2 ** 32), op.value + i)
       await svm.write(node, bytes)
       day.model.write(node, new Uint8Array(bytes.buffer))
       written++
@@ -101,7 +102,7 @@ interface Launched {
 
 function judge(day: Day, op: Op, { outcome, kernel, args, items, slots }: Launched): void {
   const { stored, touched } = day.model.run(kernel.twin, items, args)
-  const gone = day.may.has('device-lost') ? [] : goneCodes(day, op)
+  const gone = goneCodes(day, op).filter((code) => !day.may.has(code))
   const must = gone.length > 0 ? gone : refusalsOf(day, slots, touched, stored)
   const { dmem, memory } = mirrorOf(day, op)
   const short = dmem.capacity < (day.world.frames[memory] as number)
@@ -133,7 +134,9 @@ function refusalsOf(day: Day, slots: readonly Slot[], touched: ReadonlySet<numbe
 
 function mayStore(day: Day, slots: readonly Slot[], address: number): boolean {
   const slot = slots.find(({ pointer, pages }) => address >= pointer && address < pointer + pages * PAGE_BYTES)
-  return slot?.deviceWrites === true && !day.access.has(Math.floor(address / PAGE_BYTES)) && overlapping(day.holds, { pointer: address, byteLength: 4 }).length === 0
+  return (
+    slot?.deviceWrites === true && !day.access.has(Math.floor(address / PAGE_BYTES)) && overlapping(day.holds, { pointer: address, byteLength: 4 }).length === 0
+  )
 }
 
 function wordIn(slot: Slot, dice: number): number {

@@ -1,5 +1,5 @@
 // What a run does, as data. Always: operation i of a seed is the same whatever other operations are left out, so that a failure can be
-// made smaller; an operation that finds nothing to work on does nothing.
+// made smaller; one that finds no memory to work on makes some.
 
 import { Random } from '../src/base/world.ts'
 
@@ -47,7 +47,7 @@ const WEIGHTS = {
   advise: 1,
   release: 1,
   lose: 1,
-  close: 1,
+  close: 2,
 } as const
 
 export type OpKind = keyof typeof WEIGHTS
@@ -77,7 +77,7 @@ export const SLOTS = 6
 /** One operation in so many has a failure with it. */
 const FAULT_ONE_IN = 4
 /** Losses are rare: after one there is less to do. */
-const LOSS_ONE_IN = 12
+const LOSS_ONE_IN = 25
 const NTH_MAX = 6
 
 /** Seeds that have nothing to do with each other, from one and a purpose. */

@@ -42,6 +42,8 @@ export interface RunReport {
 
 /** They start when nothing is under way, and nothing starts beside them. */
 const ALONE: ReadonlySet<OpKind> = new Set(['chase', 'evict', 'abandon', 'race', 'release', 'lose', 'close'])
+/** They end memory, or need none. */
+const WITHOUT_MEMORY: ReadonlySet<OpKind> = new Set(['free', 'cut', 'unmap', 'evict', 'release', 'look', 'wild', 'alloc', 'mmap'])
 /** Nothing starts after them until they have ended: what comes later depends on how they end. */
 const LAST: ReadonlySet<OpKind> = new Set(['store', 'add', 'copy', 'count', 'ticket', 'wild', 'free', 'mmap', 'map', 'cut', 'protect'])
 
@@ -121,7 +123,6 @@ class Run {
     } catch (error) {
       const operation = this.#last === null ? 'open' : `${this.#last.kind} (operation ${this.#last.index})`
       failure = { index: this.#last?.index ?? -1, operation, message: error instanceof Error ? error.message : String(error) }
-      if (process.env.FUZZ_STACK) console.error(error)
     }
     return this.#report(failure)
   }
@@ -134,7 +135,19 @@ class Run {
     const failures = this.#faults.counts
     const digest = this.#digest.toString(16).padStart(8, '0')
     const { total } = this.#faults
-    return { ok: failure === null, seed, steps, operations, byOperation: this.#byOperation, checked, failuresInjected: total, failures, arrows: this.#arrows, digest, failure }
+    return {
+      ok: failure === null,
+      seed,
+      steps,
+      operations,
+      byOperation: this.#byOperation,
+      checked,
+      failuresInjected: total,
+      failures,
+      arrows: this.#arrows,
+      digest,
+      failure,
+    }
   }
 
   async #step(op: Op): Promise<void> {
@@ -155,14 +168,22 @@ class Run {
   async #start(op: Op): Promise<void> {
     if (op.kind === 'lose') return this.#lose(op)
     if (op.kind === 'close') return this.#reopen()
-    let started: Started | null
+    if (this.#day.slots[op.slot] === null && !WITHOUT_MEMORY.has(op.kind)) {
+      if (commands.coin(op, 20) && commands.coin(op, 21)) return this.#put({ ...op, kind: 'mmap' }, commands.mmap(this.#day, op))
+      commands.alloc(this.#day, op)
+      this.#byOperation.alloc++
+    }
     try {
-      started = STARTERS[op.kind](this.#day, op)
+      this.#put(op, STARTERS[op.kind](this.#day, op))
     } catch (error) {
       // Errors of arguments are thrown by the call, and no argument is wrong, unless the device has left.
       if (error instanceof SvmError && error.code === 'closed' && this.#day.released.has(commands.mirrorOf(this.#day, op).memory)) return
       throw error instanceof SvmError ? new Wrong(`was refused: ${error.code} ${error.message}`) : error
     }
+  }
+
+  /** It is under way. */
+  #put(op: Op, started: Started | null): void {
     if (started === null) return
     this.#byOperation[op.kind]++
     const entry: UnderWay = { op, started, outcome: null }
@@ -268,7 +289,19 @@ class Run {
     const world = await openWorld({ seed, scheduler: this.#scheduler, faults: this.#faults, counts: this.#counts, onEvent })
     const model = new Model(PAGE_BYTES)
     const slots = new Array<null>(SLOTS).fill(null)
-    this.#day = { world, model, slots, access: new Map(), released: new Set(), scheduler: this.#scheduler, faults: this.#faults, holds: [], ended: [], events: [], may: new Set() }
+    this.#day = {
+      world,
+      model,
+      slots,
+      access: new Map(),
+      released: new Set(),
+      scheduler: this.#scheduler,
+      faults: this.#faults,
+      holds: [],
+      ended: [],
+      events: [],
+      may: new Set(),
+    }
   }
 
   /** The space goes, and takes everything that it made with it. */

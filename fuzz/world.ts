@@ -51,7 +51,8 @@ export async function openWorld(parts: WorldParts): Promise<World> {
   const devices = made.map(({ device }) => device as SimDevice)
   const hostCache = (6 + random.below(12)) * pageSize
   const deviceMemory = budgetWith(frames, pageSize, devices[0] as SimDevice)
-  const svm = await openSvm({ devices: made, pageSize, hostCache, deviceMemory, debug: random.chance(1, 4), trace: onEvent })
+  const addressBits = random.chance(1, 3) ? 64 : 32
+  const svm = await openSvm({ devices: made, addressBits, pageSize, hostCache, deviceMemory, debug: random.chance(1, 4), trace: onEvent })
   const port = (svm as Context).port as LocalPort
   const reported: { code: string; message: string }[] = []
   svm.onerror = ({ code, message }) => reported.push({ code, message })
@@ -89,7 +90,10 @@ async function makeKernels(svm: Svm, scheduler: Scheduler): Promise<World['kerne
   const making = (async () => {
     for (const name of KERNEL_NAMES) {
       const descriptor = { code: KERNEL_TEXT, entryPoint: 'k', twin: KERNELS[name].twin }
-      made[name] = [await svm.createKernel({ ...descriptor, label: name }), await svm.createKernel({ ...descriptor, label: `${name}!`, class: 'transactional' })]
+      made[name] = [
+        await svm.createKernel({ ...descriptor, label: name }),
+        await svm.createKernel({ ...descriptor, label: `${name}!`, class: 'transactional' }),
+      ]
     }
   })().finally(() => {
     open = false
@@ -103,7 +107,11 @@ async function makeKernels(svm: Svm, scheduler: Scheduler): Promise<World['kerne
 }
 
 /** A source of bytes that waits in line and fails on request. */
-export function makePager(seed: number, byteLength: number, { scheduler, faults }: Pick<WorldParts, 'scheduler' | 'faults'>): { pager: Pager; bytes: Uint8Array } {
+export function makePager(
+  seed: number,
+  byteLength: number,
+  { scheduler, faults }: Pick<WorldParts, 'scheduler' | 'faults'>,
+): { pager: Pager; bytes: Uint8Array } {
   const random = new Random(seed)
   const bytes = new Uint8Array(Uint32Array.from({ length: Math.ceil(byteLength / 4) }, () => random.u32()).buffer).subarray(0, byteLength)
   const pager: Pager = {

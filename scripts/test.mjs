@@ -23,6 +23,8 @@ const parts = {
     run: () => check('@biomejs/biome/bin/biome', 'check', '--error-on-warnings', '--max-diagnostics=100'),
   },
   unit: { title: 'House, unit and simulation tests', run: (filters) => suite('unit', filters) },
+  fuzz: { title: 'Fuzzer: fixed seeds, fresh ones, a canary', run: (filters) => suite('fuzz', filters) },
+  mutants: { title: 'Mutants: the last result is of these sources (`npm run mutants` makes a new one)', run: () => check('../scripts/mutants.mjs', '--check') },
   gpu: { title: 'GPU tests in Node (Dawn)', run: gpuInNode },
   browser: { title: 'GPU tests in headless Chromium', run: gpuInBrowser },
   package: { title: 'The npm package: publint, are the types wrong, installed and bundled', run: packageChecks },

@@ -9,7 +9,7 @@ import { describe, expect, it } from 'vitest'
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)))
 const linesMax = 500
-const rooms = ['src', 'cli', 'bench', 'examples', 'lab', 'conformance']
+const rooms = ['src', 'cli', 'bench', 'examples', 'lab', 'conformance', 'fuzz']
 /** A path of ours. */
 const ours = new RegExp(`^(${rooms.join('|')}|test)/`)
 const functionLinesMax = 70
@@ -56,12 +56,28 @@ const table: readonly (readonly [room: string, mayImport: readonly string[]])[] 
   ['src/node/', ['src/']],
   ['src/sim.ts', ['src/']],
   ['bench/plain/', []],
-  ['cli/', [...entries, 'bench/', 'examples/', 'lab/catch22/catch22.ts', 'conformance/conformance.ts']],
+  ['cli/', [...entries, 'bench/', 'examples/', 'lab/catch22/catch22.ts', 'conformance/conformance.ts', 'fuzz/suite.ts']],
   // What has no plain twin is timed from inside.
   ['bench/inside/', [...entries, 'bench/case.ts', 'src/mm/', 'src/driver/', 'src/drm/local-port.ts', 'src/cl/context.ts']],
   ['bench/', entries],
   ['examples/', entries],
   ['conformance/', entries],
+  // It also looks at the insides, as no program can.
+  [
+    'fuzz/',
+    [
+      ...entries,
+      ...everybody,
+      ...contracts,
+      'src/device/sim/',
+      'src/mm/',
+      'src/driver/',
+      'src/drm/local-port.ts',
+      'src/cl/context.ts',
+      'src/open.ts',
+      'src/index.ts',
+    ],
+  ],
   // Experiments put small replacements beside the library's own parts, so they see its inside; nobody but the command line sees them.
   ['lab/', [...everybody, 'src/mm/', 'src/driver/', 'src/drm/', 'src/cl/context.ts', 'src/open.ts', 'src/sim.ts', 'src/types.ts']],
 ]
@@ -183,7 +199,7 @@ describe('who may import whom', () => {
   })
 
   it('nobody in src imports the index, the command line, benchmarks or tests', () => {
-    const forbidden = ['src/index.ts', 'cli/', 'bench/', 'test/', 'examples/', 'lab/', 'conformance/']
+    const forbidden = ['src/index.ts', 'cli/', 'bench/', 'test/', 'examples/', 'lab/', 'conformance/', 'fuzz/']
     const wrong = sources.flatMap((file) =>
       file.imports.filter(({ to }) => isOneOf(to, forbidden) && file.path !== to).map(({ to, line }) => `${file.path}:${line} imports ${to}`),
     )

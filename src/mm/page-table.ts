@@ -36,7 +36,7 @@ export const MEMORIES_MAX = 8
 /** Every arrow of the drawing, and where it may start. Each is a method below; `deviceGone` is lose or outlive, `clearRange` clears. */
 const ARROW_STARTS = {
   populateZero: BIT.none,
-  populate: BIT.none | BIT.zero | BIT.host,
+  populate: BIT.none | BIT.zero,
   forgetCached: BIT.host,
   systemMap: BIT.none | BIT.zero | BIT.host | BIT.mapped,
   systemUnmap: BIT.mapped | BIT.migrating,
@@ -46,12 +46,13 @@ const ARROW_STARTS = {
   endMigrateOnHostMapped: BIT.migrating,
   restore: BIT.migrating,
   markDirty: BIT.clean | BIT.dirty,
-  markClean: BIT.clean | BIT.dirty,
-  moveFrame: BIT.clean | BIT.dirty,
+  markClean: BIT.dirty,
+  moveFrame: BIT.dirty,
   lose: BIT.dirty,
   outlive: BIT.clean,
   overwrite: BIT.lost,
-  clear: BIT.none | BIT.zero | BIT.host | BIT.mapped | BIT.clean | BIT.dirty | BIT.lost,
+  // A mirror that is told of the end gives its copy back first, so that no page is mapped any more.
+  clear: BIT.none | BIT.zero | BIT.host | BIT.clean | BIT.dirty | BIT.lost,
 } as const
 type ArrowName = keyof typeof ARROW_STARTS
 const ARROW_NAMES = Object.keys(ARROW_STARTS) as ArrowName[]
@@ -262,7 +263,7 @@ export class PageTable {
     this.#move(this.#made(vpn), ARROW.markClean, PAGE.clean)
   }
 
-  /** clean, dirty → the same, in another frame of the same memory (a private copy became the page). */
+  /** dirty → dirty, in another frame of the same memory (a private copy became the page). */
   moveFrame(vpn: Vpn, frame: number): void {
     const at = this.#made(vpn)
     this.#move(at, ARROW.moveFrame, this.#state[at] as PageState)

@@ -1,16 +1,13 @@
 // rig.ts: a space on a simulated device, with its insides at hand, and the check of what must hold of them at rest.
 // Always: `checkInvariants` looks and never changes; every test opens its own device, so a seed repeats a test wholly.
 
-import { expect } from 'vitest'
-import { PTE } from '../../src/abi/pte.ts'
+import { Checker } from '../../fuzz/check.ts'
+import { budgetWith } from '../../fuzz/world.ts'
 import type { Context } from '../../src/cl/context.ts'
 import type { SimDevice } from '../../src/device/sim/sim-device.ts'
-import { budgetMin, planMemory } from '../../src/driver/budget.ts'
 import type { Mirror } from '../../src/driver/svmm.ts'
 import type { LocalPort } from '../../src/drm/local-port.ts'
-import { PAGE } from '../../src/mm/page-table.ts'
 import type { Space } from '../../src/mm/space.ts'
-import { deviceMayRead, type Vma } from '../../src/mm/vma.ts'
 import { openSvm } from '../../src/open.ts'
 import { type Costs, type KernelTwin, type Mischief, simDevice } from '../../src/sim.ts'
 import type { KernelDescriptor, Svm, SvmKernel, SvmOptions, TraceEvent } from '../../src/types.ts'
@@ -50,7 +47,7 @@ export async function openRig(options: RigOptions = {}): Promise<Rig> {
   const events: TraceEvent[] = []
   const sim = simDevice({ seed, memory, mischief, costs, storageBuffers, bufferBytes })
   const pageSize = rest.pageSize ?? PAGE_BYTES
-  const deviceMemory = frames === undefined ? rest.deviceMemory : budgetOf(frames, pageSize, sim.device as SimDevice)
+  const deviceMemory = frames === undefined ? rest.deviceMemory : budgetWith(frames, pageSize, sim.device as SimDevice)
   const svm = await openSvm({
     addressBits: rigDefaults.addressBits,
     ...rest,
@@ -66,13 +63,6 @@ export async function openRig(options: RigOptions = {}): Promise<Rig> {
   const draw = (pointer: number, pages: number) =>
     Array.from({ length: pages }, (_, i) => '.zhmcd!L'[space.pages.state(Math.floor(pointer / pageSize) + i)]).join('')
   return { svm, port, space, mirror, device: sim.device as SimDevice, events, state, draw }
-}
-
-/** The smallest budget with so many frames. */
-function budgetOf(frames: number, pageBytes: number, device: SimDevice): number {
-  let budgetBytes = budgetMin(pageBytes)
-  while (planMemory({ budgetBytes, pageBytes, limits: device.limits, authorStorageBuffers: 0 }).frames < frames) budgetBytes += 256
-  return budgetBytes
 }
 
 /** A kernel whose WGSL only has the right shape: the simulated device runs the twin. */
@@ -91,58 +81,10 @@ fn k() { ${barriers ? 'workgroupBarrier();' : ''} svm_store_u32(args.${pointers[
   return svm.createKernel({ code, entryPoint: 'k', label: 'k', ...rest, twin })
 }
 
-/** What must hold when nothing runs. Bytes of frames are compared where `bytes` is not false and the device lives. */
-export async function checkInvariants(rig: Rig, options: { bytes?: boolean } = {}): Promise<void> {
-  const { space, mirror, device } = rig
-  const alive = device.lostReason === null
-  if (alive && options.bytes !== false) await mirror.copies.submit([])
-  const named = new Map<number, number>()
-  let incomplete = 0
-  for (const vma of space.addresses.vmas) {
-    for (let vpn = vma.start; vpn < vma.end; vpn++) {
-      checkPage(rig, vma, vpn, named)
-      const entry = mirror.vmm.get(vpn)
-      expect(entry, `entry of page ${vpn} (${space.pages.print(vpn)})`).toBe(mirror.vmm.covers(vpn) ? mirror.entryFor(vma, vpn) : 0)
-      if (!mirror.vmm.covers(vpn)) {
-        expect(mirror.frameOf(vpn), `page ${vpn} has no entry and no frame`).toBe(-1)
-        if (deviceMayRead(vma)) incomplete++
-      }
-      if ((entry & PTE.mayLoad && !(entry & PTE.load)) || (entry & PTE.mayStore && !(entry & PTE.store))) incomplete++
-      if (alive && options.bytes !== false) checkBytes(rig, vma, vpn)
-    }
-  }
-  expect(mirror.incomplete, 'incomplete entries are counted right').toBe(incomplete)
-  mirror.dmem.assertCounts()
-  expect(mirror.dmem.used, 'every used frame is named by a page').toBe(named.size)
-  mirror.dmem.forEachPage((frame, vpn) => expect(named.get(frame), `frame ${frame} knows its page`).toBe(vpn))
-  expect(mirror.systemCopies).toBe([...named.values()].filter((vpn) => space.pages.state(vpn) === PAGE.mapped).length)
-  expect(device.liveBytes).toBeLessThanOrEqual(mirror.plan.budgetBytes)
-  expect(device.peakBytes).toBeLessThanOrEqual(mirror.plan.budgetBytes)
-}
-
-function checkPage({ space, mirror }: Rig, vma: Vma, vpn: number, named: Map<number, number>): void {
-  const state = space.pages.state(vpn)
-  space.pages.assertPage(vpn)
-  expect(state, `page ${vpn} migrates at rest`).not.toBe(PAGE.migrating)
-  const frame = mirror.frameOf(vpn)
-  const here = state === PAGE.clean || state === PAGE.dirty || state === PAGE.mapped
-  expect(frame >= 0, `page ${vpn} (${space.pages.print(vpn)}) has a frame exactly when a device sees it`).toBe(here)
-  if (state === PAGE.host) expect(space.hasHostBytes(vma, vpn), `page ${vpn} is host and has host bytes`).toBe(true)
-  if (!here) return
-  expect(named.has(frame), `frame ${frame} belongs to one page`).toBe(false)
-  named.set(frame, vpn)
-  expect(mirror.dmem.vpnOf(frame)).toBe(vpn)
-}
-
-function checkBytes({ space, mirror, device }: Rig, vma: Vma, vpn: number): void {
-  const state = space.pages.state(vpn)
-  if ((state !== PAGE.clean && state !== PAGE.mapped) || !space.hasHostBytes(vma, vpn)) return
-  const frame = mirror.frameOf(vpn)
-  const { pageBytes } = space.geometry
-  const offset = mirror.dmem.byteOffset(frame)
-  const there = device.peek(mirror.dmem.buffer(frame)).subarray(offset, offset + pageBytes)
-  const here = space.hostRun(vma, vpn, 1) as Uint8Array
-  expect(Buffer.compare(there, here.subarray(0, pageBytes)), `page ${vpn} (${space.pages.print(vpn)}) has the same bytes on both sides`).toBe(0)
+/** What must hold when nothing runs: the fuzzer's checks. Bytes of frames are compared where `bytes` is not false and the device lives. */
+export async function checkInvariants({ port, mirror, device }: Rig, options: { bytes?: boolean } = {}): Promise<void> {
+  if (device.lostReason === null && options.bytes !== false) await mirror.copies.submit([])
+  new Checker(port).atRest(options)
 }
 
 /** The code of the SvmError that a promise rejects with, or that a function throws. */

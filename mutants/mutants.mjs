@@ -1,0 +1,215 @@
+// mutants.mjs: bugs that this kind of software has had, as small changes of the sources. Always: `find` stands exactly once in `file`; what
+// comes out still compiles; the test of `caughtBy` fails with it, and its message has `says`.
+//
+// S0 to S4, PATCH n and the races are told in the kernel's lists of 2020 to 2025; `why` says what went wrong there, or would here.
+
+/**
+ * @typedef {{
+ *   name: string, file: string, find: string, replace: string, why: string,
+ *   caughtBy: { file: string, test: string, says: string }
+ * }} Mutant
+ */
+
+/** @type {readonly Mutant[]} */
+export const MUTANTS = [
+  {
+    name: 'resident-page-taken-as-a-system-page',
+    file: 'src/mm/migrate.ts',
+    find: "if ((args.select & SELECT.devicePrivate) === 0) return 'present'",
+    replace: "if ((args.select & SELECT.devicePrivate) === 0) return 'take'",
+    why: 'S0: the second migrate collected pages that were in place, and copied host bytes that were stale over them.',
+    caughtBy: { file: '', test: '', says: '' },
+  },
+  {
+    name: 'own-entries-of-pages-that-stay-dropped',
+    file: 'src/driver/svmm.ts',
+    find: "if (event === 'migrate' && owner === this) return null",
+    replace: `if (event === 'migrate' && owner === this) {
+      for (let vpn = range.start; vpn < range.end; vpn++) this.vmm.set(vpn, this.vmm.get(vpn) & (PTE.mayLoad | PTE.mayStore))
+      return null
+    }`,
+    why: 'S0: the notifier made the driver drop its own entries of the whole range, those of pages that did not move too.',
+    caughtBy: { file: '', test: '', says: '' },
+  },
+  {
+    name: 'notifier-names-the-whole-range',
+    file: 'src/mm/migrate.ts',
+    find: "space.notifiers.invalidate({ range, event: 'migrate', owner, pages: moving })",
+    replace: "space.notifiers.invalidate({ range, event: 'migrate', owner, pages: moving.length > 0 ? null : moving })",
+    why: 'As Linux does it still: other mirrors lose the entries of pages that do not move.',
+    caughtBy: { file: '', test: '', says: '' },
+  },
+  {
+    name: 'migrate-ignored-whoever-asked',
+    file: 'src/driver/svmm.ts',
+    find: "if (event === 'migrate' && owner === this) return null",
+    replace: "if (event === 'migrate') return null",
+    why: 'PATCH 04/16 without the owner: a driver that ignores every migration keeps entries of pages that another device took.',
+    caughtBy: { file: '', test: '', says: '' },
+  },
+  {
+    name: 'uninitialised-destination',
+    file: 'src/mm/migrate.ts',
+    find: 'dst: new Int32Array(count).fill(-1)',
+    replace: 'dst: new Int32Array(count)',
+    why: 'S0 as posted: a page without a destination left copy_one with garbage in dst, and counted as moved there.',
+    caughtBy: { file: '', test: '', says: '' },
+  },
+  {
+    name: 'copy-length-in-the-wrong-unit',
+    file: 'src/driver/copy.ts',
+    find: 'const bytes = this.#space.hostRun(vma, start + i, adjacent(this.#dmem, frames, i))',
+    replace: 'const bytes = this.#space.hostRun(vma, start + i, adjacent(this.#dmem, frames, i) * pageBytes)',
+    why: 'S0 patch 1: the copy was told bytes where it counted pages, and wrote over what lay behind.',
+    caughtBy: { file: '', test: '', says: '' },
+  },
+  {
+    name: 'dirty-bit-dropped-at-collect',
+    file: 'src/mm/migrate.ts',
+    find: 'args.src[i] = state === PAGE.dirty ? SRC.dirty : 0',
+    replace: 'args.src[i] = 0',
+    why: '4.6: collect cleared a dirty entry without moving the dirty bit; what was stored was lost when the page came home.',
+    caughtBy: { file: '', test: '', says: '' },
+  },
+  {
+    name: 'stores-of-a-pass-not-noted',
+    file: 'src/driver/dispatch.ts',
+    find: `  for (const vpn of storedPages(mirror, report)) {
+    mirror.space.pages.markDirty(vpn)`,
+    replace: `  for (const vpn of storedPages(mirror, report)) {
+    mirror.space.pages.state(vpn)`,
+    why: 'A page that a resident pass stored to counts as clean, and comes home without its bytes.',
+    caughtBy: { file: '', test: '', says: '' },
+  },
+  {
+    name: 'mapping-not-looked-up-after-the-pager',
+    file: 'src/mm/populate.ts',
+    find: 'arrived = space.addresses.find(vpn) === vma',
+    replace: 'arrived = true',
+    why: '4.6: a hole filled in between. The range changed while a pager was asked, and what it gave was put there all the same.',
+    caughtBy: { file: '', test: '', says: '' },
+  },
+  {
+    name: 'pages-that-were-not-taken-lose-their-entries',
+    file: 'src/driver/svmm.ts',
+    find: `      if (((args.src[i] as number) & SRC.taken) === 0) continue
+      const vpn = args.start + i
+      this.vmm.set(`,
+    replace: `      const vpn = args.start + i
+      this.vmm.set(`,
+    why: 'nouveau: unmapping with V=0 also hit the pages that the migration had skipped.',
+    caughtBy: { file: '', test: '', says: '' },
+  },
+  {
+    name: 'range-fault-without-a-second-look',
+    file: 'src/mm/hmm.ts',
+    find: '    await resolve(range, missing)\n',
+    replace: "    await resolve(range, missing)\n    if (round >= 0) return 'ok'\n",
+    why: '4.6: a notifier ran between the walk and the entry. Whoever does not retry maps what is no longer true.',
+    caughtBy: { file: '', test: '', says: '' },
+  },
+  {
+    name: 'ticket-drawn-during-an-invalidation-holds',
+    file: 'src/mm/notifier.ts',
+    find: 'sequence: (this.#sequence & 1) === 1 ? NEVER : subscription.sequence',
+    replace: 'sequence: subscription.sequence',
+    why: '4.6: an interval that is looked at while an invalidation runs. What is read then must be read again.',
+    caughtBy: { file: '', test: '', says: '' },
+  },
+  {
+    name: 'entries-dropped-after-the-copy',
+    file: 'src/driver/svmm.ts',
+    find: '    this.#dropEntries(args)\n',
+    replace: '',
+    why: 'PATCH 03/16: on the way home the device could store to a page whose bytes were being read. The entries went only afterwards.',
+    caughtBy: { file: '', test: '', says: '' },
+  },
+  {
+    name: 'failed-copy-counts-as-moved',
+    file: 'src/driver/svmm.ts',
+    find: '      args.dst.fill(-1)\n',
+    replace: '',
+    why: 'A copy fails, and the pages are committed to the host all the same: restoring was skipped.',
+    caughtBy: { file: '', test: '', says: '' },
+  },
+  {
+    name: 'read-only-copy-kept-beside-the-page',
+    file: 'src/driver/bind.ts',
+    find: 'args.dst[i] = mirror.takeSystemFrame(args.start + i)',
+    replace: 'args.dst[i] = mirror.systemFrame(args.start + i)',
+    why: 'A frame that is the page and a read-only copy at once is freed twice.',
+    caughtBy: { file: '', test: '', says: '' },
+  },
+  {
+    name: 'zero-page-not-cleared',
+    file: 'src/driver/bind.ts',
+    find: '  mirror.copies.clear(zero)\n',
+    replace: '',
+    why: 'A hole that migrates shows what the frame held before: somebody else’s data.',
+    caughtBy: { file: '', test: '', says: '' },
+  },
+  {
+    name: 'copy-kept-after-a-host-write',
+    file: 'src/mm/fault.ts',
+    find: "        if (access !== 'read') changed.push(vpn)\n",
+    replace: '',
+    why: 'The host writes, and a device goes on reading its copy of before.',
+    caughtBy: { file: '', test: '', says: '' },
+  },
+  {
+    name: 'pinned-page-evicted',
+    file: 'src/driver/evict.ts',
+    find: 'if (space.pages.state(vpn) !== PAGE.migrating && !keeps(vpn)) found.push(vpn)',
+    replace: 'if (space.pages.state(vpn) !== PAGE.migrating) found.push(vpn)',
+    why: 'Room is made with the pages that it is made for.',
+    caughtBy: { file: '', test: '', says: '' },
+  },
+  {
+    name: 'migrating-page-not-waited-for',
+    file: 'src/mm/fault.ts',
+    find: 'if (space.pages.state(vpn) === PAGE.migrating) migrating = true',
+    replace: 'if (space.pages.state(vpn) === PAGE.migrating) migrating = false',
+    why: '4.6: two devices at one range, each told that it is busy; the one that does not wait never gets it.',
+    caughtBy: { file: '', test: '', says: '' },
+  },
+  {
+    name: 'foreign-pages-sent-home-as-own',
+    file: 'src/mm/migrate.ts',
+    find: "      if (pages.memory(vpn) !== args.owner.memory) return 'busy'\n",
+    replace: '',
+    why: 'Homeward without the owner filter, another device’s page is copied from a frame of the wrong device.',
+    caughtBy: { file: '', test: '', says: '' },
+  },
+  {
+    name: 'table-not-flushed',
+    file: 'src/driver/tables.ts',
+    find: '    this.#vmm.flush(now.table)\n',
+    replace: '',
+    why: 'The entries changed and the device was not told: it goes by a table of before.',
+    caughtBy: { file: '', test: '', says: '' },
+  },
+  {
+    name: 'tail-of-a-partial-unmap-stays',
+    file: 'src/mm/unmap.ts',
+    find: '    pages.clearRange(range)\n',
+    replace: '    pages.clearRange({ start: range.start, end: range.end - 1 })\n',
+    why: '4.6: a partial munmap left the tail of the range as it was.',
+    caughtBy: { file: '', test: '', says: '' },
+  },
+  {
+    name: 'frames-of-unmapped-pages-kept',
+    file: 'src/mm/unmap.ts',
+    find: 'if (state === PAGE.clean || state === PAGE.dirty) space.owners',
+    replace: 'if (state === PAGE.dirty) space.owners',
+    why: 'Device pages of an unmapped range were not given back: memory that nobody owns.',
+    caughtBy: { file: '', test: '', says: '' },
+  },
+  {
+    name: 'report-that-is-lost-means-nothing-stored',
+    file: 'src/driver/dispatch.ts',
+    find: '      if (mirror.device.lostReason === null) noteAllStores(mirror)\n',
+    replace: '',
+    why: 'Found by svm fuzz: a pass ran, its report did not arrive, and what it had stored to counted as clean.',
+    caughtBy: { file: '', test: '', says: '' },
+  },
+]
