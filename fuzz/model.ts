@@ -169,7 +169,13 @@ class ModelMemory {
       store(address, old + value)
       return old
     }
-    const face: Partial<KernelMemory> = { loadU32: load, loadPointer: (address) => load(address) + load(address + 4) * 2 ** 32, storeU32: store, atomicAddU32: add, silentAtomicAddU32: add }
+    const face: Partial<KernelMemory> = {
+      loadU32: load,
+      loadPointer: (address) => load(address) + load(address + 4) * 2 ** 32,
+      storeU32: store,
+      atomicAddU32: add,
+      silentAtomicAddU32: add,
+    }
     this.face = face as KernelMemory
   }
 }

@@ -18,7 +18,11 @@ export const MUTANTS = [
     find: "if ((args.select & SELECT.devicePrivate) === 0) return 'present'",
     replace: "if ((args.select & SELECT.devicePrivate) === 0) return 'take'",
     why: 'S0: the second migrate collected pages that were in place, and copied host bytes that were stale over them.',
-    caughtBy: { file: '', test: '', says: '' },
+    caughtBy: {
+      file: 'test/sim/migrate.test.ts',
+      test: 'migrate mixed ranges: what is there stays, the rest comes; both directions',
+      says: 'present: +0',
+    },
   },
   {
     name: 'own-entries-of-pages-that-stay-dropped',
@@ -29,7 +33,11 @@ export const MUTANTS = [
       return null
     }`,
     why: 'S0: the notifier made the driver drop its own entries of the whole range, those of pages that did not move too.',
-    caughtBy: { file: '', test: '', says: '' },
+    caughtBy: {
+      file: 'test/sim/stay.test.ts',
+      test: 'pages that stay a migrate of a mixed range takes no entry from the pages that are there already',
+      says: 'expected 3 to be +0',
+    },
   },
   {
     name: 'notifier-names-the-whole-range',
@@ -37,7 +45,11 @@ export const MUTANTS = [
     find: "space.notifiers.invalidate({ range, event: 'migrate', owner, pages: moving })",
     replace: "space.notifiers.invalidate({ range, event: 'migrate', owner, pages: moving.length > 0 ? null : moving })",
     why: 'As Linux does it still: other mirrors lose the entries of pages that do not move.',
-    caughtBy: { file: '', test: '', says: '' },
+    caughtBy: {
+      file: 'test/sim/stay.test.ts',
+      test: 'pages that stay another device keeps its copies of pages for which there was no room',
+      says: 'expected [ +0, 4 ] to deeply equal [ 4, +0 ]',
+    },
   },
   {
     name: 'migrate-ignored-whoever-asked',
@@ -45,7 +57,11 @@ export const MUTANTS = [
     find: "if (event === 'migrate' && owner === this) return null",
     replace: "if (event === 'migrate') return null",
     why: 'PATCH 04/16 without the owner: a driver that ignores every migration keeps entries of pages that another device took.',
-    caughtBy: { file: '', test: '', says: '' },
+    caughtBy: {
+      file: 'test/sim/devices.test.ts',
+      test: 'two simulated devices read the same page at the same time, and a write on one takes it from the other',
+      says: 'to be 48',
+    },
   },
   {
     name: 'uninitialised-destination',
@@ -53,7 +69,11 @@ export const MUTANTS = [
     find: 'dst: new Int32Array(count).fill(-1)',
     replace: 'dst: new Int32Array(count)',
     why: 'S0 as posted: a page without a destination left copy_one with garbage in dst, and counted as moved there.',
-    caughtBy: { file: '', test: '', says: '' },
+    caughtBy: {
+      file: 'test/sim/stay.test.ts',
+      test: 'pages that stay another device keeps its copies of pages for which there was no room',
+      says: 'moved: 12',
+    },
   },
   {
     name: 'copy-length-in-the-wrong-unit',
@@ -61,7 +81,11 @@ export const MUTANTS = [
     find: 'const bytes = this.#space.hostRun(vma, start + i, adjacent(this.#dmem, frames, i))',
     replace: 'const bytes = this.#space.hostRun(vma, start + i, adjacent(this.#dmem, frames, i) * pageBytes)',
     why: 'S0 patch 1: the copy was told bytes where it counted pages, and wrote over what lay behind.',
-    caughtBy: { file: '', test: '', says: '' },
+    caughtBy: {
+      file: 'test/sim/migrate.test.ts',
+      test: 'migrate mixed ranges: what is there stays, the rest comes; both directions',
+      says: 'bytesCopied',
+    },
   },
   {
     name: 'dirty-bit-dropped-at-collect',
@@ -69,7 +93,11 @@ export const MUTANTS = [
     find: 'args.src[i] = state === PAGE.dirty ? SRC.dirty : 0',
     replace: 'args.src[i] = 0',
     why: '4.6: collect cleared a dirty entry without moving the dirty bit; what was stored was lost when the page came home.',
-    caughtBy: { file: '', test: '', says: '' },
+    caughtBy: {
+      file: 'test/sim/migrate.test.ts',
+      test: 'all or nothing evicts others to make room',
+      says: 'expected +0 to be 8192',
+    },
   },
   {
     name: 'stores-of-a-pass-not-noted',
@@ -79,7 +107,11 @@ export const MUTANTS = [
     replace: `  for (const vpn of storedPages(mirror, report)) {
     mirror.space.pages.state(vpn)`,
     why: 'A page that a resident pass stored to counts as clean, and comes home without its bytes.',
-    caughtBy: { file: '', test: '', says: '' },
+    caughtBy: {
+      file: 'test/sim/coherence.test.ts',
+      test: 'faults of kernels a resident launch takes one round, copies nothing, and marks what it stores',
+      says: "expected 'ccc' to be 'ddd'",
+    },
   },
   {
     name: 'mapping-not-looked-up-after-the-pager',
@@ -87,7 +119,11 @@ export const MUTANTS = [
     find: 'arrived = space.addresses.find(vpn) === vma',
     replace: 'arrived = true',
     why: '4.6: a hole filled in between. The range changed while a pager was asked, and what it gave was put there all the same.',
-    caughtBy: { file: '', test: '', says: '' },
+    caughtBy: {
+      file: 'test/mm/hmm.test.ts',
+      test: 'a range fault starts anew, with its questions, when the range changed while a pager was asked',
+      says: 'expected 1 to be greater than 1',
+    },
   },
   {
     name: 'pages-that-were-not-taken-lose-their-entries',
@@ -98,7 +134,11 @@ export const MUTANTS = [
     replace: `      const vpn = args.start + i
       this.vmm.set(`,
     why: 'nouveau: unmapping with V=0 also hit the pages that the migration had skipped.',
-    caughtBy: { file: '', test: '', says: '' },
+    caughtBy: {
+      file: 'test/sim/stay.test.ts',
+      test: 'pages that stay a page in the middle of a range that goes home, and is not device-private, keeps its entry',
+      says: 'expected 3 to be 2',
+    },
   },
   {
     name: 'range-fault-without-a-second-look',
@@ -106,7 +146,11 @@ export const MUTANTS = [
     find: '    await resolve(range, missing)\n',
     replace: "    await resolve(range, missing)\n    if (round >= 0) return 'ok'\n",
     why: '4.6: a notifier ran between the walk and the entry. Whoever does not retry maps what is no longer true.',
-    caughtBy: { file: '', test: '', says: '' },
+    caughtBy: {
+      file: 'test/mm/hmm.test.ts',
+      test: 'a range fault waits for pages that migrate',
+      says: "to deeply equal [ 'ok', 'hhhhhh' ]",
+    },
   },
   {
     name: 'ticket-drawn-during-an-invalidation-holds',
@@ -114,7 +158,11 @@ export const MUTANTS = [
     find: 'sequence: (this.#sequence & 1) === 1 ? NEVER : subscription.sequence',
     replace: 'sequence: subscription.sequence',
     why: '4.6: an interval that is looked at while an invalidation runs. What is read then must be read again.',
-    caughtBy: { file: '', test: '', says: '' },
+    caughtBy: {
+      file: 'test/mm/notifier.test.ts',
+      test: 'tickets drawn while an invalidation runs hold for nothing, then or later',
+      says: 'expected false to be true',
+    },
   },
   {
     name: 'entries-dropped-after-the-copy',
@@ -122,7 +170,11 @@ export const MUTANTS = [
     find: '    this.#dropEntries(args)\n',
     replace: '',
     why: 'PATCH 03/16: on the way home the device could store to a page whose bytes were being read. The entries went only afterwards.',
-    caughtBy: { file: '', test: '', says: '' },
+    caughtBy: {
+      file: 'test/sim/stay.test.ts',
+      test: 'pages that move home have lost their entries before their bytes are read',
+      says: 'to deeply equal [ +0 ]',
+    },
   },
   {
     name: 'failed-copy-counts-as-moved',
@@ -130,7 +182,11 @@ export const MUTANTS = [
     find: '      args.dst.fill(-1)\n',
     replace: '',
     why: 'A copy fails, and the pages are committed to the host all the same: restoring was skipped.',
-    caughtBy: { file: '', test: '', says: '' },
+    caughtBy: {
+      file: 'test/sim/stay.test.ts',
+      test: 'pages that move home stay where they are when their copy fails',
+      says: "expected 'h' to be 'd'",
+    },
   },
   {
     name: 'read-only-copy-kept-beside-the-page',
@@ -138,7 +194,11 @@ export const MUTANTS = [
     find: 'args.dst[i] = mirror.takeSystemFrame(args.start + i)',
     replace: 'args.dst[i] = mirror.systemFrame(args.start + i)',
     why: 'A frame that is the page and a read-only copy at once is freed twice.',
-    caughtBy: { file: '', test: '', says: '' },
+    caughtBy: {
+      file: 'test/sim/coherence.test.ts',
+      test: 'faults of kernels turning a copy device-private copies nothing',
+      says: 'invariant',
+    },
   },
   {
     name: 'zero-page-not-cleared',
@@ -146,7 +206,11 @@ export const MUTANTS = [
     find: '  mirror.copies.clear(zero)\n',
     replace: '',
     why: 'A hole that migrates shows what the frame held before: somebody else’s data.',
-    caughtBy: { file: '', test: '', says: '' },
+    caughtBy: {
+      file: 'test/sim/migrate.test.ts',
+      test: 'frames and pools zero pages never show old data: freed frames hold garbage, and come back clear',
+      says: 'invariant 1:',
+    },
   },
   {
     name: 'copy-kept-after-a-host-write',
@@ -154,7 +218,11 @@ export const MUTANTS = [
     find: "        if (access !== 'read') changed.push(vpn)\n",
     replace: '',
     why: 'The host writes, and a device goes on reading its copy of before.',
-    caughtBy: { file: '', test: '', says: '' },
+    caughtBy: {
+      file: 'test/sim/coherence.test.ts',
+      test: 'the host writes, and the copies of devices go',
+      says: "to be 'hmm'",
+    },
   },
   {
     name: 'pinned-page-evicted',
@@ -162,7 +230,11 @@ export const MUTANTS = [
     find: 'if (space.pages.state(vpn) !== PAGE.migrating && !keeps(vpn)) found.push(vpn)',
     replace: 'if (space.pages.state(vpn) !== PAGE.migrating) found.push(vpn)',
     why: 'Room is made with the pages that it is made for.',
-    caughtBy: { file: '', test: '', says: '' },
+    caughtBy: {
+      file: 'test/sim/evict.test.ts',
+      test: 'victims are never pages of the request itself, whatever the policy says',
+      says: 'moved',
+    },
   },
   {
     name: 'migrating-page-not-waited-for',
@@ -170,7 +242,11 @@ export const MUTANTS = [
     find: 'if (space.pages.state(vpn) === PAGE.migrating) migrating = true',
     replace: 'if (space.pages.state(vpn) === PAGE.migrating) migrating = false',
     why: '4.6: two devices at one range, each told that it is busy; the one that does not wait never gets it.',
-    caughtBy: { file: '', test: '', says: '' },
+    caughtBy: {
+      file: 'test/mm/migrate.test.ts',
+      test: 'a page that migrates is waited for by the host, and by nobody taken twice',
+      says: 'is at home when the host takes it',
+    },
   },
   {
     name: 'foreign-pages-sent-home-as-own',
@@ -178,7 +254,11 @@ export const MUTANTS = [
     find: "      if (pages.memory(vpn) !== args.owner.memory) return 'busy'\n",
     replace: '',
     why: 'Homeward without the owner filter, another device’s page is copied from a frame of the wrong device.',
-    caughtBy: { file: '', test: '', says: '' },
+    caughtBy: {
+      file: 'test/mm/migrate.test.ts',
+      test: 'the direction homeward takes from nobody but the owner that is named',
+      says: 'collected',
+    },
   },
   {
     name: 'table-not-flushed',
@@ -186,7 +266,11 @@ export const MUTANTS = [
     find: '    this.#vmm.flush(now.table)\n',
     replace: '',
     why: 'The entries changed and the device was not told: it goes by a table of before.',
-    caughtBy: { file: '', test: '', says: '' },
+    caughtBy: {
+      file: 'test/sim/coherence.test.ts',
+      test: 'the host writes, and the copies of devices go',
+      says: 'expected',
+    },
   },
   {
     name: 'tail-of-a-partial-unmap-stays',
@@ -194,7 +278,11 @@ export const MUTANTS = [
     find: '    pages.clearRange(range)\n',
     replace: '    pages.clearRange({ start: range.start, end: range.end - 1 })\n',
     why: '4.6: a partial munmap left the tail of the range as it was.',
-    caughtBy: { file: '', test: '', says: '' },
+    caughtBy: {
+      file: 'test/sim/protect.test.ts',
+      test: 'munmap of parts leaves the rest usable, by whatever pointer lies in it; a whole allocation with holes skips them',
+      says: 'expected',
+    },
   },
   {
     name: 'frames-of-unmapped-pages-kept',
@@ -202,7 +290,11 @@ export const MUTANTS = [
     find: 'if (state === PAGE.clean || state === PAGE.dirty) space.owners',
     replace: 'if (state === PAGE.dirty) space.owners',
     why: 'Device pages of an unmapped range were not given back: memory that nobody owns.',
-    caughtBy: { file: '', test: '', says: '' },
+    caughtBy: {
+      file: 'test/sim/migrate.test.ts',
+      test: 'frames and pools come with the first migration and go with the last page',
+      says: 'framesUsed',
+    },
   },
   {
     name: 'report-that-is-lost-means-nothing-stored',
@@ -210,6 +302,10 @@ export const MUTANTS = [
     find: '      if (mirror.device.lostReason === null) noteAllStores(mirror)\n',
     replace: '',
     why: 'Found by svm fuzz: a pass ran, its report did not arrive, and what it had stored to counted as clean.',
-    caughtBy: { file: '', test: '', says: '' },
+    caughtBy: {
+      file: 'test/sim/found.test.ts',
+      test: 'a pass whose report does not arrive resident: what it may have stored to is not taken for clean',
+      says: 'invariant 1:',
+    },
   },
 ]

@@ -143,7 +143,7 @@ function wholeRange(mirror: Mirror, { vma, start, end }: Piece, keepCopies: bool
 function migrateWindow(mirror: Mirror, piece: DevicePiece, start: Vpn, end: Vpn, room: number): number {
   const { result, request } = piece
   const { space } = mirror
-  const args = migrateSetup({ space, vma: piece.vma, start, end, owner: mirror, select: SELECT.system, to: 'owner' })
+  const args = migrateSetup({ space, vma: piece.vma, start, end, owner: mirror, select: SELECT.system, to: 'owner', room: Math.min(room, mirror.dmem.freeNow) })
   if (request.discard.length > 0) discard(args, request.discard)
   const bytes = fillDestinations(mirror, args, room)
   const moved = migratePages(args)

@@ -56,6 +56,8 @@ export interface MigrateWish {
   readonly to: 'owner' | 'host'
   /** To the host only: the owner keeps its frames as read-only copies. */
   readonly keepCopy?: boolean
+  /** To the owner only: frames that he has. Pages beyond them are skipped before anybody hears of them. */
+  readonly room?: number
 }
 
 export interface MigrateArgs extends MigrateWish {
@@ -81,9 +83,14 @@ export function migrateSetup(wish: MigrateWish): MigrateArgs {
   const src = new Uint8Array(count)
   const args: MigrateArgs = { ...wish, src, dst: new Int32Array(count).fill(-1), collected: 0, present: 0, passed: 0, skipped: {} }
   const held = space.hostMappings.count > 0
+  let room = wish.room ?? Number.POSITIVE_INFINITY
   for (let i = 0; i < count; i++) {
     const vpn = start + i
-    const verdict = wish.to === 'owner' ? collectForOwner(args, vpn, i, held) : collectForHost(args, vpn, i)
+    let verdict = wish.to === 'owner' ? collectForOwner(args, vpn, i, held) : collectForHost(args, vpn, i)
+    if (verdict === 'take' && ((src[i] as number) & SRC.copied) === 0 && room-- <= 0) {
+      src[i] = 0
+      verdict = 'no-memory'
+    }
     if (verdict === 'take') {
       space.pages.beginMigrate(vpn)
       src[i] = (src[i] as number) | SRC.migrate | SRC.taken
