@@ -1,5 +1,5 @@
-// vitest.config.ts: the four test projects.
-// Always: `unit` needs no GPU; `gpu` runs in Node on Dawn, `browser` the files of test/gpu once more in a headless Chromium;
+// vitest.config.ts: the test projects.
+// Always: `unit` and `fuzz` need no GPU; `gpu` runs in Node on Dawn, `browser` the files of test/gpu once more in a headless Chromium;
 // `package` uses only the packed npm package. A file `*.node.test.ts` of test/gpu is not run in the browser. The project `browser`
 // exists only where scripts/test.mjs (or the variable SVM_BROWSER) says which browser to start.
 

@@ -70,9 +70,9 @@ export const MUTANTS = [
     replace: 'dst: new Int32Array(count)',
     why: 'S0 as posted: a page without a destination left copy_one with garbage in dst, and counted as moved there.',
     caughtBy: {
-      file: 'test/sim/stay.test.ts',
-      test: 'pages that stay another device keeps its copies of pages for which there was no room',
-      says: 'moved: 12',
+      file: 'test/mm/migrate.test.ts',
+      test: 'a compressing store that is full takes what fits; the rest is restored and counted',
+      says: "expected 'cccccc' to be 'cccchh'",
     },
   },
   {
@@ -82,9 +82,9 @@ export const MUTANTS = [
     replace: 'const bytes = this.#space.hostRun(vma, start + i, adjacent(this.#dmem, frames, i) * pageBytes)',
     why: 'S0 patch 1: the copy was told bytes where it counted pages, and wrote over what lay behind.',
     caughtBy: {
-      file: 'test/sim/migrate.test.ts',
-      test: 'migrate mixed ranges: what is there stays, the rest comes; both directions',
-      says: 'bytesCopied',
+      file: 'test/sim/stay.test.ts',
+      test: 'pages that are others’ are not written over by a copy: what is copied is as long as what moves',
+      says: 'expected 24576 to be 8192',
     },
   },
   {
@@ -185,7 +185,7 @@ export const MUTANTS = [
     caughtBy: {
       file: 'test/sim/stay.test.ts',
       test: 'pages that move home stay where they are when their copy fails',
-      says: "expected 'h' to be 'd'",
+      says: "expected 'm' to be 'd'",
     },
   },
   {
@@ -207,8 +207,8 @@ export const MUTANTS = [
     replace: '',
     why: 'A hole that migrates shows what the frame held before: somebody else’s data.',
     caughtBy: {
-      file: 'test/sim/migrate.test.ts',
-      test: 'frames and pools zero pages never show old data: freed frames hold garbage, and come back clear',
+      file: 'test/sim/stay.test.ts',
+      test: 'pages that are others’ do not shine through zeros: a frame that is used again is cleared',
       says: 'invariant 1:',
     },
   },
@@ -231,9 +231,9 @@ export const MUTANTS = [
     replace: 'if (space.pages.state(vpn) !== PAGE.migrating) found.push(vpn)',
     why: 'Room is made with the pages that it is made for.',
     caughtBy: {
-      file: 'test/sim/evict.test.ts',
-      test: 'victims are never pages of the request itself, whatever the policy says',
-      says: 'moved',
+      file: 'test/sim/stay.test.ts',
+      test: 'pages that are others’ stay when room is made, if they are pinned',
+      says: "to deeply equal [ 'hccc', 5 ]",
     },
   },
   {
@@ -257,19 +257,19 @@ export const MUTANTS = [
     caughtBy: {
       file: 'test/mm/migrate.test.ts',
       test: 'the direction homeward takes from nobody but the owner that is named',
-      says: 'collected',
+      says: 'frame 0 is freed once',
     },
   },
   {
     name: 'table-not-flushed',
     file: 'src/driver/tables.ts',
-    find: '    this.#vmm.flush(now.table)\n',
+    find: '    this.#vmm.flush(now.table, now.entries)\n',
     replace: '',
     why: 'The entries changed and the device was not told: it goes by a table of before.',
     caughtBy: {
       file: 'test/sim/coherence.test.ts',
       test: 'the host writes, and the copies of devices go',
-      says: 'expected',
+      says: 'made no progress',
     },
   },
   {
@@ -279,9 +279,9 @@ export const MUTANTS = [
     replace: '    pages.clearRange({ start: range.start, end: range.end - 1 })\n',
     why: '4.6: a partial munmap left the tail of the range as it was.',
     caughtBy: {
-      file: 'test/sim/protect.test.ts',
-      test: 'munmap of parts leaves the rest usable, by whatever pointer lies in it; a whole allocation with holes skips them',
-      says: 'expected',
+      file: 'test/sim/stay.test.ts',
+      test: 'pages that are others’ leave nothing behind: what is mapped where they were has never been touched',
+      says: "[ '..c'",
     },
   },
   {

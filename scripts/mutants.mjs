@@ -150,6 +150,13 @@ export function staleness(result, trees) {
     ({ name }) => `${name} is not recorded as caught`,
   )
   for (const { name } of result.mutants) if (!MUTANTS.some((one) => one.name === name)) wrong.push(`${name} is recorded and is no mutant any more`)
+  for (const mutant of MUTANTS) {
+    try {
+      mutated(mutant)
+    } catch (error) {
+      wrong.push(error.message)
+    }
+  }
   for (const room of rooms) if (result.trees[room] !== trees[room]) wrong.push(`${room} has changed since (${result.trees[room]} was, ${trees[room]} is)`)
   return wrong
 }

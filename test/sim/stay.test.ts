@@ -3,8 +3,9 @@
 
 import { describe, expect, it } from 'vitest'
 import type { Context } from '../../src/cl/context.ts'
+import { Evictor } from '../../src/driver/evict.ts'
 import type { LocalPort } from '../../src/drm/local-port.ts'
-import { openSvm } from '../../src/open.ts'
+import { lru, openSvm } from '../../src/open.ts'
 import { simDevice } from '../../src/sim.ts'
 import { checkInvariants, codeOf, makeKernel, openRig, PAGE_BYTES, PAGE_WORDS, sequence } from './rig.ts'
 
@@ -82,5 +83,45 @@ describe('pages that move home', () => {
     expect(rig.draw(pointer, 1)).toBe('d')
     await checkInvariants(rig)
     expect((await rig.svm.read(pointer, Uint32Array, 1))[0]).toBe(7)
+  })
+})
+
+describe('pages that are others’', () => {
+  it('are not written over by a copy: what is copied is as long as what moves', async () => {
+    const rig = await openRig({ frames: 8 })
+    const pointer = rig.svm.allocFrom(sequence(6 * PAGE_WORDS))
+    await rig.svm.queue.migrate({ pointer, byteLength: 2 * PAGE_BYTES }).done
+    expect(rig.mirror.copies.bytesIn).toBe(2 * PAGE_BYTES)
+  })
+
+  it('do not shine through zeros: a frame that is used again is cleared', async () => {
+    const rig = await openRig({ frames: 8 })
+    const kept = rig.svm.allocFrom(sequence(PAGE_WORDS))
+    const old = rig.svm.allocFrom(sequence(3 * PAGE_WORDS, 1))
+    await rig.svm.queue.migrate([{ pointer: old }, { pointer: kept }]).done
+    rig.svm.free(old)
+    const fresh = rig.svm.alloc(3 * PAGE_BYTES)
+    await rig.svm.queue.migrate({ pointer: fresh }).done
+    expect(rig.draw(fresh, 3)).toBe('ccc')
+    await checkInvariants(rig)
+  })
+
+  it('stay when room is made, if they are pinned', async () => {
+    const rig = await openRig({ frames: 8 })
+    const pointer = rig.svm.allocFrom(sequence(4 * PAGE_WORDS))
+    await rig.svm.queue.migrate({ pointer }).done
+    const { available } = rig.mirror.dmem
+    const room = await new Evictor(rig.mirror, lru).makeRoom(available + 3, (vpn) => vpn !== pointer / PAGE_BYTES)
+    expect([rig.draw(pointer, 4), room]).toEqual(['hccc', available + 1])
+    await checkInvariants(rig)
+  })
+
+  it('leave nothing behind: what is mapped where they were has never been touched', async () => {
+    const rig = await openRig({ frames: 8 })
+    const old = rig.svm.allocFrom(sequence(3 * PAGE_WORDS))
+    await rig.svm.queue.migrate({ pointer: old }).done
+    await rig.svm.queue.free([old]).done
+    const fresh = rig.svm.alloc(3 * PAGE_BYTES)
+    expect([rig.draw(old, 3), fresh]).toEqual(['...', old])
   })
 })
