@@ -75,7 +75,7 @@ export interface Op {
 
 export const SLOTS = 6
 /** One operation in so many has a failure with it. */
-const FAULT_ONE_IN = 4
+const FAULT_ONE_IN = 3
 /** Losses are rare: after one there is less to do. */
 const LOSS_ONE_IN = 25
 const NTH_MAX = 6
