@@ -128,6 +128,20 @@ export class Checker {
     this.expect(16, (pte & PTE.store) === 0 || (mine && deviceMayWrite(vma) && hold === 'none'), say(`can be stored to by ${mirror.label}`))
   }
 
+  /** The host has just got these bytes, to read or to write. */
+  taken({ pointer, byteLength }: { pointer: number; byteLength: number }, reads: boolean): void {
+    const { pages, geometry } = this.#port.space
+    const end = Math.ceil((pointer + byteLength) / geometry.pageBytes)
+    for (let vpn = Math.floor(pointer / geometry.pageBytes); vpn < end; vpn++) {
+      this.expect(11, !pages.isDevicePrivate(vpn), () => `the host has page ${vpn}, and it is ${pages.print(vpn)}`)
+      for (const { vmm, label } of this.mirrors) {
+        const rights = vmm.get(vpn) & (reads ? PTE.store | PTE.exclusive : PTE_RIGHTS)
+        this.expect(55, rights === 0, () => `the host ${reads ? 'reads' : 'writes'} page ${vpn}, and ${label} may still change or see it`)
+      }
+    }
+    this.note(11, 55)
+  }
+
   /** When nothing is under way and all work of the devices is done. `bytes`: compare copies too. */
   atRest({ bytes = true }: { bytes?: boolean } = {}): void {
     this.always(false)

@@ -245,6 +245,7 @@ export function map(day: Day, op: Op): Started | null {
       const must = refusals(day, slot, range, mode === 'read' ? 'read' : 'write', mode === 'write-discard')
       if (!wentWell(day, outcome, must, metHolds(day, range))) return
       const mapping = outcome.value as HostMapping
+      day.world.checker.taken(range, mode === 'read')
       if (mode !== 'write-discard') expectBytes(day, range.pointer, mapping.bytes, `map for '${mode}'`)
       const bytes = randomBytes(op.from, mode === 'write-discard' ? range.byteLength : mode === 'read' ? 0 : 1 + (op.length % range.byteLength))
       mapping.bytes.set(bytes)

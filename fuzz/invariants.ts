@@ -43,7 +43,7 @@ const rows: readonly (readonly [id: number, where: Where, sentence: string, how:
   ],
   [9, 'await', 'A page is in one of eight states; the host reads no device page.', `${CHECK}; \`mm/page-table\`: arrows refuse other starts`],
   [10, 'await', 'An entry grants no more than the mapping.', CHECK],
-  [11, 'operation', 'A host access brings the page home or fails.', '`mm/fault`: `settle` asserts that every page is at home'],
+  [11, 'operation', 'A host access brings the page home or fails.', `${CHECK}, \`taken\`; \`mm/fault\`: \`settle\` asserts it`],
   [12, 'await', 'A page migrates only while somebody is at it.', CHECK],
   [
     13,
@@ -107,7 +107,7 @@ const rows: readonly (readonly [id: number, where: Where, sentence: string, how:
   [52, 'operation', 'The order of service changes nothing but rounds.', 'orders and windows by seed; the twin runs in one'],
   [53, 'rest', 'What is mapped for a fault is cut to the mapping.', `${CHECK}: entries beyond are 0`],
   [54, 'await', 'An exclusive entry is the only one.', CHECK],
-  [55, 'operation', 'A host access takes the exclusive right away.', '`mm/fault`: the page is at home, and 15 and 16 hold'],
+  [55, 'operation', 'A host access takes the exclusive right away.', `${CHECK}, \`taken\``],
   [56, 'operation', 'A store after the right was taken fails.', '`fuzz/launch.ts` after `protect`'],
   [
     57,
