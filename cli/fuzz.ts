@@ -13,6 +13,8 @@ import { Progress } from './terminal.ts'
 
 const SEED_DEFAULT = 1
 const STEPS_DEFAULT = 300
+/** Seeds that a bug which was put in has to show itself in. */
+const BREAK_SEEDS = 12
 const MUTANT_TOOL = 'scripts/mutants.mjs'
 /** Standard output of a run of a mutant, at most. */
 const OUTPUT_BYTES_MAX = 64 * 1024 * 1024
@@ -30,8 +32,8 @@ export const fuzz: Command = {
 
 Runs N random operations (${STEPS_DEFAULT} if left out) on one to three simulated devices, in the order and with the failures that the seed says (${SEED_DEFAULT} if left out),
 compares every byte with a plain map after each, and checks the invariants of ARCHITECTURE.md; then runs it all again, which must be the same.
---ops keeps only these operations, by number: the last line of a failure has them. --break NAME puts a bug of mutants/ in and must fail; it needs
-a clone of the repository.
+--ops keeps only these operations, by number: the last line of a failure has them. --break NAME puts a bug of mutants/ in and
+must fail: it tries the seed and, without --ops, the ${BREAK_SEEDS - 1} after it. That needs a clone of the repository.
 `,
   parse(args) {
     const { values, positionals } = readOptions(args, { seed: 'string', steps: 'string', ops: 'string', break: 'string' })
@@ -58,19 +60,26 @@ async function sound({ seed, steps, ops }: Wish): Promise<Outcome> {
   }
 }
 
-/** The same with a bug put in: built beside, and run as a program of its own. */
-async function broken(name: string, { seed, steps, ops }: Wish): Promise<Outcome> {
-  const root = clone()
+/** The same with a bug put in: built beside, and run as a program of its own, for one seed after the other until it is found. */
+async function broken(name: string, wish: Wish): Promise<Outcome> {
+  const tool = join(clone(), MUTANT_TOOL)
+  const last = wish.seed + (wish.ops === undefined ? BREAK_SEEDS : 1) - 1
+  let seed = wish.seed
+  let report = runBroken(tool, name, { ...wish, seed })
+  while (report.ok && seed < last) report = runBroken(tool, name, { ...wish, seed: ++seed })
+  const text = `with ${name} put in, seeds ${wish.seed} to ${seed}: ${print(report).replace(/svm fuzz .*/, `$& --break ${name}`)}`
+  return { ok: report.ok, value: { ...report, broken: name }, text }
+}
+
+function runBroken(tool: string, name: string, { seed, steps, ops }: Wish): SuiteReport {
   const args = ['fuzz', '--seed', String(seed), '--steps', String(steps), '--json', ...(ops === undefined ? [] : ['--ops', ops.join(',')])]
-  const made = spawnSync(process.execPath, [join(root, MUTANT_TOOL), '--run', name, ...args], { encoding: 'utf8', maxBuffer: OUTPUT_BYTES_MAX })
+  const made = spawnSync(process.execPath, [tool, '--run', name, ...args], { encoding: 'utf8', maxBuffer: OUTPUT_BYTES_MAX })
   if (made.status === 2) throw new UsageError(made.stderr.trim())
-  let report: SuiteReport
   try {
-    report = JSON.parse(made.stdout) as SuiteReport
+    return JSON.parse(made.stdout) as SuiteReport
   } catch (cause) {
     throw new SvmError('internal', `The mutant ${name} gave no report: ${made.stderr.trim()}`, { cause })
   }
-  return { ok: report.ok, value: { ...report, broken: name }, text: `with ${name} put in: ${print(report).replace(/svm fuzz .*/, `$& --break ${name}`)}` }
 }
 
 function clone(): string {

@@ -309,21 +309,26 @@ export function migrateTwice(day: Day, op: Op): Started | null {
   const queue = queues[op.queue % queues.length] as SvmQueue
   const lost = goneCodes(day, op)
   const start = async () => {
+    const start = counters()
     const first = await queue.migrate(range).done
     const before = counters()
-    return { first, second: await queue.migrate(range).done, before, after: counters() }
+    return { first, second: await queue.migrate(range).done, start, before, after: counters() }
   }
   return {
     done: start(),
     judge: (outcome) => {
       if (!wentWell(day, outcome, lost)) return
-      const { first, second, before, after } = outcome.value as { first: MigrateResult; second: MigrateResult; before: number[]; after: number[] }
+      const { first, second, start, before, after } = outcome.value as Record<'first' | 'second', MigrateResult> &
+        Record<'start' | 'before' | 'after', number[]>
       expectSum(day, [range], first)
       expectSum(day, [range], second)
       if (Object.keys(first.skipped).length > 0 || day.faults.struck.length > 0) return
       const { checker } = day.world
       checker.expect(40, second.moved === 0, () => `the second of two equal migrates moved ${second.moved} pages`)
       checker.expect(20, before.join() === after.join(), () => `the second of two equal migrates did something: ${before} became ${after}`)
+      // Who made no room for it lost no entry by the first one either: what was there stayed.
+      const stayed = start[2] !== before[2] || start[1] === before[1]
+      checker.expect(20, stayed, () => `a migrate to ${mirror.label} took entries from pages that were there: ${start} became ${before}`)
       checker.note(20, 32, 40)
     },
   }

@@ -71,7 +71,7 @@ export function chase(day: Day, op: Op): Started | null {
       written++
     }
     const queue = queues[op.queue % queues.length] as SvmQueue
-    return queue.enqueue(kernels.chase[0] as SvmKernel, { args, global: items }).done
+    return queue.enqueue(kernels.chase[0] as SvmKernel, { args, global: items, atomic: isAtomic(op) }).done
   }
   return {
     done: start(),
