@@ -82,7 +82,12 @@ async function ask(day: Day, mirror: Mirror, start: number, end: number): Promis
   const { space } = day.world.port
   const pfns = new Uint8Array(end - start)
   const range = { space, start, end, owner: mirror, subscription: mirror.subscription, defaultFlags: HMM_PFN.requireFault, keepCopies: false, pfns }
-  const verdict = await rangeFault(range)
+  const verdict = await rangeFault(range, () => {
+    for (let vpn = start; vpn < end; vpn++) {
+      const foreign = space.pages.isDevicePrivate(vpn) && space.pages.memory(vpn) !== mirror.memory
+      if (foreign) throw new Wrong(`a range fault by ${mirror.label} commits, and page ${vpn} is ${space.pages.print(vpn)}`)
+    }
+  })
   const lost = Array.from(pfns, (_, i) => start + i).some((vpn) => space.pages.state(vpn) === PAGE.lost)
   if (verdict === 'fault' && !lost) throw new Wrong(`a range fault of ${start}-${end} says 'fault', and all of it is mapped`)
 }

@@ -172,6 +172,8 @@ class Run {
       if (commands.coin(op, 20) && commands.coin(op, 21)) return this.#put({ ...op, kind: 'mmap' }, commands.mmap(this.#day, op))
       commands.alloc(this.#day, op)
       this.#byOperation.alloc++
+      // Its first bytes are still being written, and what is below the order of the calls does not wait for them.
+      if (ALONE.has(op.kind)) await this.#settle()
     }
     try {
       this.#put(op, STARTERS[op.kind](this.#day, op))

@@ -144,7 +144,8 @@ export const MUTANTS = [
     name: 'range-fault-without-a-second-look',
     file: 'src/mm/hmm.ts',
     find: '    await resolve(range, missing)\n',
-    replace: "    await resolve(range, missing)\n    if (round >= 0) return 'ok'\n",
+    replace:
+      "    await resolve(range, missing)\n    if (round >= 0) {\n      commit?.(range.space.notifiers.readBegin(range.subscription))\n      return 'ok'\n    }\n",
     why: '4.6: a notifier ran between the walk and the entry. Whoever does not retry maps what is no longer true.',
     caughtBy: {
       file: 'test/mm/hmm.test.ts',

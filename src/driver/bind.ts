@@ -90,12 +90,11 @@ async function bindDevice(mirror: Mirror, evictor: Evictor, piece: DevicePiece):
       result.skipped['no-memory'] = (result.skipped['no-memory'] ?? 0) + stop - start
       continue
     }
-    if (!(await makePresent(mirror, { vma, start, end: stop }, false))) {
-      result.skipped.busy = (result.skipped.busy ?? 0) + stop - start
-      continue
-    }
     const before = result.moved
-    copied += migrateWindow(mirror, piece, start, stop, room)
+    const commit = () => {
+      copied += migrateWindow(mirror, piece, start, stop, room)
+    }
+    if (!(await makePresent(mirror, { vma, start, end: stop }, false, commit))) result.skipped.busy = (result.skipped.busy ?? 0) + stop - start
     moved += result.moved - before
   }
   result.bytesCopied += copied
@@ -122,12 +121,19 @@ export function isPresent(mirror: Mirror, piece: Piece): boolean {
 }
 
 /**
- * Brings what others own home, waits for what migrates, reads what a pager has. False when the range does not settle or changed. No await lies
- * between the last look and the return. Compare nouveau_range_fault(). @throws SvmError pager-failed
+ * Brings what others own home, waits for what migrates, reads what a pager has; then runs `commit`, with no await after the last look. False, and
+ * nothing is committed, when the range does not settle or its mapping changed. Compare nouveau_range_fault(). @throws SvmError pager-failed
  */
-export async function makePresent(mirror: Mirror, piece: Piece, keepCopies: boolean): Promise<boolean> {
-  if (isPresent(mirror, piece)) return true
-  return (await rangeFault(wholeRange(mirror, piece, keepCopies))) === 'ok' && mirror.space.addresses.find(piece.start) === piece.vma
+export async function makePresent(mirror: Mirror, piece: Piece, keepCopies: boolean, commit: () => void): Promise<boolean> {
+  let committed = false
+  const commitIfMapped = () => {
+    if (mirror.space.addresses.find(piece.start) !== piece.vma) return
+    commit()
+    committed = true
+  }
+  if (isPresent(mirror, piece)) commitIfMapped()
+  else await rangeFault(wholeRange(mirror, piece, keepCopies), commitIfMapped)
+  return committed
 }
 
 function wholeRange(mirror: Mirror, { vma, start, end }: Piece, keepCopies: boolean): HmmRange {

@@ -126,7 +126,7 @@ async function serveRun(mirror: Mirror, { vma, start, end, write }: Run): Promis
   for (let at = start; at < end; at += step) {
     const piece = { vma, start: at, end: Math.min(end, at + step), write }
     // If the mapping changed while a pager was asked, the access faults again and finds out what is true.
-    if (await makePresent(mirror, piece, !write)) bringIn(mirror, piece)
+    await makePresent(mirror, piece, !write, () => bringIn(mirror, piece))
   }
 }
 

@@ -1,12 +1,13 @@
 // What a mirror needs to know of a range before it maps it: a snapshot, or after making present what it requires. Compare mm/hmm.c.
 //
 // Always: a page that is the asker's own device memory stays where it is; a page of somebody else's that is required comes home first; a page
-// that migrates is waited for; what is returned holds only as long as the ticket does, so no await lies between the last look and the return.
+// that migrates is waited for; what was found holds only in the moment of the last look, so the table is written in it (`commit`), or the ticket
+// is shown before it is.
 
 import { assert, unreachable } from '../base/assert.ts'
 import type { Vpn } from '../base/units.ts'
 import { bringHome, groupByMemory } from './fault.ts'
-import type { Subscription } from './notifier.ts'
+import type { Subscription, Ticket } from './notifier.ts'
 import { PAGE } from './page-table.ts'
 import { populate, populateWindow } from './populate.ts'
 import type { PageOwner, Space } from './space.ts'
@@ -64,20 +65,20 @@ export function rangeSnapshot(range: HmmRange): boolean {
 }
 
 /**
- * Makes present what is required, and answers. @throws SvmError pager-failed, device-lost (of an owner that must give a page back)
- * Compare hmm_range_fault(), with the loop that its every user must write around it.
+ * Makes present what is required, and answers. With the verdict `ok`, `commit` has run in the very moment of the last look, so what it writes to
+ * the mirror's table is true; if the mirror must sleep before it writes, it keeps the ticket and shows it then. @throws SvmError pager-failed,
+ * device-lost (of an owner that must give a page back). Compare hmm_range_fault(), with the loop that its every user must write around it.
  */
-export async function rangeFault(range: HmmRange): Promise<HmmVerdict> {
-  const { space } = range
+export async function rangeFault(range: HmmRange, commit?: (ticket: Ticket) => void): Promise<HmmVerdict> {
   for (let round = 0; round < ROUNDS_MAX; round++) {
-    const ticket = space.notifiers.readBegin(range.subscription)
     const missing = walk(range)
     const refusal = refusalOf(range)
     if (refusal !== null) return refusal
-    if (missing.length === 0) return 'ok'
+    if (missing.length === 0) {
+      commit?.(range.space.notifiers.readBegin(range.subscription))
+      return 'ok'
+    }
     await resolve(range, missing)
-    // Whatever the ticket says, the next walk looks at everything anew; it only tells a change from a page that will not stay.
-    if (space.notifiers.readRetry(ticket)) continue
   }
   return 'busy'
 }

@@ -2,6 +2,7 @@
 
 import { describe, expect, it } from 'vitest'
 import { HMM_PFN, type HmmRange, rangeFault, rangeSnapshot } from '../../src/mm/hmm.ts'
+import type { Ticket } from '../../src/mm/notifier.ts'
 import { PagedFile } from '../../src/mm/paged-file.ts'
 import type { Vma } from '../../src/mm/vma.ts'
 import { bareSpace, gate, PAGE_BYTES } from './bare-space.ts'
@@ -66,6 +67,27 @@ describe('a range fault', () => {
     expect(await rangeFault(range(requireFault))).toBe('ok')
     expect(await rangeFault(range(requireWrite))).toBe('permission')
     expect(await rangeFault(range(0, { pfns: Uint8Array.of(0, 0, 0, requireWrite, 0, 0) }))).toBe('permission')
+  })
+
+  it('commits in the moment of the last look; a mirror that sleeps after it shows its ticket and learns of every change', async () => {
+    const { space, vma, start, end, mine, other, range } = setUp()
+    await other.take(vma, start, end)
+    let ticket: Ticket | undefined
+    const seen: string[] = []
+    const commit = (drawn: Ticket) => {
+      ticket = drawn
+      seen.push(Array.from({ length: 6 }, (_, page) => space.pages.print(start + page)).join())
+    }
+    expect(await rangeFault(range(requireFault), commit)).toBe('ok')
+    expect(seen).toEqual(['host,host,host,host,host,host'])
+    const drawn = ticket as Ticket
+    expect(space.notifiers.readRetry(drawn)).toBe(false)
+    await mine.take(vma, start, start + 1)
+    expect(space.notifiers.readRetry(drawn), 'the asker’s own migration changes nothing for him').toBe(false)
+    await other.take(vma, start + 1, start + 2)
+    expect(space.notifiers.readRetry(drawn)).toBe(true)
+    expect(await rangeFault(range(requireFault, { start: start - 1, end, pfns: new Uint8Array(7) }), commit)).toBe('fault')
+    expect(seen).toHaveLength(1)
   })
 
   it('waits for pages that migrate', async () => {
