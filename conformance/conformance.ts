@@ -4,7 +4,7 @@ import { hmmSuite } from './hmm/hmm.ts'
 import { openclSuites } from './opencl/opencl.ts'
 import { type Host, runTest, type Skipped, type Suite, type TestResult } from './suite.ts'
 
-export { type Host, runTest, type Suite, simHost, type Test, type TestResult, webgpuHost } from './suite.ts'
+export { type Host, NUM_ELEMENTS_DEFAULT, runTest, type Suite, simHost, type Test, type TestResult, webgpuHost } from './suite.ts'
 
 export const SUITES: readonly Suite[] = [hmmSuite, ...openclSuites]
 

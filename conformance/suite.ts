@@ -11,20 +11,30 @@ const MIB = 1024 * KIB
 /** Where the tests run. */
 export interface Host {
   readonly kind: 'sim' | 'webgpu'
+  /** The parameter num_elements of the OpenCL harness: lists that are made. */
+  readonly numElements: number
   /** Devices that have no space on them; on a simulated one things may go wrong on purpose. */
   devices(count: number, mischief: Mischief): Promise<(SvmDevice | GPUDevice)[]>
 }
 
+/** What the OpenCL harness takes if nothing is said. */
+export const NUM_ELEMENTS_DEFAULT = 16_384
+
 /** Simulated devices: kernels run as their twins. */
-export function simHost(): Host {
-  return { kind: 'sim', devices: async (count, mischief) => Array.from({ length: count }, (_, i) => simDevice({ seed: i + 1, label: `sim ${i}`, mischief })) }
+export function simHost(numElements = NUM_ELEMENTS_DEFAULT): Host {
+  return {
+    kind: 'sim',
+    numElements,
+    devices: async (count, mischief) => Array.from({ length: count }, (_, i) => simDevice({ seed: i + 1, label: `sim ${i}`, mischief })),
+  }
 }
 
 /** WebGPU devices, each asked for once. */
-export function webgpuHost(request: (nth: number) => Promise<GPUDevice>): Host {
+export function webgpuHost(request: (nth: number) => Promise<GPUDevice>, numElements = NUM_ELEMENTS_DEFAULT): Host {
   const asked = new Map<number, Promise<GPUDevice>>()
   return {
     kind: 'webgpu',
+    numElements,
     devices: (count) =>
       Promise.all(
         Array.from({ length: count }, (_, i) => {
@@ -56,6 +66,7 @@ export interface Opened {
 /** What a test gets. */
 export interface TestContext {
   readonly kind: Host['kind']
+  readonly numElements: number
   /** A number from 0 to 2^32 - 1: the same ones at every run. */
   random(): number
   /** A space of 32-bit pointers, closed when the test ends. */
@@ -122,6 +133,7 @@ function contextOf(host: Host, opened: Svm[]): TestContext {
   let state = 0x5eed
   return {
     kind: host.kind,
+    numElements: host.numElements,
     random: () => {
       // xorshift32
       state ^= state << 13

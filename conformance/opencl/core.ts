@@ -3,11 +3,9 @@
 import { elements, equal, ok, refused } from '../check.ts'
 import type { Test } from '../suite.ts'
 import { makeKernel, NUM_ELEMENTS } from './kernels.ts'
-import { LISTS } from './list-kernels.ts'
 import { byCopy, byMapping, byQueue, ListWorld, openTwo } from './lists.ts'
 
 const ACCESSES = ['read-write', 'write', 'read'] as const
-const LIST_NOTE = `num_elements is ${LISTS} (the original's is 16384 if nothing is said).`
 
 export const coreTests: readonly Test[] = [
   {
@@ -149,10 +147,10 @@ export const coreTests: readonly Test[] = [
   },
   {
     name: 'svm_shared_address_space_coarse_grain_old_api',
-    note: `${LIST_NOTE} Map and unmap are commands of a queue. CL_MEM_USES_SVM_POINTER is asked of residency, which knows SVM pointers only.`,
+    note: 'Map and unmap are commands of a queue. CL_MEM_USES_SVM_POINTER is asked of residency, which knows SVM pointers only.',
     async run(t) {
       const { svm, queues } = await openTwo(t)
-      const world = new ListWorld(svm, queues, byQueue(queues[0]))
+      const world = new ListWorld(svm, queues, byQueue(queues[0]), t.numElements)
       equal(svm.residency(world.nodes, 4).length, 1, 'nodes are SVM')
       await refused(() => svm.residency(4096, 4), 'not-mapped', 'memory that is not SVM')
       await world.everyPair(await world.parties())
@@ -160,29 +158,28 @@ export const coreTests: readonly Test[] = [
   },
   {
     name: 'svm_shared_address_space_coarse_grain_new_api',
-    note: LIST_NOTE,
     async run(t) {
       const { svm, queues } = await openTwo(t)
-      const world = new ListWorld(svm, queues, byMapping(svm))
+      const world = new ListWorld(svm, queues, byMapping(svm), t.numElements)
       await world.everyPair(await world.parties())
     },
   },
   {
     name: 'svm_shared_address_space_fine_grain_buffers',
-    note: `${LIST_NOTE} The host reads and writes without a map, but by calls: no plain load of JavaScript can fault.`,
+    note: 'The host reads and writes without a map, but by calls: no plain load of JavaScript can fault.',
     async run(t) {
       const { svm, queues } = await openTwo(t)
-      const world = new ListWorld(svm, queues, byCopy(svm))
+      const world = new ListWorld(svm, queues, byCopy(svm), t.numElements)
       await world.everyPair(await world.parties())
     },
   },
   {
     name: 'svm_shared_sub_buffers',
-    note: `${LIST_NOTE} Sub-buffers are pointers into an allocation.`,
+    note: 'Sub-buffers are pointers into an allocation.',
     async run(t) {
       const { svm, queues } = await openTwo(t)
-      const world = new ListWorld(svm, queues, byMapping(svm))
-      equal(LISTS % 2, 0, 'numLists is even')
+      const world = new ListWorld(svm, queues, byMapping(svm), t.numElements)
+      equal(t.numElements % 2, 0, 'numLists is even')
       await world.everyPair(await world.partiesInHalves())
     },
   },

@@ -4,10 +4,7 @@
 import type { KernelDescriptor } from '../../src/index.ts'
 import type { KernelMemory, KernelTwin } from '../../src/sim.ts'
 
-/** The harness parameter num_elements: 16384 if nothing is said in the original, here less. */
-export const LISTS = 256
 export const LIST_LENGTH = 32
-export const NODES = LISTS * LIST_LENGTH
 export const NODE_BYTES = 12
 
 const NODE = 'struct Node { global_id: u32, position: u32, next: svm_ptr }'

@@ -6,7 +6,7 @@
 import type { Svm, SvmKernel, SvmQueue } from '../../src/index.ts'
 import { equal } from '../check.ts'
 import type { TestContext } from '../suite.ts'
-import { CREATE, CREATE_IN_HALVES, LIST_LENGTH, LISTS, NODE_BYTES, NODES, placeInHalves, VERIFY, VERIFY_IN_HALVES } from './list-kernels.ts'
+import { CREATE, CREATE_IN_HALVES, LIST_LENGTH, NODE_BYTES, placeInHalves, VERIFY, VERIFY_IN_HALVES } from './list-kernels.ts'
 
 interface Range {
   readonly pointer: number
@@ -34,16 +34,21 @@ interface Party {
 export class ListWorld {
   readonly svm: Svm
   readonly nodes: number
+  /** num_elements of the harness, and the nodes of so many lists. */
+  readonly #lists: number
+  readonly #nodeCount: number
   readonly #queues: readonly SvmQueue[]
   readonly #host: HostAccess
   readonly #index: number
   readonly #correct: number
 
-  constructor(svm: Svm, queues: readonly SvmQueue[], host: HostAccess) {
+  constructor(svm: Svm, queues: readonly SvmQueue[], host: HostAccess, lists: number) {
     this.svm = svm
+    this.#lists = lists
+    this.#nodeCount = lists * LIST_LENGTH
     this.#queues = queues
     this.#host = host
-    this.nodes = svm.alloc(NODES * NODE_BYTES)
+    this.nodes = svm.alloc(this.#nodeCount * NODE_BYTES)
     this.#index = svm.alloc(4)
     this.#correct = svm.alloc(4)
   }
@@ -62,8 +67,8 @@ export class ListWorld {
   async partiesInHalves(): Promise<Party[]> {
     const create = await this.svm.createKernel(CREATE_IN_HALVES)
     const verify = await this.svm.createKernel(VERIFY_IN_HALVES)
-    const half = NODES / 2
-    const second = this.svm.alloc(NODES * NODE_BYTES)
+    const half = this.#nodeCount / 2
+    const second = this.svm.alloc(this.#nodeCount * NODE_BYTES)
     const halves = { low: this.nodes, high: this.nodes + half * NODE_BYTES, low2: second, high2: second + half * NODE_BYTES, half }
     const args = { ...halves, list_length: LIST_LENGTH, index: this.#index, correct: this.#correct }
     const devices = this.#queues.map((queue, at) => this.#onDevice(queue, `device ${at}`, create, verify, args))
@@ -75,7 +80,7 @@ export class ListWorld {
     for (const creator of parties) {
       for (const verifier of parties) {
         await creator.create()
-        equal(await verifier.verify(), NODES, `correct nodes, made by ${creator.name} and checked by ${verifier.name}`)
+        equal(await verifier.verify(), this.#nodeCount, `correct nodes, made by ${creator.name} and checked by ${verifier.name}`)
       }
     }
   }
@@ -85,23 +90,23 @@ export class ListWorld {
     return {
       name,
       create: async () => {
-        await set(this.#index, LISTS)
-        await queue.enqueue(create, { args: { ...args, index: this.#index }, global: LISTS }).done
+        await set(this.#index, this.#lists)
+        await queue.enqueue(create, { args: { ...args, index: this.#index }, global: this.#lists }).done
       },
       verify: async () => {
         await set(this.#correct, 0)
-        await queue.enqueue(verify, { args: { ...args, correct: this.#correct }, global: LISTS }).done
+        await queue.enqueue(verify, { args: { ...args, correct: this.#correct }, global: this.#lists }).done
         return this.#host({ pointer: this.#correct, byteLength: 4 }, 'read', (view) => view.getUint32(0, true))
       },
     }
   }
 
   #onHost(buffers: readonly number[], nodeOf: (k: number, position: number) => number): Party {
-    const ranges = buffers.map((pointer) => ({ pointer, byteLength: NODES * NODE_BYTES }))
+    const ranges = buffers.map((pointer) => ({ pointer, byteLength: this.#nodeCount * NODE_BYTES }))
     return {
       name: 'the host',
-      create: () => this.#withWords(ranges, 'read-write', (words) => createLists(words, nodeOf)),
-      verify: () => this.#withWords(ranges, 'read', (words) => countCorrect(words, nodeOf)),
+      create: () => this.#withWords(ranges, 'read-write', (words) => createLists(words, this.#lists, nodeOf)),
+      verify: () => this.#withWords(ranges, 'read', (words) => countCorrect(words, this.#lists, nodeOf)),
     }
   }
 
@@ -124,9 +129,9 @@ export class ListWorld {
   }
 }
 
-function createLists(words: Words, nodeOf: (k: number, position: number) => number): void {
-  let next = LISTS
-  for (let list = 0; list < LISTS; list++) {
+function createLists(words: Words, lists: number, nodeOf: (k: number, position: number) => number): void {
+  let next = lists
+  for (let list = 0; list < lists; list++) {
     let node = nodeOf(list, 0)
     for (let j = 0; j < LIST_LENGTH; j++) {
       const fresh = j + 1 < LIST_LENGTH ? nodeOf(next++, j + 1) : 0
@@ -138,9 +143,9 @@ function createLists(words: Words, nodeOf: (k: number, position: number) => numb
   }
 }
 
-function countCorrect(words: Words, nodeOf: (k: number, position: number) => number): number {
+function countCorrect(words: Words, lists: number, nodeOf: (k: number, position: number) => number): number {
   let correct = 0
-  for (let list = 0; list < LISTS; list++) {
+  for (let list = 0; list < lists; list++) {
     let node = nodeOf(list, 0)
     for (let j = 0; j < LIST_LENGTH && words.get(node) === list && words.get(node + 4) === j; j++) {
       correct++
