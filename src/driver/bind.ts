@@ -53,8 +53,6 @@ export async function bind(mirror: Mirror, evictor: Evictor, request: BindReques
   } catch (failure) {
     if (request.mode === 'all-or-nothing' && mirror.device.lostReason === null) await undo(mirror, moved, request)
     throw failure
-  } finally {
-    mirror.dmem.trim()
   }
   result.ptesWritten = mirror.vmm.written - written
   return result

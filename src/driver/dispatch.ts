@@ -33,7 +33,6 @@ export async function dispatch(mirror: Mirror, evictor: Evictor, launch: Launch)
     }
   } finally {
     reach.release()
-    mirror.dmem.trim()
   }
   result.bytesIn = mirror.copies.bytesIn - bytesIn
   result.bytesOut = mirror.copies.bytesOut - bytesOut

@@ -118,8 +118,14 @@ export class LocalPort implements Port {
       throw this.explain(failure)
     } finally {
       this.#busy--
-      if (this.#busy === 0) this.#reapLosses()
+      if (this.#busy === 0) this.#tidy()
     }
+  }
+
+  /** Nothing is under way: losses are taken note of, and pools whose pages have left, whichever way, are given back. */
+  #tidy(): void {
+    this.#reapLosses()
+    for (const mirror of this.#live) if (mirror.device.lostReason === null) mirror.dmem.trim()
   }
 
   /** What a failure of a device is called in this library; other failures as they are. */
@@ -295,6 +301,10 @@ export class LocalPort implements Port {
    */
   async #fini(): Promise<{ lost: ByteRange[] }> {
     const { pageBytes } = this.space.geometry
+    this.#reapLosses()
+    // Every mirror loses every entry, and what it still runs is waited for, before its buffers go. Compare MMU_NOTIFY_RELEASE.
+    const range = { start: 0, end: this.space.geometry.spacePages }
+    await this.space.notifiers.invalidate({ range, event: 'release', owner: null, pages: null })
     for (const mirror of this.#live) if (mirror.device.lostReason === null) await mirror.copies.fence
     this.#reapLosses()
     const lost = dumpSpace(this.space)

@@ -54,11 +54,10 @@ export function mapPager(space: Space, mirrors: readonly Mirror[], pager: Pager,
   return place(space, mirrors, { start, pages, byteLength, backing, label: name, kind: 'mmap', access: 'read', deviceWrites: false, hostWrites: false })
 }
 
-/** Whole pages of one mapping; what is unmapped of them already stays so. Compare munmap(). @throws SvmError */
+/** Whole pages of one mapping or allocation; what is unmapped of them already stays so. Compare munmap(). @throws SvmError */
 export async function unmap(space: Space, mirrors: readonly Mirror[], { pointer, byteLength }: Requests['SVM_MUNMAP']): Promise<null> {
   const { pageBytes } = space.geometry
   const { allocation } = livingSpanOf(space, pointer, Math.max(1, byteLength), 'munmap')
-  if (allocation.kind !== 'mmap') refuse('munmap-alloc', 'invalid-value', `munmap: ${allocation.label} came from alloc. Use free.`, { pointer })
   const last = allocation.pointer + allocation.byteLength
   const end = byteLength === 0 ? last : pointer + byteLength
   if (pointer % pageBytes !== 0 || (end % pageBytes !== 0 && end !== last)) {
@@ -81,8 +80,10 @@ export function freeable(space: Space, pointer: number): Allocation {
   const allocation = space.addresses.allocation(pointer)
   if (allocation === undefined) {
     const inside = space.addresses.allocationAt(pointer)
-    const hint =
-      inside === undefined || inside.dying
+    const headless = [...space.addresses.allocations].some((one) => one.pointer === pointer && !one.dying)
+    const hint = headless
+      ? 'Its first pages were unmapped: unmap the rest with munmap, too.'
+      : inside === undefined || inside.dying
         ? 'It was freed already, or never came from alloc or allocFrom.'
         : `It points into ${inside.label}; free its start, ${inside.pointer}.`
     return refuse('free-no-allocation', 'not-mapped', `free: no allocation starts at ${String(pointer)}. ${hint}`, { pointer })
@@ -90,8 +91,13 @@ export function freeable(space: Space, pointer: number): Allocation {
   if (allocation.kind === 'mmap') {
     refuse('free-mmap', 'invalid-value', `free: ${allocation.label} at ${pointer} is a mapping. Use munmap.`, { pointer })
   }
-  refuseHostMapped(space, pagesAround(pointer, allocation.byteLength, space.geometry.pageBytes), 'write', 'free')
+  for (const run of leftOf(space, allocation)) refuseHostMapped(space, run, 'write', 'free')
   return allocation
+}
+
+/** Where pages were unmapped, somebody else may be by now. */
+function leftOf(space: Space, allocation: Allocation): VpnRange[] {
+  return space.addresses.runs(allocation, pagesAround(allocation.pointer, allocation.byteLength, space.geometry.pageBytes))
 }
 
 /** All or none. @throws SvmError */
@@ -116,7 +122,7 @@ export async function free(space: Space, mirrors: readonly Mirror[], pointer: nu
     if (spared?.kind === 'alloc') spared.dying = false
     throw error
   }
-  await unmapRuns(space, mirrors, [pagesAround(pointer, allocation.byteLength, space.geometry.pageBytes)])
+  await unmapRuns(space, mirrors, leftOf(space, allocation))
   return null
 }
 
@@ -162,10 +168,7 @@ async function unmapRuns(space: Space, mirrors: readonly Mirror[], runs: readonl
   const fences: (Promise<void> | null)[] = []
   for (const range of runs) {
     fences.push(unmapRange(space, range))
-    for (const mirror of mirrors) {
-      mirror.refresh(range)
-      mirror.dmem.trim()
-    }
+    for (const mirror of mirrors) mirror.refresh(range)
     space.tracer.emit({ kind: 'unmap', pointer: range.start * pageBytes, byteLength: (range.end - range.start) * pageBytes })
   }
   // The fences pass before the host's bytes can be handed to somebody else.

@@ -45,7 +45,6 @@ export const CHECKS = [
   'free-mmap',
   'free-again',
   'free-twice',
-  'munmap-alloc',
   'munmap-pages',
   'mprotect-pages',
   'mprotect-more-than-made-for',

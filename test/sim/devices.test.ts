@@ -136,6 +136,27 @@ describe('two simulated devices', () => {
     await svm.close()
   })
 
+  it('are all told of the end of the space, and lose every entry before their buffers go', async () => {
+    const pair = await openPair()
+    const { svm, space, queues, a, b } = pair
+    const pointer = svm.allocFrom(sequence(PAGES * PAGE_WORDS))
+    await queues[0].migrate({ pointer, byteLength: 4 * PAGE_BYTES }).done
+    await queues[1].migrate({ pointer: pointer + 4 * PAGE_BYTES, byteLength: 4 * PAGE_BYTES }).done
+    const told: string[] = []
+    space.notifiers.insert(
+      { start: 0, end: space.geometry.spacePages },
+      {
+        invalidate: ({ event }) => {
+          const rights = [a, b].map((mirror) => Array.from({ length: PAGES }, (_, i) => mirror.vmm.get(pointer / PAGE_BYTES + i) & PTE_RIGHTS))
+          told.push(`${event} ${rights.flat().every((right) => right === 0)} ${a.device.liveBytes > 0}`)
+          return null
+        },
+      },
+    )
+    await svm.close()
+    expect(told).toEqual(['release true true'])
+  })
+
   it('an all-or-nothing migrate that fails leaves the other device its pages', async () => {
     const { svm, queues, state } = await openPair()
     const pointer = svm.allocFrom(sequence(PAGES * PAGE_WORDS))

@@ -1,8 +1,10 @@
 // Eviction under the device's budget. Always: the policy chooses, and only among pages that may go; only what kernels stored to is written back.
 
 import { describe, expect, it } from 'vitest'
+import { openSvm } from '../../src/open.ts'
 import { lru } from '../../src/policy/lru.ts'
 import type { EvictionPolicy } from '../../src/policy/policy.ts'
+import { simDevice } from '../../src/sim.ts'
 import type { KernelTwin } from '../../src/types.ts'
 import { checkInvariants, codeOf, makeKernel, openRig, PAGE_BYTES, PAGE_WORDS, sequence } from './rig.ts'
 
@@ -112,6 +114,24 @@ describe('effort', () => {
     expect(await codeOf(() => event.done)).toBe('working-set')
     await checkInvariants(rig)
     await rig.svm.close()
+  })
+
+  it('device memory goes back when pages leave by the host, or to another device', async () => {
+    const [one, other] = [simDevice({ seed: 1 }), simDevice({ seed: 2 })]
+    const svm = await openSvm({ devices: [one, other], pageSize: PAGE_BYTES, deviceMemory: 2 ** 20 })
+    const queue = svm.createQueue({ device: other })
+    const p = svm.allocFrom(sequence(16 * PAGE_WORDS))
+    const pools = () => svm.stats().devices.map((device) => device.pools)
+    for (const leave of [() => svm.using(p, 16 * PAGE_BYTES, 'read-write', () => undefined), () => svm.write(p, new Uint8Array(16 * PAGE_BYTES))]) {
+      await svm.queue.migrate({ pointer: p }).done
+      expect(pools()).toEqual([1, 0])
+      await leave()
+      expect(pools()).toEqual([0, 0])
+    }
+    await svm.queue.migrate({ pointer: p }).done
+    await queue.migrate({ pointer: p }).done
+    expect(pools()).toEqual([0, 1])
+    await svm.close()
   })
 
   it('device memory goes back when chunks are empty', async () => {

@@ -161,6 +161,43 @@ describe('mprotect', () => {
 })
 
 describe('munmap of parts', () => {
+  it('of anonymous memory, on the device and dirty: head, middle, tail; what is left keeps its bytes and can be freed', async () => {
+    const rig = await openRig()
+    const { svm } = rig
+    const p = svm.allocFrom(sequence(8 * PAGE_WORDS))
+    const kernel = await makeKernel(svm, ({ globalId: [i] }, args, memory) => memory.storeU32((args.a as number) + i * PAGE_BYTES, 7))
+    await svm.queue.enqueue(kernel, { args: { a: p }, global: 8 }).done
+    expect(rig.draw(p, 8)).toBe('dddddddd')
+    await svm.munmap(p + 3 * PAGE_BYTES, 2 * PAGE_BYTES)
+    await svm.munmap(p + 7 * PAGE_BYTES)
+    expect(rig.draw(p, 8)).toBe('ddd..dd.')
+    expect(rig.mirror.dmem.used).toBe(5)
+    const inHole = svm.allocFrom(Uint32Array.of(5, 6))
+    expect(inHole).toBe(p + 7 * PAGE_BYTES)
+    const mapped = await svm.map(inHole, 8, 'read')
+    expect((await svm.read(p + 2 * PAGE_BYTES, Uint32Array, 2)).join()).toBe(`7,${2 * PAGE_WORDS + 1}`)
+    expect(await codeOf(() => svm.read(p + 2 * PAGE_BYTES, PAGE_BYTES + 4))).toBe('not-mapped')
+    // What is in the hole is somebody else's, and not freed with it, though the host holds it.
+    svm.free(p)
+    await svm.queue.finish()
+    expect([...mapped.u32]).toEqual([5, 6])
+    mapped.unmap()
+    expect((await svm.read(inHole, Uint32Array, 2)).join()).toBe('5,6')
+    expect(svm.stats().allocations).toBe(1)
+    await checkInvariants(rig)
+    await svm.close()
+  })
+
+  it('of the head of an allocation: free says what to do with the rest', async () => {
+    const { svm } = await openRig()
+    const p = svm.alloc(4 * PAGE_BYTES)
+    await svm.munmap(p, PAGE_BYTES)
+    expect(() => svm.free(p)).toThrow('unmap the rest with munmap')
+    await svm.munmap(p + PAGE_BYTES)
+    expect(svm.stats().allocations).toBe(0)
+    await svm.close()
+  })
+
   it('leaves the rest usable, by whatever pointer lies in it; a whole allocation with holes skips them', async () => {
     const rig = await openRig({ frames: 16 })
     const { svm } = rig
@@ -198,7 +235,7 @@ describe('munmap of parts', () => {
     expect(await svm.queue.migrate({ pointer: file + 2 * PAGE_BYTES }).done).toMatchObject({ moved: 3, skipped: { 'not-mapped': 3 } })
     expect(rig.draw(file, 6)).toBe('..c.cc')
     expect(await codeOf(() => svm.read(file + 2 * PAGE_BYTES, 3 * PAGE_BYTES))).toBe('not-mapped')
-    expect(await codeOf(() => svm.munmap(file))).toBe('invalid-value')
+    expect(await codeOf(() => svm.munmap(file, 3 * PAGE_BYTES))).toBe('invalid-value')
     svm.free(head)
     await svm.write(other, Uint32Array.of(9))
     // From a pointer in the rest to the end of the mapping: the other allocation in its hole is not touched.
