@@ -198,7 +198,7 @@ async function sendValid(world: World, random: Random, census: Census): Promise<
     }
     case 'SVM_RELEASE':
     case 'SVM_FINI': {
-      const other = barePort(false)
+      const other = barePort()
       other.ioctl('SVM_INIT', VALID.SVM_INIT(world, random))
       await other.ioctl(op, request as never)
       return 'same'

@@ -93,8 +93,8 @@ export async function makeWorld(random: Random): Promise<World> {
   return {
     port,
     lost,
-    fresh: barePort(false),
-    closed: barePort(true),
+    fresh: barePort(),
+    closed: await closedPort(),
     good,
     constant,
     file,
@@ -137,14 +137,16 @@ async function scatter(
 }
 
 /** A port over one device, with nothing in it. */
-export function barePort(greetAndClose: boolean): LocalPort {
+export function barePort(): LocalPort {
   const space = new Space(makeGeometry(32, P), { hostCacheBytes: 32 * P, tracer: new Tracer(undefined, { now: () => 0 }) })
   const device = simDevice({ seed: 9, mischief: { latency: 0 } }).device
-  const port = new LocalPort(space, [device], { deviceMemory: BUDGET, authorStorageBuffers: 0, eviction: lru })
-  if (greetAndClose) {
-    port.ioctl('SVM_INIT', { version: 2, pageBytes: P, addressBits: 32 })
-    void port.ioctl('SVM_FINI', {})
-  }
+  return new LocalPort(space, [device], { deviceMemory: BUDGET, authorStorageBuffers: 0, eviction: lru })
+}
+
+async function closedPort(): Promise<LocalPort> {
+  const port = barePort()
+  port.ioctl('SVM_INIT', { version: 2, pageBytes: P, addressBits: 32 })
+  await port.ioctl('SVM_FINI', {})
   return port
 }
 
@@ -161,7 +163,7 @@ export function hashOf(port: LocalPort, thorough: boolean): number {
   for (const vma of space.addresses.vmas) {
     add(vma.start)
     add(vma.end)
-    add(vma.access.length)
+    add(['none', 'read', 'read-write'].indexOf(vma.access))
     add(vma.allocation.pointer)
     add(Number(vma.allocation.dying))
     if (vma.end - vma.start > 1000) continue
