@@ -1,5 +1,5 @@
-// svm lab: experiments on the simulated device. Always: what is printed was run and seen; it is right when every row that the seed tells of did
-// what is told, and this library's own migrate keeps everything.
+// svm lab: experiments on the simulated device. Always: what is printed was run and seen; it is right when no row that the seed tells of did
+// anything else than is told, and this library's own migrate keeps everything; what the sizes cannot show is not called seen.
 
 import { type Catch22, keepsEverything, type Observation, runCatch22 } from '../lab/catch22/catch22.ts'
 import { type Command, noPositionals, readOptions, UsageError } from './command.ts'
@@ -19,7 +19,7 @@ N - K, a second the K again, then a kernel reads all. Runs this with every combi
   M  the core takes present pages too
   S  the driver names itself as source owner
   C  the driver checks for pages that are its own already
-as in Linux 5.8-rc2, and with this library's own migrate.
+as in Linux 5.8-rc2, and with this library's own migrate. An outcome is called seen when the run showed it; with K = 0 or K = N some cannot be.
 `,
   parse(args) {
     const { values, positionals } = readOptions(args, { pages: 'string', resident: 'string' })
@@ -33,9 +33,14 @@ as in Linux 5.8-rc2, and with this library's own migrate.
     if (resident > pages) throw new UsageError(`--resident must be at most --pages (${pages}), found ${resident}`)
     return async () => {
       const value = await runCatch22({ pages, resident })
-      return { ok: value.cells.every(({ seen }) => seen) && keepsEverything(value.library, value), value, text: print(value) }
+      return { ok: value.cells.every(({ seen }) => seen !== false) && keepsEverything(value.library, value), value, text: print(value) }
     }
   },
+}
+
+function verdict(seen: boolean | null): string {
+  if (seen === null) return 'cannot be seen with these sizes'
+  return seen ? 'seen' : 'CONTRADICTED'
 }
 
 function print(result: Catch22): string {
@@ -46,7 +51,7 @@ function print(result: Catch22): string {
   const body = rows.map((row) => [`${row.m} ${row.s} ${row.c}`, ...figures(row)])
   const told = cells.map(({ driverFix, coreFix, row, told, seen }) => [
     driverFix ? (coreFix ? 'both halves' : 'driver half only') : coreFix ? 'core half only' : 'neither half',
-    `${[...row].join(' ')}  ${seen ? 'seen' : 'NOT SEEN'}: ${told}`,
+    `${[...row].join(' ')}  ${verdict(seen)}: ${told}`,
   ])
   const width = Math.max(...told.map(([name]) => (name as string).length))
   return `${pages} anonymous pages with data, ${resident} of them resident and mapped. First call: the other ${pages - resident}. Second call: the ${resident} again. Then a kernel reads all.

@@ -16,8 +16,8 @@ export interface Cell {
   readonly row: string
   /** In the words of the thread. */
   readonly told: string
-  /** The row was seen to do what is told. */
-  readonly seen: boolean
+  /** The row did what is told; null: with these sizes it has nothing to do it to, and did nothing else. False: it did something else. */
+  readonly seen: boolean | null
 }
 
 export interface Catch22 extends Sizes {
@@ -28,36 +28,51 @@ export interface Catch22 extends Sizes {
   readonly note: string
 }
 
-const BITS = [0, 1] as const
-/** What the thread tells, and what of a row says that it happened. */
-const TOLD: readonly (Omit<Cell, 'seen'> & { happened(row: Observation, sizes: Sizes): boolean })[] = [
+export const BITS = [0, 1] as const
+/** The pages that the thread tells of: those that the device has already, and normal ones. */
+const HAVE = {
+  resident: ({ resident }: Sizes) => resident > 0,
+  others: ({ pages, resident }: Sizes) => pages > resident,
+  both: (sizes: Sizes) => HAVE.resident(sizes) && HAVE.others(sizes),
+} as const
+interface Told extends Omit<Cell, 'seen'> {
+  /** With these sizes it can show itself. */
+  readonly shows: (sizes: Sizes) => boolean
+  /** The row agrees with what is told, whatever the sizes. */
+  agrees(row: Observation, sizes: Sizes): boolean
+}
+const TOLD: readonly Told[] = [
   {
     driverFix: false,
     coreFix: false,
     row: '000',
     told: 'a second call invalidates the GPU mappings that the first call created',
-    happened: ({ mappingsLost, refaults, crash }, { resident }) => !crash && mappingsLost === resident && refaults === resident,
+    shows: HAVE.resident,
+    agrees: ({ mappingsLost, refaults, crash }, { resident }) => !crash && mappingsLost === resident && refaults === resident,
   },
   {
     driverFix: true,
     coreFix: false,
     row: '011',
     told: 'the first call fails to migrate normal anonymous memory',
-    happened: ({ firstMoved, crash }) => !crash && firstMoved === 0,
+    shows: HAVE.others,
+    agrees: ({ firstMoved, crash }) => !crash && firstMoved === 0,
   },
   {
     driverFix: false,
     coreFix: true,
     row: '110',
     told: 'a second call crashes the kernel: dma_map_page() is called with a device private PFN',
-    happened: ({ crash }, { resident }) => crash === resident > 0,
+    shows: HAVE.resident,
+    agrees: ({ crash }, { resident }) => crash === resident > 0,
   },
   {
     driverFix: true,
     coreFix: true,
     row: '111',
     told: 'a range of anonymous and device private pages is migrated, and the GPU page tables are right',
-    happened: (row, sizes) => keepsEverything(row, sizes),
+    shows: HAVE.both,
+    agrees: (row, sizes) => keepsEverything(row, sizes),
   },
 ]
 
@@ -76,11 +91,21 @@ export async function runCatch22(sizes: Sizes): Promise<Catch22> {
     const byteLength = (end - start) * svm.pageSize
     return byteLength === 0 ? 0 : (await svm.queue.migrate({ pointer: start * svm.pageSize, byteLength }).done).moved
   })
-  const cells = TOLD.map(({ happened, ...cell }) => {
+  return { ...sizes, rows, cells: toldOf(rows, sizes), library, note: NOTE }
+}
+
+/** The four told outcomes, held against the rows. */
+export function toldOf(rows: readonly Row[], sizes: Sizes): Cell[] {
+  return TOLD.map(({ shows, agrees, ...cell }) => {
     const row = rows.find(({ m, s, c }) => `${m}${s}${c}` === cell.row) as Row
-    return { ...cell, seen: happened(row, sizes) }
+    return { ...cell, seen: seenIn(agrees(row, sizes), shows(sizes)) }
   })
-  return { ...sizes, rows, cells, library, note: NOTE }
+}
+
+/** A row that contradicts is no silence: it is told as such also where nothing could be shown. */
+function seenIn(agrees: boolean, shows: boolean): boolean | null {
+  if (!agrees) return false
+  return shows ? true : null
 }
 
 /** Everything moved that had to, and resident pages keep their entries and do not fault. */

@@ -3,12 +3,14 @@
 
 import { describe, expect, it } from 'vitest'
 import { answer } from '../../cli/svm.ts'
-import { type Catch22, runCatch22 } from '../../lab/catch22/catch22.ts'
+import { BITS, type Catch22, type Row, runCatch22, type Sizes, toldOf } from '../../lab/catch22/catch22.ts'
 
 describe.each([
   [64, 16],
   [1, 1],
   [7, 0],
+  [5, 0],
+  [4, 4],
   [33, 32],
   [700, 513],
 ])('%i pages, %i resident', (pages, resident) => {
@@ -33,10 +35,10 @@ describe.each([
     expect(rows.map(({ m, s, c }) => `${m}${s}${c}`)).toEqual(Object.keys(expected).sort())
     for (const { m, s, c, ...seen } of rows) expect(seen, `row ${m}${s}${c}`).toEqual(expected[`${m}${s}${c}` as keyof typeof expected])
     expect(cells.map(({ driverFix, coreFix, row, seen }) => [driverFix, coreFix, row, seen])).toEqual([
-      [false, false, '000', true],
-      [true, false, '011', true],
-      [false, true, '110', true],
-      [true, true, '111', true],
+      [false, false, '000', resident > 0 || null],
+      [true, false, '011', others > 0 || null],
+      [false, true, '110', resident > 0 || null],
+      [true, true, '111', (resident > 0 && others > 0) || null],
     ])
     expect(library).toEqual({ firstMoved: others, ...mapped })
   })
@@ -61,5 +63,32 @@ describe('svm lab catch22', () => {
     expect(lines[0]?.split(/\s+/)).toEqual(['0', '0', '0', '5', '3', '3', 'no'])
     expect(lines[6]?.split(/\s+/)).toEqual(['1', '1', '0', '5', '3', '-', 'crash'])
     expect(lines[8]?.split(/\s+/)).toEqual(['this', 'library', '5', '0', '0', 'no'])
+  })
+
+  it.each([
+    // With nothing resident no second call can lose or crash; with all resident no first call can fail.
+    [5, 0, ['000', '110', '111'], ['011']],
+    [4, 4, ['011', '111'], ['000', '110']],
+  ])('%i pages, %i resident: what could not be seen is not called seen', async (pages, resident, unseen, seen) => {
+    const sizes = ['lab', 'catch22', '--pages', String(pages), '--resident', String(resident)]
+    const { status, stdout } = await answer(sizes)
+    const verdicts = [...stdout.matchAll(/^.* ([01]) ([01]) ([01]) {2}([^:]+):/gm)].map(([, m, s, c, verdict]) => [`${m}${s}${c}`, verdict])
+    expect(Object.fromEntries(verdicts)).toEqual({
+      ...Object.fromEntries(unseen.map((row) => [row, 'cannot be seen with these sizes'])),
+      ...Object.fromEntries(seen.map((row) => [row, 'seen'])),
+    })
+    const json = await answer([...sizes, '--json'])
+    const { cells } = JSON.parse(json.stdout) as Catch22
+    expect(cells.filter((cell) => cell.seen === null).map(({ row }) => row)).toEqual(unseen)
+    expect([status, json.status]).toEqual([0, 0])
+  })
+
+  it('a row that does something else than is told is not passed over, whatever the sizes', () => {
+    const kept = { firstMoved: 0, mappingsLost: 0, refaults: 0, crash: false, intact: true }
+    const rows = (wrong: Partial<Row>) => BITS.flatMap((m) => BITS.flatMap((s) => BITS.map((c) => ({ m, s, c, ...kept, ...wrong }))))
+    const seen = (sizes: Sizes, wrong: Partial<Row>) => toldOf(rows(wrong), sizes).map((cell) => cell.seen)
+    expect(seen({ pages: 4, resident: 4 }, {})).toEqual([false, null, false, null])
+    expect(seen({ pages: 4, resident: 4 }, { firstMoved: 1 })).toEqual([false, false, false, false])
+    expect(seen({ pages: 5, resident: 0 }, { crash: true })).toEqual([false, false, false, false])
   })
 })
