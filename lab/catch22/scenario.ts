@@ -54,9 +54,9 @@ export async function observe(sizes: Sizes, migrate: Migrate): Promise<Observati
     const { mirrors } = (svm as Context).port as LocalPort
     const mirror = mirrors[0] as Mirror
     const data = svm.allocFrom(Uint32Array.from({ length: pages * PAGE_WORDS }, (_, i) => i + 1))
-    if (resident > 0) await svm.queue.migrate({ pointer: data, byteLength: resident * PAGE_BYTES }).done
-    // What follows goes below the order of commands, so nothing may be under way: a read comes after all that was asked for before.
+    // What follows goes below the order of commands, so nothing may be under way: a read comes after all that was asked for.
     await svm.read(data, 4)
+    if (resident > 0) await svm.queue.migrate({ pointer: data, byteLength: resident * PAGE_BYTES }).done
     const start = data / PAGE_BYTES
     const firstMoved = await migrate({ svm, mirror }, { start: start + resident, end: start + pages })
     const before = entriesOf(mirror, start, resident)
