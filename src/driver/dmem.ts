@@ -11,10 +11,7 @@ import type { Bytes, Vpn } from '../base/units.ts'
 import { type Device, type DeviceBuffer, DeviceFailure } from '../device/device.ts'
 import type { Tracer } from '../trace/tracer.ts'
 import type { MemoryPlan } from './budget.ts'
-
-const FREE = -1
-/** A frame that holds a pass's private copy of a page, or is taken and not yet filled. */
-export const UNNAMED = -2
+import { FrameRecords } from './frame-records.ts'
 
 interface Pool {
   readonly buffer: DeviceBuffer
@@ -29,10 +26,7 @@ export class DeviceMemory {
   readonly #plan: MemoryPlan
   readonly #tracer: Tracer
   readonly #pools: (Pool | null)[]
-  /** By frame: the page it holds, FREE or UNNAMED. */
-  readonly #holds: Int32Array | Float64Array
-  /** By frame: when it was last known to be used, in ticks of `use`. */
-  readonly #lastUse: Uint32Array
+  readonly #records = new FrameRecords()
   #tick = 0
   #used = 0
   /** Frames that the device really gives: less than planned after a pool could not be made, until `trim`. */
@@ -44,15 +38,12 @@ export class DeviceMemory {
     this.pageBytes = geometry.pageBytes
     this.#tracer = tracer
     this.#pools = new Array<Pool | null>(plan.poolCount).fill(null)
-    const frames = plan.poolFrames * plan.poolCount
-    this.#holds = (geometry.spacePages <= 2 ** 31 ? new Int32Array(frames) : new Float64Array(frames)).fill(FREE)
-    this.#lastUse = new Uint32Array(this.#holds.length)
     this.#capacity = plan.frames
   }
 
   /** Bytes of records: what a frame holds, and when it was used. */
   get byteLength(): Bytes {
-    return this.#holds.byteLength + this.#lastUse.byteLength
+    return this.#records.byteLength
   }
 
   /** Frames that can exist under the budget. */
@@ -101,7 +92,7 @@ export class DeviceMemory {
 
   /** The page in a frame; negative when it holds none. */
   vpnOf(frame: number): number {
-    return this.#holds[frame] as number
+    return this.#records.holds(frame)
   }
 
   /** Makes pools until `wanted` frames are free, or no more can be had; returns how many are free. @throws DeviceFailure 'lost' */
@@ -120,9 +111,8 @@ export class DeviceMemory {
     else this.#gather(taken)
     this.#tick++
     for (const frame of taken) {
-      if (this.#holds[frame] !== FREE) assert(false, `frame ${frame} is free when it is taken`)
-      this.#holds[frame] = UNNAMED
-      this.#lastUse[frame] = this.#tick
+      if (!this.#records.isFree(frame)) assert(false, `frame ${frame} is free when it is taken`)
+      this.#records.take(frame, this.#tick)
       const pool = this.#pools[this.poolOf(frame)] as Pool
       pool.used++
     }
@@ -132,21 +122,21 @@ export class DeviceMemory {
 
   /** The frame now holds page `vpn`. */
   name(frame: number, vpn: Vpn): void {
-    if (this.#holds[frame] === FREE) assert(false, `frame ${frame} is taken when it gets a page`)
-    this.#holds[frame] = vpn
+    if (this.#records.isFree(frame)) assert(false, `frame ${frame} is taken when it gets a page`)
+    this.#records.name(frame, vpn)
   }
 
   /** Compare nouveau_dmem_page_free(). The device may still read it in work already submitted: its queue keeps the order. */
   free(frame: number): void {
-    if (this.#holds[frame] === FREE) assert(false, `frame ${frame} is freed once`)
-    this.#holds[frame] = FREE
+    if (this.#records.isFree(frame)) assert(false, `frame ${frame} is freed once`)
+    this.#records.free(frame)
     ;(this.#pools[this.poolOf(frame)] as Pool).used--
     this.#used--
   }
 
   /** Notes that a page was asked for now. */
   touch(frame: number): void {
-    this.#lastUse[frame] = this.#tick
+    this.#records.touch(frame, this.#tick)
   }
 
   /** Starts a new tick of use: what is touched after it is younger than all before. */
@@ -155,7 +145,7 @@ export class DeviceMemory {
   }
 
   lastUse(frame: number): number {
-    return this.#lastUse[frame] as number
+    return this.#records.lastUse(frame)
   }
 
   /** Calls `visit` for each frame that holds a page. */
@@ -163,7 +153,7 @@ export class DeviceMemory {
     for (const pool of this.#pools) {
       if (pool === null || pool.used === 0) continue
       for (let frame = pool.first; frame < pool.first + pool.frames; frame++) {
-        const vpn = this.#holds[frame] as number
+        const vpn = this.#records.holds(frame)
         if (vpn >= 0) visit(frame, vpn)
       }
     }
@@ -171,6 +161,7 @@ export class DeviceMemory {
 
   /** Destroys the pools that are empty. Compare the FIXME in nouveau_dmem_page_free(): there, chunks are never given back. */
   trim(): void {
+    if (this.#used === 0) this.#records.clear()
     // What the device refused once it may have another time: the next request asks anew.
     this.#capacity = this.#plan.frames
     for (let p = 0; p < this.#pools.length; p++) {
@@ -192,19 +183,22 @@ export class DeviceMemory {
       this.#pools[p]?.buffer.destroy()
       this.#pools[p] = null
     }
-    this.#holds.fill(FREE)
+    this.#records.clear()
     this.#used = 0
   }
 
   /** What must hold; for tests. */
   assertCounts(): void {
     let used = 0
-    for (const holds of this.#holds) if (holds !== FREE) used++
+    for (const pool of this.#pools) {
+      if (pool === null) continue
+      for (let frame = pool.first; frame < pool.first + pool.frames; frame++) if (!this.#records.isFree(frame)) used++
+    }
     assert(used === this.#used, `used frames (${used}) are counted right (${this.#used})`)
     for (const pool of this.#pools) {
       if (pool === null) continue
       let mine = 0
-      for (let frame = pool.first; frame < pool.first + pool.frames; frame++) if (this.#holds[frame] !== FREE) mine++
+      for (let frame = pool.first; frame < pool.first + pool.frames; frame++) if (!this.#records.isFree(frame)) mine++
       assert(mine === pool.used, `used frames of a pool (${mine}) are counted right (${pool.used})`)
     }
   }
@@ -255,7 +249,7 @@ export class DeviceMemory {
       if (pool === null || pool.frames - pool.used < count) continue
       let run = 0
       for (let frame = pool.first; frame < pool.first + pool.frames; frame++) {
-        run = this.#holds[frame] === FREE ? run + 1 : 0
+        run = this.#records.isFree(frame) ? run + 1 : 0
         if (run === count) return frame - count + 1
       }
     }
@@ -267,7 +261,7 @@ export class DeviceMemory {
     for (const pool of this.#pools) {
       if (pool === null) continue
       for (let frame = pool.first; frame < pool.first + pool.frames && got < into.length; frame++) {
-        if (this.#holds[frame] === FREE) into[got++] = frame
+        if (this.#records.isFree(frame)) into[got++] = frame
       }
     }
     assert(got === into.length, `${into.length} frames were reserved before they are taken (${got} are free)`)

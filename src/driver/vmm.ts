@@ -212,8 +212,8 @@ export class DeviceVmm {
   }
 
   #grow(index: number): void {
-    let length = this.#shadow.length
-    while (length < index + 2) length *= 2
+    // By a quarter: the shadow is a few bytes a page, also while it grows.
+    const length = Math.max(index + 2, Math.ceil(this.#shadow.length * 1.25))
     const shadow = new Uint32Array(length)
     shadow.set(this.#shadow)
     const changed = new Uint32Array(Math.ceil(length / 32))
