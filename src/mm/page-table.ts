@@ -139,16 +139,17 @@ export class PageTable {
 
   /** Device-private pages of `memory` in [start, end): whole blocks by their count. */
   residentIn(start: Vpn, end: Vpn, memory: number): number {
+    const n = this.blockPages
     let count = 0
-    for (let vpn = start; vpn < end; ) {
-      const stop = Math.min(end, this.#blockEnd(vpn))
-      const at = this.#find(vpn)
-      if (at >= 0) {
-        const inBlock = this.#resident[this.#slotOf(at) * MEMORIES_MAX + memory] as number
-        if (inBlock === this.blockPages || inBlock === 0) count += inBlock === 0 ? 0 : stop - vpn
-        else for (let i = at; i < at + stop - vpn; i++) if (this.#isPrivateOf(i, memory)) count++
-      }
-      vpn = stop
+    for (let block = Math.floor(start / n), from = block * n; from < end; block++, from += n) {
+      const slot = this.#slots.get(block)
+      if (slot === undefined) continue
+      const inBlock = this.#resident[slot * MEMORIES_MAX + memory] as number
+      if (inBlock === 0) continue
+      const first = from < start ? start - from : 0
+      const last = from + n > end ? end - from : n
+      if (inBlock === n) count += last - first
+      else for (let at = slot * n + first; at < slot * n + last; at++) if (this.#isPrivateOf(at, memory)) count++
     }
     return count
   }
@@ -403,10 +404,6 @@ export class PageTable {
 
   #slotOf(at: number): number {
     return at >>> this.#shift
-  }
-
-  #blockEnd(vpn: Vpn): Vpn {
-    return (Math.floor(vpn / this.blockPages) + 1) * this.blockPages
   }
 
   /** Index of the page's record; -1 when its block was never touched. */
