@@ -130,8 +130,11 @@ export class DMirror {
     return { ...(await this.#copy(bounce, pointer, byteLength, await makeCopy(this.svm))), data }
   }
 
-  /** HMM_DMIRROR_MIGRATE_TO_DEV: migrates, then reads the range back through the device's table, which must have all of it. */
-  async migrateToDevice({ pointer, byteLength }: Pick<HmmBuffer, 'pointer' | 'byteLength'>, before?: Uint32Array): Promise<Reply> {
+  /**
+   * HMM_DMIRROR_MIGRATE_TO_DEV: migrates, then reads the range back through the device's table, which must have all of it. A kernel's reach holds
+   * whole allocations, so of a part of one only the bytes and places tell that its entries are there.
+   */
+  async migrateToDevice({ pointer, byteLength }: Pick<HmmBuffer, 'pointer' | 'byteLength'>, before?: Uint32Array, isPart = false): Promise<Reply> {
     const bounce = await this.#prepare(byteLength, before)
     const none = { cpages: 0, faults: 0, data: new Uint32Array(0) }
     const error = await errorOf(() => this.queue.migrate({ pointer, byteLength }).done)
@@ -141,7 +144,7 @@ export class DMirror {
     const reply = await this.#copy(pointer, bounce, byteLength, this.#kernels.readBack)
     if (reply.ret !== 0) return reply
     // No fault was possible: the entries of all pages were there, those of pages that had not moved too.
-    if (reply.variant === 'attempt') return { ret: 'ENOENT', ...none }
+    if (reply.variant === 'attempt' && !isPart) return { ret: 'ENOENT', ...none }
     return { ...reply, data: await this.svm.read(bounce, Uint32Array, byteLength / 4) }
   }
 
@@ -178,9 +181,11 @@ export class DMirror {
     return error === null ? this.read(buffer) : { ret: error.code, cpages: 0, faults: 0, data: new Uint32Array(0) }
   }
 
-  /** HMM_DMIRROR_CHECK_EXCLUSIVE: true when the device may still use atomics on a page of the range. */
-  isExclusive({ pointer, byteLength }: HmmBuffer): boolean {
-    return this.svm.residency(pointer, byteLength).some(({ where }) => where === 'device')
+  /** HMM_DMIRROR_CHECK_EXCLUSIVE, page by page: how many the device may still use atomics on. */
+  exclusivePages({ pointer, byteLength }: HmmBuffer): number {
+    const device = this.svm.devices[this.unit]
+    const runs = this.svm.residency(pointer, byteLength).filter((run) => run.where === 'device' && run.device === device)
+    return runs.reduce((bytes, run) => bytes + run.byteLength, 0) / this.pageSize
   }
 
   #bufferAt(pointer: number, byteLength: number): HmmBuffer {

@@ -1,7 +1,7 @@
 // Tests of hmm-tests.c about migration. Names, steps and assertions are the original's; "the CPU" is the host. MIGRATE_TO_DEV reads the whole range
 // back through the device's table, so that a mapping of a page that did not move must have survived: the bug of the seed thread as a test.
 
-import { elements, equal } from '../check.ts'
+import { elements, equal, refused } from '../check.ts'
 import type { Test } from '../suite.ts'
 import { BUFFER_BYTES, DMirror, expectAll, NTIMES, words } from './dmirror.ts'
 
@@ -17,17 +17,19 @@ export const migrateTests: readonly Test[] = [
   },
   {
     name: 'migrate_file_private',
-    note: 'A private mapping is read-only so far: the pages that move are those that the Pager gave, where the original writes them first.',
+    note: 'Private writable mappings of a file do not exist yet: mmap refuses them, which is looked at. So no page is written before it moves (no copy on write): those that move are the bytes that the Pager gave, through a read-only private mapping.',
     async run(t) {
       const [mirror] = (await DMirror.open(t)) as [DMirror]
       const file = new Uint8Array(words(BUFFER_BYTES / 4).buffer)
-      const buffer = await mirror.file({
+      const pager = {
         size: file.length,
-        async read(offset, into) {
+        async read(offset: number, into: Uint8Array) {
           into.set(file.subarray(offset, offset + into.length))
           return into.length
         },
-      })
+      }
+      await refused(() => mirror.svm.mmap(pager, { access: 'read-write', sharing: 'private' }), 'unsupported', 'a private writable mapping')
+      const buffer = await mirror.file(pager)
       expectAll(await mirror.migrateToDevice(buffer), buffer, 'MIGRATE_TO_DEV')
     },
   },
@@ -56,7 +58,7 @@ export const migrateTests: readonly Test[] = [
   },
   {
     name: 'migrate_multiple',
-    note: 'The way back that the original makes for coherent memory only is made here too.',
+    note: 'The original calls MIGRATE_TO_SYS with coherent memory only, each time; with private memory its CPU check is the way back. Device memory is private here, so rounds 0, 2, … come back by the check alone; rounds 1, 3, … call MIGRATE_TO_SYS before it, which must move every page.',
     async run(t) {
       const [mirror] = (await DMirror.open(t)) as [DMirror]
       for (let c = 0; c < NTIMES; c++) {

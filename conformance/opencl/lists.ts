@@ -1,7 +1,7 @@
 // Linked lists in shared memory, made and checked by devices and by the host. Compare create_linked_lists and verify_linked_lists of the CTS.
 //
 // Always: list i begins at nodes[i]; every further node is taken by an atomic increment, so that lists lie mingled, and is linked by its address: what one
-// party wrote another follows. The host's versions do the same one after the other.
+// party wrote another follows. The host's versions do the same one after the other. Nothing of an earlier creator is left when the next one begins.
 
 import type { Svm, SvmKernel, SvmQueue } from '../../src/index.ts'
 import { equal } from '../check.ts'
@@ -23,7 +23,7 @@ interface Words {
 }
 
 /** Who makes lists, or checks them. */
-interface Party {
+export interface Party {
   readonly name: string
   create(): Promise<void>
   /** Returns the number of correct nodes. */
@@ -41,6 +41,8 @@ export class ListWorld {
   readonly #host: HostAccess
   readonly #index: number
   readonly #correct: number
+  /** Where nodes lie. */
+  readonly #buffers: number[]
 
   constructor(svm: Svm, queues: readonly SvmQueue[], host: HostAccess, lists: number) {
     this.svm = svm
@@ -49,6 +51,7 @@ export class ListWorld {
     this.#queues = queues
     this.#host = host
     this.nodes = svm.alloc(this.#nodeCount * NODE_BYTES)
+    this.#buffers = [this.nodes]
     this.#index = svm.alloc(4)
     this.#correct = svm.alloc(4)
   }
@@ -69,6 +72,7 @@ export class ListWorld {
     const verify = await this.svm.createKernel(VERIFY_IN_HALVES)
     const half = this.#nodeCount / 2
     const second = this.svm.alloc(this.#nodeCount * NODE_BYTES)
+    this.#buffers.push(second)
     const halves = { low: this.nodes, high: this.nodes + half * NODE_BYTES, low2: second, high2: second + half * NODE_BYTES, half }
     const args = { ...halves, list_length: LIST_LENGTH, index: this.#index, correct: this.#correct }
     const devices = this.#queues.map((queue, at) => this.#onDevice(queue, `device ${at}`, create, verify, args))
@@ -79,10 +83,16 @@ export class ListWorld {
   async everyPair(parties: readonly Party[]): Promise<void> {
     for (const creator of parties) {
       for (const verifier of parties) {
+        await this.#clear()
         await creator.create()
         equal(await verifier.verify(), this.#nodeCount, `correct nodes, made by ${creator.name} and checked by ${verifier.name}`)
       }
     }
+  }
+
+  /** No list and no position is so large: a node that nobody writes is never correct. */
+  async #clear(): Promise<void> {
+    for (const pointer of this.#buffers) await this.svm.queue.memfill(pointer, Uint32Array.of(0xffffffff), this.#nodeCount * NODE_BYTES).done
   }
 
   #onDevice(queue: SvmQueue, name: string, create: SvmKernel, verify: SvmKernel, args: Record<string, number>): Party {

@@ -1,5 +1,6 @@
 // The tests of cl_khr_unified_svm (the CTS branch). Names, steps and assertions are the original's; there is one type of SVM here, coarse-grained.
 
+import type { Svm } from '../../src/index.ts'
 import { elements, equal, ok, refused, same } from '../check.ts'
 import type { Skipped, Test, TestContext } from '../suite.ts'
 import { makeKernel, NUM_ELEMENTS } from './kernels.ts'
@@ -22,34 +23,24 @@ export const unifiedTests: readonly Test[] = [
   },
   {
     name: 'unified_svm_apis',
-    note: 'Allocations are of the space, not of a device. What the queries of the original tell is told by residency and snapshot.',
+    note:
+      'Allocations are of the space, not of a device; what the queries tell is told by residency and snapshot. Of the 16 combinations of access flags: DEVICE_NOWRITE is access read, and ' +
+      'with HOST_NOWRITE also mprotect read, all four mprotect none: these are enforced. DEVICE_NOREAD is access write, which is taken and forbids nothing. HOST_NOREAD, and HOST_NOWRITE ' +
+      'alone, have no meaning: alloc has no word for the host, who may always do what the flag gives up.',
     async run(t) {
       const { svm } = await t.open()
-      const wishes = [
+      const wishes: AllocWish[] = [
         {},
         ...[0, 1, 2, 4, 8, 16, 32, 64, 128].map((alignment) => ({ alignment })),
-        ...(['read', 'write', 'read-write'] as const).map((access) => ({ access })),
-        { alignment: 64, access: 'read-write' as const, label: 'everything' },
+        { alignment: 64, access: 'read-write', label: 'everything' },
       ]
       for (const wish of wishes) {
         const pointer = svm.alloc(64, wish)
         const what = JSON.stringify(wish)
-        ok(pointer !== 0, `${what}: alloc`)
-        equal(pointer % (('alignment' in wish ? wish.alignment : 0) || 128), 0, `${what}: pointer, aligned`)
-        for (const at of [pointer, pointer + 4]) {
-          const runs = svm.residency(at, 60)
-          equal(
-            runs.map((run) => [run.pointer, run.byteLength, run.where, run.systemMapped.length, run.dirty]),
-            [[at, 60, 'none', 0, false]],
-            `${what}: residency at ${at - pointer}`,
-          )
-          const mapping = svm.snapshot().mappings.find((one) => at >= one.pointer && at < one.pointer + one.byteLength)
-          equal(mapping?.pointer, pointer, `${what}: base at ${at - pointer}`)
-          ok((mapping?.byteLength ?? 0) >= 64, `${what}: size at ${at - pointer}`)
-          if ('label' in wish) equal(mapping?.label, wish.label, `${what}: label`)
-        }
+        checkQueries(svm, pointer, wish, what)
         svm.free(pointer)
       }
+      await accessFlags(svm)
     },
   },
   {
@@ -174,6 +165,56 @@ export const unifiedTests: readonly Test[] = [
     },
   },
 ]
+
+interface AllocWish {
+  readonly alignment?: number
+  readonly access?: 'read' | 'write' | 'read-write'
+  readonly label?: string
+}
+
+/** What can be asked of a fresh allocation, at its base and at base + 4. */
+function checkQueries(svm: Svm, pointer: number, wish: AllocWish, what: string): void {
+  ok(pointer !== 0, `${what}: alloc`)
+  equal(pointer % (wish.alignment || 128), 0, `${what}: pointer, aligned`)
+  for (const at of [pointer, pointer + 4]) {
+    const runs = svm.residency(at, 60)
+    equal(
+      runs.map((run) => [run.pointer, run.byteLength, run.where, run.systemMapped.length, run.dirty]),
+      [[at, 60, 'none', 0, false]],
+      `${what}: residency at ${at - pointer}`,
+    )
+    const mapping = svm.snapshot().mappings.find((one) => at >= one.pointer && at < one.pointer + one.byteLength)
+    equal(mapping?.pointer, pointer, `${what}: base at ${at - pointer}`)
+    ok((mapping?.byteLength ?? 0) >= 64, `${what}: size at ${at - pointer}`)
+    if (wish.label !== undefined) equal(mapping?.label, wish.label, `${what}: label`)
+  }
+}
+
+/** The 16 combinations of the original's access flags, as far as there are words for them: what they forbid fails, all else works. */
+async function accessFlags(svm: Svm): Promise<void> {
+  const store = await makeKernel(svm, 'store')
+  for (let flags = 0; flags < 16; flags++) {
+    const [hostNoRead, hostNoWrite, deviceNoRead, deviceNoWrite] = [1, 2, 4, 8].map((bit) => (flags & bit) !== 0)
+    const access = deviceNoWrite ? 'read' : deviceNoRead ? 'write' : 'read-write'
+    const readOnly = hostNoWrite === true && deviceNoWrite === true
+    const nothing = readOnly && hostNoRead === true && deviceNoRead === true
+    const what = `access flags ${flags}`
+    const pointer = svm.alloc(64, { access })
+    checkQueries(svm, pointer, { access }, what)
+    await svm.write(pointer, Uint32Array.of(flags))
+    if (readOnly) await svm.mprotect(pointer, 64, nothing ? 'none' : 'read')
+    const value = flags + 100
+    const deviceWrites = () => svm.queue.enqueue(store, { args: { p: pointer, value }, global: 1 }).done
+    if (deviceNoWrite) await refused(deviceWrites, 'access-violation', `${what}: a store of the device`)
+    else await deviceWrites()
+    if (nothing) await refused(() => svm.read(pointer, 4), 'access-violation', `${what}: a read of the host`)
+    else equal((await svm.read(pointer, Uint32Array, 1))[0], deviceNoWrite ? flags : value, `${what}: what the host reads`)
+    const hostWrites = () => svm.write(pointer, Uint32Array.of(1))
+    if (readOnly) await refused(hostWrites, 'access-violation', `${what}: a write of the host`)
+    else await hostWrites()
+    svm.free(pointer)
+  }
+}
 
 /** A kernel stores its pointer argument; the host reads the same value. Allocations need no device (DEVICE_UNASSOCIATED). */
 async function singleAddressSpace(t: TestContext): Promise<void> {

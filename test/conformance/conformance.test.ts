@@ -3,6 +3,8 @@
 import { describe, expect, it } from 'vitest'
 import { answer } from '../../cli/svm.ts'
 import { chosenSuites, runTest, SUITES, simHost, type Test, webgpuHost } from '../../conformance/conformance.ts'
+import { byMapping, ListWorld, openTwo, type Party } from '../../conformance/opencl/lists.ts'
+import type { TestContext } from '../../conformance/suite.ts'
 
 /** The command makes as many lists as the original; here fewer will do. */
 const NUM_ELEMENTS = 256
@@ -37,6 +39,17 @@ describe('a run', () => {
     expect(await runTest('own', failing, one)).toMatchObject({ outcome: 'failed', text: expect.stringContaining('nothing is mapped at 0x1000') })
     // The same device takes a space again.
     expect(await runTest('own', { ...failing, run: (t) => t.open() }, one)).toMatchObject({ outcome: 'passed' })
+  })
+
+  it('a creator of lists that writes nothing does not pass on what another wrote', async () => {
+    const idle = async (t: TestContext) => {
+      const { svm, queues } = await openTwo(t)
+      const world = new ListWorld(svm, queues, byMapping(svm), t.numElements)
+      const parties = await world.parties()
+      await world.everyPair([...parties, { name: 'nobody', create: async () => undefined, verify: (parties[0] as Party).verify }])
+    }
+    const { outcome, text } = await runTest('own', { name: 'idle', run: idle }, simHost(32))
+    expect([outcome, text]).toEqual(['failed', 'correct nodes, made by nobody and checked by device 0: expected 1024, met 0'])
   })
 
   it('chooses by the name of a test or of a suite', () => {
