@@ -67,8 +67,10 @@ async function broken(name: string, wish: Wish): Promise<Outcome> {
   let seed = wish.seed
   let report = runBroken(tool, name, { ...wish, seed })
   while (report.ok && seed < last) report = runBroken(tool, name, { ...wish, seed: ++seed })
-  const text = `with ${name} put in, seeds ${wish.seed} to ${seed}: ${print(report).replace(/svm fuzz .*/, `$& --break ${name}`)}`
-  return { ok: report.ok, value: { ...report, broken: name }, text }
+  const { minimal } = report
+  const line = minimal === null ? null : { ...minimal, line: `${minimal.line} --break ${name}` }
+  const text = `with ${name} put in, seeds ${wish.seed} to ${seed}: ${print({ ...report, minimal: line })}`
+  return { ok: report.ok, value: { ...report, minimal: line, broken: name }, text }
 }
 
 function runBroken(tool: string, name: string, { seed, steps, ops }: Wish): SuiteReport {

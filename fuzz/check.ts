@@ -1,5 +1,6 @@
 // What must hold of a space, looked at from the inside. Always: a check looks and never changes; it is named by the number of its invariant
-// (fuzz/invariants.ts), and counts how often it was made.
+// (fuzz/invariants.ts), and is counted each time that it looked at something that could have been wrong; the first that failed is kept, since
+// who stands around it may swallow the error.
 //
 // `always` holds whenever nobody runs, also in the middle of operations that wait; `atRest` when nothing is under way; `watch` looks at every
 // invalidation while it happens.
@@ -9,7 +10,7 @@ import type { Vpn } from '../src/base/units.ts'
 import { SimDevice } from '../src/device/sim/sim-device.ts'
 import type { Mirror } from '../src/driver/svmm.ts'
 import type { LocalPort } from '../src/drm/local-port.ts'
-import type { Invalidation } from '../src/mm/notifier.ts'
+import type { Invalidation, Subscription, Ticket } from '../src/mm/notifier.ts'
 import { PAGE } from '../src/mm/page-table.ts'
 import { deviceMayRead, deviceMayWrite, type Vma } from '../src/mm/vma.ts'
 
@@ -32,10 +33,15 @@ export class Checker {
   /** How often each invariant was checked, by its number. */
   readonly counts: Map<number, number>
   readonly #port: LocalPort
+  readonly #budget: number
+  /** The first that did not hold. */
+  broken: Broken | null = null
   #sequence = 0
 
-  constructor(port: LocalPort, counts = new Map<number, number>()) {
+  /** `budget`: the bytes that each device may hold, as the program asked. */
+  constructor(port: LocalPort, budget: number, counts = new Map<number, number>()) {
     this.#port = port
+    this.#budget = budget
     this.counts = counts
   }
 
@@ -50,7 +56,11 @@ export class Checker {
   }
 
   expect(id: number, holds: boolean, sentence: () => string): void {
-    if (!holds) throw new Broken(id, sentence())
+    this.note(id)
+    if (holds) return
+    const broken = new Broken(id, sentence())
+    this.broken ??= broken
+    throw broken
   }
 
   /** Whenever nobody runs. `busy`: operations are under way. */
@@ -65,21 +75,33 @@ export class Checker {
     for (const vma of space.addresses.vmas) for (let vpn = vma.start; vpn < vma.end; vpn++) this.#page(vma, vpn, busy, frames)
     const top = space.geometry.spacePages - 1
     for (const { vmm } of mirrors) this.expect(22, vmm.get(0) === 0 && vmm.get(top) === 0, () => 'the first and the topmost page are never mapped')
-    this.note(5, 9, 10, 12, 14, 15, 16, 19, 22, 25, 26, 43, 44, 47)
-    if (mirrors.length > 1) this.note(21, 54)
   }
 
-  #allocator({ dmem, device, plan, label }: Mirror): void {
+  #allocator({ dmem, device, label }: Mirror): void {
+    let wrong = ''
     try {
       dmem.assertCounts()
     } catch (error) {
-      throw new Broken(43, String((error as Error).message))
+      wrong = String((error as Error).message)
     }
+    this.expect(43, wrong === '', () => wrong)
     dmem.forEachPage((frame, vpn) =>
       this.expect(44, this.#port.space.addresses.find(vpn) !== undefined, () => `frame ${frame} of ${label} holds no mapped page`),
     )
     this.expect(47, dmem.used <= dmem.capacity, () => `${dmem.used} of ${dmem.capacity} frames of ${label} are used`)
-    this.expect(47, device.liveBytes <= plan.budgetBytes, () => `${label} holds ${device.liveBytes} bytes, the budget is ${plan.budgetBytes}`)
+    this.expect(47, device.liveBytes <= this.#budget, () => `${label} holds ${device.liveBytes} bytes, and ${this.#budget} were asked for`)
+  }
+
+  /** Where nothing is mapped there is no page, and no byte of a pager. */
+  #holes(): void {
+    const { addresses, cache, geometry, pages } = this.#port.space
+    pages.forEachTouched({ start: 0, end: geometry.spacePages }, (start, end) => {
+      for (let vpn = start; vpn < end; vpn++) {
+        if (addresses.find(vpn) !== undefined) continue
+        this.expect(8, pages.state(vpn) === PAGE.none, () => `page ${vpn} is not mapped, and is ${pages.print(vpn)}`)
+        this.expect(8, !cache.has(vpn), () => `page ${vpn} is not mapped, and its bytes are in the cache`)
+      }
+    })
   }
 
   #page(vma: Vma, vpn: Vpn, busy: boolean, frames: readonly Set<number>[]): void {
@@ -89,15 +111,22 @@ export class Checker {
     const state = pages.state(vpn)
     const say = (text: string) => () => `page ${vpn} (${pages.print(vpn)}) ${text}`
     this.expect(9, state >= 0 && state < STATES, say('is in no known state'))
-    this.expect(12, state !== PAGE.migrating || busy, say('migrates, and nobody is at it'))
+    if (!busy) this.expect(12, state !== PAGE.migrating, say('migrates, and nobody is at it'))
     const isPrivate = pages.isDevicePrivate(vpn)
     const hold = space.hostMappings.count === 0 ? 'none' : space.hostMappings.holdOn(vpn)
-    this.expect(14, hold === 'none' || !(isPrivate || state === PAGE.migrating), say('is mapped by the host and moves or is a device’s'))
+    if (hold !== 'none') this.expect(14, !(isPrivate || state === PAGE.migrating), say('is mapped by the host and moves or is a device’s'))
     let exclusive = 0
     let seeing = 0
     for (const mirror of mirrors) {
       const pte = mirror.vmm.get(vpn)
-      this.expect(10, (pte & PTE.mayStore) === 0 || deviceMayWrite(vma), say(`may be stored to by ${mirror.label}, and its mapping is read-only`))
+      if ((pte & PTE.mayStore) !== 0) this.expect(10, deviceMayWrite(vma), say(`may be stored to by ${mirror.label}, and its mapping is read-only`))
+      if (state === PAGE.migrating) this.expect(19, (pte & PTE_RIGHTS) === 0, say(`migrates, and ${mirror.label} still has rights to it`))
+      if (isPrivate && pages.memory(vpn) !== mirror.memory) this.expect(21, (pte & PTE_RIGHTS) === 0, say(`is another’s, and ${mirror.label} has rights to it`))
+      // A page that does not move keeps its entry, also while others of its range do.
+      if (state !== PAGE.migrating && mirror.vmm.covers(vpn) && mirror.device.lostReason === null) {
+        const right = mirror.entryFor(vma, vpn)
+        this.expect(4, pte === right, say(`has the entry ${pte} of ${mirror.label}, and not ${right}`))
+      }
       const frame = mirror.frameOf(vpn)
       if (frame >= 0) {
         const mine = frames[mirror.memory] as Set<number>
@@ -109,7 +138,7 @@ export class Checker {
       if ((pte & PTE.exclusive) !== 0) exclusive++
       this.#entry(mirror, vma, vpn, hold, say)
     }
-    this.expect(54, exclusive === 0 || seeing === 1, say(`is exclusive to a device, and ${seeing} see it`))
+    if (exclusive > 0) this.expect(54, seeing === 1, say(`is exclusive to a device, and ${seeing} see it`))
   }
 
   /** An entry with a right. */
@@ -117,7 +146,6 @@ export class Checker {
     const { pages } = this.#port.space
     const pte = mirror.vmm.get(vpn)
     const state = pages.state(vpn)
-    this.expect(19, state !== PAGE.migrating, say(`migrates, and ${mirror.label} still has rights to it`))
     const mine = pages.isDevicePrivate(vpn) && pages.memory(vpn) === mirror.memory
     const copied = state === PAGE.mapped && mirror.systemFrame(vpn) >= 0
     this.expect(15, mine || copied, say(`is not where the entry of ${mirror.label} says`))
@@ -125,7 +153,7 @@ export class Checker {
     this.expect(15, hold !== 'write', say(`is being written by the host, and ${mirror.label} reads it`))
     const right = mirror.entryFor(vma, vpn)
     this.expect(25, ((pte ^ right) & ~PTE_FLAGS_MASK) === 0, say(`has an entry of ${mirror.label} that names another frame`))
-    this.expect(16, (pte & PTE.store) === 0 || (mine && deviceMayWrite(vma) && hold === 'none'), say(`can be stored to by ${mirror.label}`))
+    if ((pte & PTE.store) !== 0) this.expect(16, mine && deviceMayWrite(vma) && hold === 'none', say(`can be stored to by ${mirror.label}`))
   }
 
   /** The host has just got these bytes, to read or to write. */
@@ -139,12 +167,12 @@ export class Checker {
         this.expect(55, rights === 0, () => `the host ${reads ? 'reads' : 'writes'} page ${vpn}, and ${label} may still change or see it`)
       }
     }
-    this.note(11, 55)
   }
 
   /** When nothing is under way and all work of the devices is done. `bytes`: compare copies too. */
   atRest({ bytes = true }: { bytes?: boolean } = {}): void {
     this.always(false)
+    this.#holes()
     const { space } = this.#port
     const { mirrors } = this
     space.pages.assertCounts()
@@ -155,7 +183,6 @@ export class Checker {
         this.#contentAtRest(vma, vpn, bytes)
       }
     }
-    this.note(1, 2, 13, 23, 35, 36, 45, 46, 53, 60)
   }
 
   #mirrorAtRest(mirror: Mirror): void {
@@ -167,7 +194,7 @@ export class Checker {
     const blank = (end: Vpn) => {
       // Holes of any size are looked into a little way.
       for (let vpn = Math.max(next, end - HOLE_MAX); next >= 0 && vpn < end; vpn++) {
-        this.expect(23, mirror.vmm.get(vpn) === 0, () => `page ${vpn} is not mapped, and ${mirror.label} has an entry for it`)
+        this.expect(53, mirror.vmm.get(vpn) === 0, () => `page ${vpn} is not mapped, and ${mirror.label} has an entry for it`)
       }
     }
     for (const vma of space.addresses.vmas) {
@@ -191,9 +218,8 @@ export class Checker {
     this.expect(23, mirror.incomplete === incomplete, () => `${incomplete} entries of ${mirror.label} are incomplete, not ${mirror.incomplete}`)
     this.expect(45, mirror.dmem.used === seen, () => `${mirror.dmem.used} frames of ${mirror.label} are used, and ${seen} are named by a page`)
     this.expect(45, mirror.systemCopies === copies, () => `${mirror.label} counts ${mirror.systemCopies} copies, and there are ${copies}`)
-    const pools = mirror.dmem.poolBuffers.reduce((sum, pool) => sum + (pool?.byteLength ?? 0), 0)
-    this.expect(46, mirror.device.liveBytes >= pools, () => `pools of ${mirror.label} that the device does not know`)
-    this.expect(47, mirror.device.peakBytes <= mirror.plan.budgetBytes, () => `${mirror.label} held ${mirror.device.peakBytes} bytes, above its budget`)
+    const { peakBytes } = mirror.device
+    this.expect(47, peakBytes <= this.#budget, () => `${mirror.label} held ${peakBytes} bytes, and ${this.#budget} were asked for`)
   }
 
   #contentAtRest(vma: Vma, vpn: Vpn, bytes: boolean): void {
@@ -205,7 +231,14 @@ export class Checker {
     const away = state === PAGE.clean || state === PAGE.dirty
     const expected = away ? 1 : state === PAGE.mapped ? mirrors.filter(({ memory }) => (space.pages.mappedOn(vpn) & (1 << memory)) !== 0).length : 0
     this.expect(1, seeing.length === expected, say(`has frames on ${seeing.length} devices, not on ${expected}`))
-    this.expect(2, state !== PAGE.host || space.hasHostBytes(vma, vpn), say('is the host’s, and the host has no bytes'))
+    if (state === PAGE.host) {
+      this.expect(2, space.hasHostBytes(vma, vpn), say('is the host’s, and the host has no bytes'))
+      this.expect(
+        35,
+        mirrors.every((mirror) => mirror.frameOf(vpn) < 0 && (mirror.vmm.get(vpn) & PTE_RIGHTS) === 0),
+        say('is the host’s, and a device still has it'),
+      )
+    }
     if (!bytes) return
     if ((state === PAGE.none || state === PAGE.zero) && vma.backing.kind === 'anonymous') {
       this.expect(
@@ -248,27 +281,38 @@ export class Checker {
     const tickets = told.map(({ subscription }) => notifiers.readBegin(subscription))
     const own = mirrors.filter((mirror) => !told.includes(mirror)).map(({ subscription }) => notifiers.readBegin(subscription))
     const before = notifiers.sequence
+    const inside: Ticket[] = []
+    let late = null as Subscription | null
+    let newcomer = null as Ticket | null
     const fence = tell(invalidation, () => {
-      for (const mirror of told) this.#dropped(mirror, invalidation)
+      for (const mirror of told) this.#dropped(17, mirror, invalidation)
       this.expect(26, (notifiers.sequence & 1) === 1, () => 'the sequence is even during an invalidation')
       for (const { subscription } of mirrors) {
-        this.expect(27, notifiers.readRetry(notifiers.readBegin(subscription)), () => 'a ticket drawn during an invalidation holds')
+        const ticket = notifiers.readBegin(subscription)
+        this.expect(27, notifiers.readRetry(ticket), () => 'a ticket drawn during an invalidation holds')
+        inside.push(ticket)
       }
-      const late = notifiers.insert(invalidation.range, { invalidate: () => null })
-      this.expect(29, notifiers.readRetry(notifiers.readBegin(late)), () => 'a mirror that came during an invalidation trusts what it saw')
-      notifiers.remove(late)
+      late = notifiers.insert(invalidation.range, { invalidate: () => null })
+      newcomer = notifiers.readBegin(late)
+      this.expect(29, notifiers.readRetry(newcomer), () => 'a mirror that came during an invalidation trusts what it saw')
       body?.()
+      for (const mirror of told) this.#dropped(18, mirror, invalidation)
     })
+    for (const ticket of inside) this.expect(27, notifiers.readRetry(ticket), () => 'a ticket drawn during an invalidation holds after it')
+    if (late !== null && newcomer !== null) {
+      const ticket = newcomer
+      this.expect(29, notifiers.readRetry(ticket), () => 'what a mirror saw that came during an invalidation holds after it')
+      notifiers.remove(late)
+    }
     for (const ticket of tickets) this.expect(28, notifiers.readRetry(ticket), () => `a ticket survived '${invalidation.event}'`)
     for (const ticket of own) this.expect(28, !notifiers.readRetry(ticket), () => 'a mirror’s ticket was spoilt by a migration of its own')
     this.expect(30, notifiers.sequence === before + 2, () => `the sequence went from ${before} to ${notifiers.sequence} in one invalidation`)
-    this.note(17, 18, 26, 27, 28, 29, 30)
     return fence
   }
 
-  /** Between begin and end: whoever was told has no right to the named pages left. */
-  #dropped(mirror: Mirror, { range, pages, event }: Invalidation): void {
-    const gone = (vpn: Vpn) => this.expect(17, (mirror.vmm.get(vpn) & PTE_RIGHTS) === 0, () => `${mirror.label} kept a right to page ${vpn} through '${event}'`)
+  /** Whoever was told has no right to the named pages left (17), and makes itself none before the end (18). */
+  #dropped(id: 17 | 18, mirror: Mirror, { range, pages, event }: Invalidation): void {
+    const gone = (vpn: Vpn) => this.expect(id, (mirror.vmm.get(vpn) & PTE_RIGHTS) === 0, () => `${mirror.label} kept a right to page ${vpn} through '${event}'`)
     if (pages !== null) pages.forEach(gone)
     else
       this.#port.space.pages.forEachTouched(range, (start, end) => {

@@ -50,6 +50,8 @@ export interface Day {
   readonly released: Set<number>
   readonly scheduler: Scheduler
   readonly faults: Faults
+  /** Stores of resident launches that came home by a copy. */
+  broughtHome: number
   holds: Hold[]
   /** Holds that ended since the last time that nothing was under way: what was started before may have met them. */
   ended: Hold[]
@@ -128,6 +130,7 @@ export function rangeOf(slot: Slot, op: Op, aligned = 1): { pointer: number; byt
 
 /** @throws Wrong naming the first byte that differs */
 export function expectBytes(day: Day, pointer: number, found: Uint8Array, who: string): void {
+  if (found.length > 0) day.world.checker.note(3)
   const wrong = day.model.compare(pointer, found)
   if (wrong === null) return
   const vpn = Math.floor(wrong.address / PAGE_BYTES)

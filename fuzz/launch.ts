@@ -1,8 +1,8 @@
 // Launches of kernels. Always: what a launch must leave, the twin says on the model; of one that failed, every word is as it was or as it was to
 // be, and words that the kernel may not store to are as they were.
 
-import type { SvmEvent, SvmKernel, SvmQueue } from '../src/index.ts'
-import { coin, command, goneCodes, mirrorOf } from './command.ts'
+import type { DispatchResult, MigrateResult, SvmEvent, SvmKernel, SvmQueue } from '../src/index.ts'
+import { coin, command, goneCodes, mirrorOf, seenByHost } from './command.ts'
 import { type Day, metHolds, type Outcome, overlapping, type Slot, type Started, wentWell } from './day.ts'
 import { type FuzzKernel, KERNELS, type KernelName } from './kernels.ts'
 import type { Op } from './op.ts'
@@ -19,8 +19,13 @@ interface Args extends Record<string, number> {
 const STRIDES = [4, 4, 8, 64, PAGE_BYTES, PAGE_BYTES + 4, 2 * PAGE_BYTES] as const
 const NODES_MAX = 4
 
-export function launch(day: Day, op: Op): Started | null {
-  const name = op.kind as KernelName
+interface Plan {
+  readonly args: Args
+  readonly items: number
+  readonly slots: readonly [Slot, Slot]
+}
+
+function planOf(day: Day, op: Op, name: KernelName): Plan | null {
   const kernel: FuzzKernel = KERNELS[name]
   const slot = day.slots[op.slot]
   const other = kernel.writesB ? day.slots[op.other] : slot
@@ -31,9 +36,58 @@ export function launch(day: Day, op: Op): Started | null {
   const room = Math.min(roomFor(slot, a, s), kernel.writesB ? roomFor(other, b, s) : Number.POSITIVE_INFINITY)
   const items = name === 'count' || name === 'ticket' ? 1 + (op.value % 12) : 1 + (op.value % Math.min(12, room))
   const n = Math.max(1, Math.min(items, room, 4))
-  const args: Args = { a, b, n, s, v: 1 + (op.coins & 0xff) }
-  const event = enqueue(day, op, name, args, items)
-  return { done: event.done, judge: (outcome) => judge(day, op, { outcome, kernel, args, items, slots: [slot, other] }) }
+  return { args: { a, b, n, s, v: 1 + (op.coins & 0xff) }, items, slots: [slot, other] }
+}
+
+export function launch(day: Day, op: Op): Started | null {
+  const name = op.kind as KernelName
+  const plan = planOf(day, op, name)
+  if (plan === null) return null
+  const event = enqueue(day, op, name, plan.args, plan.items)
+  const atomic = isAtomic(op)
+  return { done: event.done, judge: (outcome) => judge(day, op, { ...plan, outcome, result: outcome.value as DispatchResult, kernel: KERNELS[name], atomic }) }
+}
+
+const RESIDENT: readonly KernelName[] = ['store', 'add', 'copy', 'count']
+
+/** All that the kernel may reach comes to the device first, so that no fault is possible; then perhaps it goes home. Nobody else is at it. */
+export function resident(day: Day, op: Op): Started | null {
+  const name = RESIDENT[op.device % RESIDENT.length] as KernelName
+  const plan = planOf(day, op, name)
+  if (plan === null) return null
+  const { queues, kernels, port } = day.world
+  const { pages } = port.space
+  const mirror = mirrorOf(day, op)
+  const queue = queues[op.queue % queues.length] as SvmQueue
+  const ranges = plan.slots.map(({ pointer, byteLength }) => ({ pointer, byteLength }))
+  let all = false
+  let result: DispatchResult | null = null
+  let home: MigrateResult | null = null
+  const start = async () => {
+    const { skipped } = await queue.migrate(ranges).done
+    all = Object.keys(skipped).length === 0
+    if (coin(op, 17) && coin(op, 18)) day.faults.arm({ kind: 'readback', nth: 1, device: 0 })
+    // A pass whose report is lost may have stored to whatever the device has.
+    const there = [...day.model.pages].filter((vpn) => pages.isDevicePrivate(vpn) && pages.memory(vpn) === mirror.memory)
+    try {
+      result = await queue.enqueue(kernels[name][2] as SvmKernel, { args: plan.args, global: plan.items }).done
+    } catch (error) {
+      for (const vpn of there) day.model.exposed.add(vpn)
+      throw error
+    }
+    if (coin(op, 21)) home = await queue.migrate(ranges, { to: 'host' }).done
+  }
+  return {
+    done: start(),
+    judge: (outcome) => {
+      judge(day, op, { ...plan, outcome, result, kernel: KERNELS[name], atomic: false })
+      if (outcome.code !== 'ok') return
+      if (result?.variant === 'resident' && home !== null && home.bytesCopied > 0) day.broughtHome++
+      if (home !== null && Object.keys(home.skipped).length === 0) for (const range of ranges) seenByHost(day, range)
+      if (!all || day.faults.struck.length > 0) return
+      day.world.checker.expect(20, result?.variant === 'resident', () => `everything was migrated, and the launch had ${result?.faults} faults`)
+    },
+  }
 }
 
 /** Stores where nothing is mapped, or where a kernel may only read: the address is named, and nothing else is hurt. */
@@ -77,7 +131,7 @@ export function chase(day: Day, op: Op): Started | null {
     done: start(),
     judge: (outcome) => {
       if (written < nodes.length) wentWell(day, outcome, [])
-      else judge(day, op, { outcome, kernel: KERNELS.chase, args, items, slots: [slot, other] })
+      else judge(day, op, { outcome, result: outcome.value as DispatchResult, kernel: KERNELS.chase, args, items, slots: [slot, other], atomic: isAtomic(op) })
     },
   }
 }
@@ -92,29 +146,32 @@ function isAtomic(op: Op): boolean {
   return coin(op, 11) && coin(op, 12) && coin(op, 13)
 }
 
-interface Launched {
+interface Launched extends Plan {
   readonly outcome: Outcome
+  /** Of a launch that ended well. */
+  readonly result: DispatchResult | null
   readonly kernel: FuzzKernel
-  readonly args: Args
-  readonly items: number
-  readonly slots: readonly [Slot, Slot]
+  readonly atomic: boolean
 }
 
-function judge(day: Day, op: Op, { outcome, kernel, args, items, slots }: Launched): void {
+function judge(day: Day, op: Op, { outcome, result, kernel, args, items, slots, atomic }: Launched): void {
   const { stored, touched } = day.model.run(kernel.twin, items, args)
   const gone = goneCodes(day, op).filter((code) => !day.may.has(code))
   const must = gone.length > 0 ? gone : refusalsOf(day, slots, touched, stored)
   const { dmem, memory } = mirrorOf(day, op)
   const short = dmem.capacity < (day.world.frames[memory] as number)
-  const may = [...slots.flatMap((slot) => metHolds(day, slot)), ...(short || isAtomic(op) ? ['working-set', 'device-memory'] : [])]
+  const may = [...slots.flatMap((slot) => metHolds(day, slot)), ...(short || atomic ? ['working-set', 'device-memory'] : [])]
   const { checker } = day.world
+  checker.note(50)
+  if (must.includes('access-violation') && [...stored.keys()].some((address) => day.access.has(Math.floor(address / PAGE_BYTES)))) checker.note(56)
   if (wentWell(day, outcome, must, may)) {
     day.model.apply(stored)
-    checker.note(3, 49, 50, 51, 52)
+    if ((result?.faults ?? 0) > 0) checker.note(49)
+    if ((result?.hints ?? 0) > 0) checker.note(51)
+    if ((result?.rounds ?? 0) > 2) checker.note(52)
     return
   }
-  if (must.length > 0) checker.note(50)
-  if (isAtomic(op)) return day.model.expose(stored.keys())
+  if (atomic) return day.model.expose(stored.keys())
   day.model.doubt(new Map([...stored].filter(([address]) => mayStore(day, slots, address))), kernel.counts ? args.v : null)
 }
 

@@ -40,7 +40,7 @@ export class Scheduler {
       look(pick)
       if (this.#waiting.length === 0) {
         if (done()) return
-        if (++empty > EMPTY_TURNS_MAX) throw new Error('stuck: an operation has not ended, and nothing that it could wait for is under way')
+        if (++empty > EMPTY_TURNS_MAX) throw new Error('invariant 58: stuck: an operation has not ended, and nothing that it could wait for is under way')
         continue
       }
       empty = 0
@@ -48,6 +48,6 @@ export class Scheduler {
       const [next] = this.#waiting.splice(this.#random.below(this.#waiting.length), 1)
       next?.()
     }
-    throw new Error(`endless: operations have not ended after ${PICKS_MAX} things that they waited for`)
+    throw new Error(`invariant 58: endless: operations have not ended after ${PICKS_MAX} things that they waited for`)
   }
 }

@@ -2,10 +2,7 @@
 // well and were the same.
 
 import { minimize } from './minimize.ts'
-import { type RunReport, type RunWish, run } from './run.ts'
-
-/** Operations that the fuzzer knows, and this version of the library does not have. */
-export const NOT_THERE: readonly string[] = ['advise']
+import { NOT_THERE, type RunReport, type RunWish, run } from './run.ts'
 
 export interface SuiteReport extends RunReport {
   readonly notThere: readonly string[]

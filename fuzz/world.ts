@@ -33,6 +33,7 @@ export interface World {
   readonly devices: readonly SimDevice[]
   /** By device: one in order, one out of order. */
   readonly queues: readonly SvmQueue[]
+  /** By name: plain, transactional, and one that reaches only what its arguments point into. */
   readonly kernels: Readonly<Record<KernelName, readonly SvmKernel[]>>
   readonly checker: Checker
   /** Frames that each device had when it was opened. */
@@ -58,7 +59,7 @@ export async function openWorld(parts: WorldParts): Promise<World> {
   svm.onerror = ({ code, message }) => reported.push({ code, message })
   const queues = made.flatMap((device) => [svm.createQueue({ device }), svm.createQueue({ device, outOfOrder: true })])
   const kernels = await makeKernels(svm, scheduler)
-  const checker = new Checker(port, parts.counts)
+  const checker = new Checker(port, deviceMemory, parts.counts)
   checker.watch()
   return { svm, port, devices, queues, kernels, checker, frames: port.mirrors.map(({ plan }) => plan.frames), reported }
 }
@@ -83,7 +84,6 @@ export function budgetWith(frames: number, pageBytes: number, device: SimDevice)
   return budgetBytes
 }
 
-/** Each kernel plain and transactional. */
 async function makeKernels(svm: Svm, scheduler: Scheduler): Promise<World['kernels']> {
   const made = {} as Record<KernelName, SvmKernel[]>
   let open = true
@@ -93,6 +93,7 @@ async function makeKernels(svm: Svm, scheduler: Scheduler): Promise<World['kerne
       made[name] = [
         await svm.createKernel({ ...descriptor, label: name }),
         await svm.createKernel({ ...descriptor, label: `${name}!`, class: 'transactional' }),
+        await svm.createKernel({ ...descriptor, label: `${name}&`, reach: 'arguments' }),
       ]
     }
   })().finally(() => {

@@ -5,6 +5,7 @@
 //
 // --check                     only compares mutants/result.json with the mutants and the sources of now
 // --all NAME                  runs the whole unit project with a mutant in, and prints every test that fails
+// --fuzz [NAME…]              runs `svm fuzz --break` for each, and prints what it finds; minutes
 // --run NAME ARGS…            runs `svm ARGS…` with a mutant in
 
 import { spawn, spawnSync } from 'node:child_process'
@@ -181,8 +182,28 @@ async function runWith(name, args) {
   })
 }
 
+/** `svm fuzz --break` for one after the other. Returns how many it does not find. */
+function fuzzAll(mutants) {
+  ensureBuild()
+  let missed = 0
+  for (const { name } of mutants) {
+    const { stdout } = spawnSync(process.execPath, [join(root, 'dist', 'cli', 'svm.js'), 'fuzz', '--break', name, '--json'], {
+      encoding: 'utf8',
+      maxBuffer: 2 ** 26,
+    })
+    const report = JSON.parse(stdout)
+    if (report.ok) missed++
+    console.log(
+      `${report.ok ? 'MISSED' : 'found '}  ${name.padEnd(48)} ${report.ok ? '' : `${report.failure.message.slice(0, 160)}\n        ${report.minimal?.line}`}`,
+    )
+  }
+  console.log(`${mutants.length - missed} of ${mutants.length} mutants are found by svm fuzz`)
+  return missed
+}
+
 async function main() {
   const [first, ...rest] = process.argv.slice(2)
+  if (first === '--fuzz') return fuzzAll(rest.length === 0 ? MUTANTS : rest.map(mutantNamed)) === 0 ? 0 : 1
   if (first === '--run') return runWith(rest[0], rest.slice(1))
   if (first === '--check') {
     const wrong = staleness(JSON.parse(readFileSync(resultFile, 'utf8')), treesNow())

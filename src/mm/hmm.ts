@@ -148,8 +148,10 @@ async function resolve({ space, keepCopies }: HmmRange, missing: readonly Vpn[])
     await space.settled.wait()
     return
   }
-  await bringHome(space, away, { keepCopy: keepCopies, discard: false })
-  if (away.size > 0) return
+  if (away.size > 0) {
+    await bringHome(space, away, { keepCopy: keepCopies, discard: false })
+    return
+  }
   const first = missing[0] as Vpn
   const vma = space.addresses.find(first)
   assert(vma !== undefined, 'a page that is missing is mapped')

@@ -84,7 +84,7 @@ fn k() { ${barriers ? 'workgroupBarrier();' : ''} svm_store_u32(args.${pointers[
 /** What must hold when nothing runs: the fuzzer's checks. Bytes of frames are compared where `bytes` is not false and the device lives. */
 export async function checkInvariants({ port, mirror, device }: Rig, options: { bytes?: boolean } = {}): Promise<void> {
   if (device.lostReason === null && options.bytes !== false) await mirror.copies.submit([])
-  new Checker(port).atRest(options)
+  new Checker(port, mirror.plan.budgetBytes).atRest(options)
 }
 
 /** The code of the SvmError that a promise rejects with, or that a function throws. */
