@@ -31,7 +31,8 @@ export async function minimize(failed: RunReport, ran: readonly number[]): Promi
   for (let size = Math.ceil(best.ops.length / 2); size >= 1; size = size === 1 ? 0 : Math.ceil(size / 2)) {
     for (let at = 0; at < best.ops.length && runs < RUNS_MAX; ) {
       const without = [...best.ops.slice(0, at), ...best.ops.slice(at + size)]
-      if (!(await fails(without))) at += size
+      // The line names at least one: what fails at the end of everything fails after any.
+      if (without.length === 0 || !(await fails(without))) at += size
     }
   }
   return { ...best, line: `svm fuzz --seed ${seed} --steps ${steps} --ops ${best.ops.join(',')}` }

@@ -356,6 +356,8 @@ class Run {
     const closing = world.svm.close().finally(() => {
       open = false
     })
+    // It is awaited below: until then a failure of it is nobody's.
+    closing.catch(() => undefined)
     await this.#scheduler.run(
       () => !open,
       () => undefined,

@@ -192,6 +192,7 @@ function fuzzAll(mutants) {
       maxBuffer: 2 ** 26,
     })
     const report = JSON.parse(stdout)
+    if (report.error !== undefined) throw new Error(report.error.message)
     if (report.ok) missed++
     console.log(
       `${report.ok ? 'MISSED' : 'found '}  ${name.padEnd(48)} ${report.ok ? '' : `${report.failure.message.slice(0, 160)}\n        ${report.minimal?.line}`}`,
