@@ -198,7 +198,7 @@ export const MUTANTS = [
     caughtBy: {
       file: 'test/sim/coherence.test.ts',
       test: 'faults of kernels turning a copy device-private copies nothing',
-      says: 'invariant',
+      says: 'invariant 45: simulated device counts',
     },
   },
   {
