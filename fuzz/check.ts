@@ -281,6 +281,7 @@ export class Checker {
     const tickets = told.map(({ subscription }) => notifiers.readBegin(subscription))
     const own = mirrors.filter((mirror) => !told.includes(mirror)).map(({ subscription }) => notifiers.readBegin(subscription))
     const before = notifiers.sequence
+    const stay = invalidation.event === 'migrate' ? this.#staying(invalidation) : []
     const inside: Ticket[] = []
     let late = null as Subscription | null
     let newcomer = null as Ticket | null
@@ -304,10 +305,27 @@ export class Checker {
       this.expect(29, notifiers.readRetry(ticket), () => 'what a mirror saw that came during an invalidation holds after it')
       notifiers.remove(late)
     }
+    for (const { mirror, vpn, entry } of stay) {
+      this.expect(20, mirror.vmm.get(vpn) === entry, () => `${mirror.label} lost its entry of page ${vpn}, which does not move, through a migration`)
+    }
     for (const ticket of tickets) this.expect(28, notifiers.readRetry(ticket), () => `a ticket survived '${invalidation.event}'`)
     for (const ticket of own) this.expect(28, !notifiers.readRetry(ticket), () => 'a mirror’s ticket was spoilt by a migration of its own')
     this.expect(30, notifiers.sequence === before + 2, () => `the sequence went from ${before} to ${notifiers.sequence} in one invalidation`)
     return fence
+  }
+
+  /** Entries with a right, of pages of the range that do not move. */
+  #staying({ range }: Invalidation): { mirror: Mirror; vpn: Vpn; entry: number }[] {
+    const { pages } = this.#port.space
+    const stay: { mirror: Mirror; vpn: Vpn; entry: number }[] = []
+    for (let vpn = range.start; vpn < range.end; vpn++) {
+      if (pages.state(vpn) === PAGE.migrating) continue
+      for (const mirror of this.mirrors) {
+        const entry = mirror.vmm.get(vpn)
+        if ((entry & PTE_RIGHTS) !== 0) stay.push({ mirror, vpn, entry })
+      }
+    }
+    return stay
   }
 
   /** Whoever was told has no right to the named pages left (17), and makes itself none before the end (18). */

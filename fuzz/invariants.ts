@@ -76,7 +76,7 @@ const rows: readonly (readonly [id: number, where: Where, sentence: string, how:
     20,
     'operation',
     'Entries of pages that stay are left alone: none lost, no fault more.',
-    '`fuzz/command.ts`: a second equal migrate; `fuzz/launch.ts`: what was migrated is run without a fault',
+    '`fuzz/check.ts`, `watch`; `fuzz/command.ts`: a second equal migrate; `fuzz/launch.ts`: what was migrated is run without a fault',
   ],
   [21, 'await', 'Another device loses its entry whenever the page moves.', CHECK],
   [22, 'await', 'The first and the topmost page are never mapped.', CHECK],
