@@ -58,22 +58,29 @@ export class Tables {
 
   /** Buffers large enough for what is mapped and for `slots` workgroups; the table is up to date. @throws SvmError device-memory, DeviceFailure */
   async ready(slots: number, argumentBytes: Bytes): Promise<TableBuffers> {
-    const enough = this.flushed(slots, argumentBytes)
-    if (enough !== null) return enough
+    // While buffers are made the program may call alloc, and what it gets may need a longer table.
+    for (;;) {
+      const enough = this.flushed(slots, argumentBytes)
+      if (enough !== null) return enough
+      const made = await this.#makeLarger(slots, argumentBytes)
+      if (made === null) throw this.#tooLarge()
+      this.#buffers = made
+      if (made.entries >= this.#vmm.entries) this.#vmm.flushAll(made.table, made.entries)
+    }
+  }
+
+  async #makeLarger(slots: number, argumentBytes: Bytes): Promise<TableBuffers | null> {
     const now = this.#buffers
     const entries = Math.max(now?.entries ?? 0, powerOfTwo(this.#vmm.entries, 256))
     const wantedSlots = Math.max(now?.slots ?? 0, powerOfTwo(slots, 256))
     const args = Math.max(now?.args.byteLength ?? 0, powerOfTwo(argumentBytes, ARGUMENT_BYTES))
     this.drop()
-    const made =
+    return (
       (await this.#make(entries, wantedSlots, args)) ??
       // Room to grow is worth more than entries of pages that are not here: without it every new leaf would make new tables.
       (this.#vmm.shed() ? await this.#make(powerOfTwo(this.#vmm.entries, 256), slots, args) : null) ??
       (await this.#make(this.#vmm.entries, slots, args))
-    if (made === null) throw this.#tooLarge()
-    this.#buffers = made
-    this.#vmm.flushAll(made.table, made.entries)
-    return made
+    )
   }
 
   /** The same without an await; null: larger buffers must be made first. */

@@ -138,3 +138,26 @@ describe('the host cache', () => {
     expect(await all).toEqual(['ok', 'ok', 'ok'])
   })
 })
+
+describe('alloc while a launch waits for its tables', () => {
+  it.each(['table', 'control', 'faults', 'arguments'] as const)('for the %s: they are long enough for what is mapped by then', async (role) => {
+    const rig = await openRig({ deviceMemory: 2 ** 21 })
+    const { svm, device } = rig
+    const a = svm.allocFrom(sequence(2 * PAGE_WORDS))
+    const store = await makeKernel(svm, (item, args, m) => m.storeU32(args.a + item.globalId[0] * PAGE_BYTES, 9))
+    let more = 0
+    const make = device.createBuffer.bind(device)
+    device.createBuffer = (wanted, ...rest) => {
+      const made = make(wanted, ...rest)
+      if (wanted === role && more === 0) more = svm.alloc(3000 * PAGE_BYTES)
+      return made
+    }
+    await svm.queue.enqueue(store, { args: { a }, global: 2 }).done
+    expect(more).toBeGreaterThan(0)
+    await svm.queue.enqueue(store, { args: { a: more }, global: 2 }).done
+    expect((await svm.read(a, Uint32Array, 1))[0]).toBe(9)
+    expect((await svm.read(more, Uint32Array, 1))[0]).toBe(9)
+    await checkInvariants(rig)
+    await svm.close()
+  })
+})
