@@ -155,8 +155,12 @@ function copyPlain(value: unknown, depth: number): unknown {
   try {
     if (Array.isArray(value)) return Array.from(value, (one) => copyPlain(one, depth - 1))
     if (!isRecord(value)) return value
-    const copy: Record<string, unknown> = Object.create(null)
-    for (const key of Object.keys(value)) copy[key] = copyPlain(value[key], depth - 1)
+    const copy: Record<string, unknown> = {}
+    for (const key of Object.keys(value)) {
+      // A key that would not become a field.
+      if (key === '__proto__') return undefined
+      copy[key] = copyPlain(value[key], depth - 1)
+    }
     return copy
   } catch {
     // A getter or a proxy threw: this is no plain data.
