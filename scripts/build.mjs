@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-// build.mjs: makes dist/ from src/, cli/, bench/, lab/, conformance/ and fuzz/.
+// build.mjs: makes dist/ from src/, cli/, bench/, lab/, conformance/, fuzz/ and the workloads of examples/.
 // Always: dist/.stamp is the hash of the sources that dist was built from, and is written last; so a dist without the right
 // stamp is stale or half built. A file that is no TypeScript is copied as it is. No test is built. Declarations name `.js` files,
 // as the code does (tsc rewrites the extension in code only).
@@ -44,7 +44,7 @@ function renameImports(path) {
 
 /** Every file that dist is made from, in one order. */
 function sources() {
-  return ['src', 'cli', 'bench', 'lab', 'conformance', 'fuzz']
+  return ['src', 'cli', 'bench', 'lab', 'conformance', 'fuzz', 'examples/workloads']
     .flatMap((folder) => filesUnder(join(root, folder)))
     .filter((path) => !/\.test\.ts$|[\\/]test-[^\\/]*\.ts$|[\\/]results[\\/]/.test(path))
 }

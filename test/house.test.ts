@@ -59,7 +59,7 @@ const table: readonly (readonly [room: string, mayImport: readonly string[]])[] 
   ['cli/', [...entries, 'bench/', 'examples/', 'lab/catch22/catch22.ts', 'conformance/conformance.ts', 'fuzz/suite.ts']],
   // What has no plain twin is timed from inside.
   ['bench/inside/', [...entries, 'bench/case.ts', 'src/mm/', 'src/driver/', 'src/drm/local-port.ts', 'src/cl/context.ts']],
-  ['bench/', entries],
+  ['bench/', [...entries, 'examples/workloads/']],
   ['examples/', entries],
   ['conformance/', entries],
   // It also looks at the insides, as no program can.
