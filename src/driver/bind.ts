@@ -248,9 +248,10 @@ async function bindRunHome(mirror: Mirror, range: VpnRange, request: BindRequest
     const how = { keepCopy: false, discard, why: 'request' } as const
     const mine = away.get(mirror.memory)
     if (mine !== undefined) {
-      result.bytesCopied += (await mirror.sendHome(mine, how)).bytesCopied
+      const { moved, bytesCopied } = await mirror.sendHome(mine, how)
+      result.bytesCopied += bytesCopied
       away.delete(mirror.memory)
-      result[discard ? 'discarded' : 'moved'] += mine.length
+      result[discard ? 'discarded' : 'moved'] += moved
     }
     await bringHome(space, away, how)
     for (const pages of away.values()) result[discard ? 'discarded' : 'moved'] += pages.length

@@ -17,7 +17,6 @@ type Shape<O extends Op> = {
 
 const WORD = 2 ** 32
 
-const when = (holds: boolean, expected: string): string | null => (holds ? null : expected)
 const isWhole = (value: unknown): value is number => Number.isSafeInteger(value)
 const isRecord = (value: unknown): value is Record<string, unknown> => {
   if (typeof value !== 'object' || value === null) return false
@@ -25,28 +24,30 @@ const isRecord = (value: unknown): value is Record<string, unknown> => {
   return prototype === Object.prototype || prototype === null
 }
 
-const whole =
-  (least = 0, end = Number.POSITIVE_INFINITY): FieldCheck =>
+/** What was expected is put into words once, here: a request that is right makes no text. */
+const when =
+  (holds: (value: unknown) => boolean, expected: string): FieldCheck =>
   (value) =>
-    when(
-      isWhole(value) && value >= least && value < end,
-      `a whole number ${end < Number.POSITIVE_INFINITY ? `from ${least} to ${end - 1}` : `of at least ${least}`}`,
-    )
+    holds(value) ? null : expected
+
+const whole = (least = 0, end = Number.POSITIVE_INFINITY): FieldCheck =>
+  when(
+    (value) => isWhole(value) && value >= least && value < end,
+    `a whole number ${end < Number.POSITIVE_INFINITY ? `from ${least} to ${end - 1}` : `of at least ${least}`}`,
+  )
 /** Whether it lies in the space is asked where it is used: 0 bytes may be anywhere. */
-const pointer: FieldCheck = (value) => when(isWhole(value) && value >= 0, 'an SVM pointer (a whole number of bytes)')
+const pointer = when((value) => isWhole(value) && value >= 0, 'an SVM pointer (a whole number of bytes)')
 /** What was never an allocation is refused as that. */
-const anyNumber: FieldCheck = (value) => when(typeof value === 'number', 'a number')
+const anyNumber = when((value) => typeof value === 'number', 'a number')
 const handle = whole(1)
-const handleOrNone: FieldCheck = (value) => when(isWhole(value) && (value === -1 || value >= 1), 'a handle from register, or -1')
+const handleOrNone = when((value) => isWhole(value) && (value === -1 || value >= 1), 'a handle from register, or -1')
 const memory = whole()
-const powerOfTwo: FieldCheck = (value) => when(isWhole(value) && isPowerOfTwo(value), 'a power of two')
-const text: FieldCheck = (value) => when(typeof value === 'string', 'a string')
-const flag: FieldCheck = (value) => when(typeof value === 'boolean', 'true or false')
-const bytes: FieldCheck = (value) => when(value instanceof Uint8Array, 'a Uint8Array')
-const oneOf =
-  (...allowed: string[]): FieldCheck =>
-  (value) =>
-    when(typeof value === 'string' && allowed.includes(value), `one of ${allowed.map((one) => `'${one}'`).join(', ')}`)
+const powerOfTwo = when((value) => isWhole(value) && isPowerOfTwo(value), 'a power of two')
+const text = when((value) => typeof value === 'string', 'a string')
+const flag = when((value) => typeof value === 'boolean', 'true or false')
+const bytes = when((value) => value instanceof Uint8Array, 'a Uint8Array')
+const oneOf = (...allowed: string[]): FieldCheck =>
+  when((value) => typeof value === 'string' && allowed.includes(value), `one of ${allowed.map((one) => `'${one}'`).join(', ')}`)
 const list =
   (item: FieldCheck, most = Number.POSITIVE_INFINITY): FieldCheck =>
   (value) => {
@@ -58,19 +59,22 @@ const list =
     }
     return null
   }
-const triple: FieldCheck = (value) =>
-  when(Array.isArray(value) && value.length === 3 && list(whole(0, WORD))(value) === null, 'three whole numbers from 0 to 2^32 - 1')
-const range: FieldCheck = (value) => {
-  const fits = isRecord(value) && Object.keys(value).length === 2 && pointer(value.pointer) === null && whole()(value.byteLength) === null
-  return when(fits, '{ pointer, byteLength } with a pointer and a whole number of bytes')
-}
+const isTriple = list(whole(0, WORD))
+const triple = when((value) => Array.isArray(value) && value.length === 3 && isTriple(value) === null, 'three whole numbers from 0 to 2^32 - 1')
+const range = when(
+  (value) => isRecord(value) && Object.keys(value).length === 2 && pointer(value.pointer) === null && memory(value.byteLength) === null,
+  '{ pointer, byteLength } with a pointer and a whole number of bytes',
+)
 const orNull =
   (check: FieldCheck): FieldCheck =>
   (value) =>
     value === null ? null : check(value)
-const argument: FieldCheck = (value) =>
-  when(typeof value === 'number' || typeof value === 'bigint' || Array.isArray(value) || ArrayBuffer.isView(value), 'a number or numbers')
-const values: FieldCheck = (value) => when(isRecord(value) && list(argument)(Object.values(value)) === null, 'numbers by name')
+const argument = when(
+  (value) => typeof value === 'number' || typeof value === 'bigint' || Array.isArray(value) || ArrayBuffer.isView(value),
+  'a number or numbers',
+)
+const isArguments = list(argument)
+const values = when((value) => isRecord(value) && isArguments(Object.values(value)) === null, 'numbers by name')
 
 const bytesAt = { pointer, byteLength: whole() }
 

@@ -4,7 +4,7 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
 import { CHECKS } from '../../src/drm/refuse.ts'
-import { FIELD_CHECKS } from '../../src/drm/shape.ts'
+import { checkShape, FIELD_CHECKS } from '../../src/drm/shape.ts'
 import { fuzzRequests } from './drm-fuzz.ts'
 
 const MINUTE = 60_000
@@ -38,5 +38,12 @@ describe('the request boundary', () => {
     const places = CHECKS.map((check) => [check, text.split(new RegExp(`refuse\\(\\s*'${check}'`)).length - 1])
     expect(places.filter(([, count]) => count !== 1)).toEqual([])
     expect(/new SvmError\(\s*'invalid-value'/.test(text), 'use refuse()').toBe(false)
+  })
+
+  it.each(['5', 'null', '{"pointer": 0}'])('a key __proto__ (%s) is no field of a request, and is not dropped from its copy in silence', (value) => {
+    const request = JSON.parse(`{"pointer": 65536, "__proto__": ${value}}`)
+    expect(Object.keys(request)).toContain('__proto__')
+    expect(() => checkShape('SVM_LOOKUP', request)).toThrow(/plain data/)
+    expect(checkShape('SVM_LOOKUP', { pointer: 65536 })).toEqual({ pointer: 65536 })
   })
 })
