@@ -6,7 +6,7 @@ import { makeGeometry } from '../src/abi/geometry.ts'
 import { AddressSpace } from '../src/mm/address-space.ts'
 import { AnonymousMemory } from '../src/mm/host-memory.ts'
 import { PagedFile } from '../src/mm/paged-file.ts'
-import type { Access, Allocation, Vma } from '../src/mm/vma.ts'
+import { type Access, type Allocation, NO_ADVICE, type Vma } from '../src/mm/vma.ts'
 
 export const BASE = 100
 export const PAGE = 4096
@@ -23,7 +23,7 @@ export function spaceOf(drawing: string, addressBits: 32 | 64 = 32): AddressSpac
     const name = LETTERS[0][LETTERS[row].indexOf(letter)]
     const allocation = allocations.get(name) ?? allocationOf(drawing, name)
     allocations.set(name, allocation)
-    space.insert({ start: BASE + at, end: BASE + at + 1, access: ACCESSES[row], allocation, backing: backingOf(allocation, at) })
+    space.insert({ start: BASE + at, end: BASE + at + 1, access: ACCESSES[row], advice: NO_ADVICE, allocation, backing: backingOf(allocation, at) })
   }
   return space
 }

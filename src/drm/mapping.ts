@@ -7,7 +7,7 @@ import { AnonymousMemory } from '../mm/host-memory.ts'
 import { PagedFile } from '../mm/paged-file.ts'
 import type { Space } from '../mm/space.ts'
 import { unmapRange } from '../mm/unmap.ts'
-import type { Access, Allocation, Backing } from '../mm/vma.ts'
+import { type Access, type Allocation, type Backing, NO_ADVICE } from '../mm/vma.ts'
 import type { Pager } from '../pager/pager.ts'
 import { livingAllocationOf, livingSpanOf, refuseHostMapped } from './ranges.ts'
 import { refuse } from './refuse.ts'
@@ -192,7 +192,7 @@ function place(space: Space, mirrors: readonly Mirror[], placement: Placement): 
   const pointer = start * space.geometry.pageBytes
   const allocation: Allocation = { pointer, byteLength, label, kind, deviceWrites, hostWrites, dying: false }
   const end = start + pages
-  space.addresses.insert({ start, end, access, backing, allocation })
+  space.addresses.insert({ start, end, access, advice: NO_ADVICE, backing, allocation })
   for (const mirror of mirrors) mirror.refresh({ start, end })
   space.tracer.emit({ kind, pointer, byteLength, label })
   return { pointer }

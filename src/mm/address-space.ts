@@ -5,7 +5,7 @@
 import type { Geometry } from '../abi/geometry.ts'
 import { assert } from '../base/assert.ts'
 import { type Address, type Bytes, hex, printBytes, type Vpn, type VpnRange } from '../base/units.ts'
-import type { Access, Allocation, Vma } from './vma.ts'
+import { type Access, type Allocation, isSameAdvice, type Vma, type VmaAdvice } from './vma.ts'
 
 export class AddressSpace {
   readonly geometry: Geometry
@@ -106,6 +106,14 @@ export class AddressSpace {
     }
   }
 
+  /** Gives `range` advice, cutting and joining VMAs; what `change` leaves out stays as it was. Compare madvise_vma_behavior(). */
+  advise(range: VpnRange, change: Partial<VmaAdvice>): void {
+    for (const { vma, start, end } of [...this.pieces(range)]) {
+      const advice = { ...vma.advice, ...change }
+      if (!isSameAdvice(vma.advice, advice)) this.#edit({ start, end }, (piece) => ({ ...piece, advice }))
+    }
+  }
+
   /** The allocation that holds `pointer`, for messages and whole-allocation ranges. */
   allocationAt(pointer: Address): Allocation | undefined {
     return this.find(Math.floor(pointer / this.geometry.pageBytes))?.allocation
@@ -179,6 +187,7 @@ export class AddressSpace {
 
   #isOne(low: Vma, high: Vma): boolean {
     if (low.end !== high.start || low.allocation !== high.allocation || low.access !== high.access) return false
+    if (!isSameAdvice(low.advice, high.advice)) return false
     if (low.backing.kind === 'anonymous' || high.backing.kind === 'anonymous') return true
     return low.backing.fileOffset + (low.end - low.start) * this.geometry.pageBytes === high.backing.fileOffset
   }

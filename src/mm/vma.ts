@@ -14,6 +14,22 @@ export type Backing =
 /** A protection: PROT_NONE, PROT_READ, PROT_READ | PROT_WRITE. */
 export type Access = 'none' | 'read' | 'read-write'
 
+/** How the program says it will use its pages. A hint: it may change where a page is and when it moves, never its bytes. Compare vm_flags and mempolicy. */
+export interface VmaAdvice {
+  /** In which order: VM_SEQ_READ, VM_RAND_READ. */
+  readonly pattern: 'normal' | 'sequential' | 'random'
+  /** They are read far more often than written. */
+  readonly readMostly: boolean
+  /** Where they are best: at the host, or in a memory by its number. Compare MPOL_PREFERRED. */
+  readonly preferred: 'none' | 'host' | number
+}
+
+export const NO_ADVICE: VmaAdvice = { pattern: 'normal', readMostly: false, preferred: 'none' }
+
+export function isSameAdvice(one: VmaAdvice, other: VmaAdvice): boolean {
+  return one === other || (one.pattern === other.pattern && one.readMostly === other.readMostly && one.preferred === other.preferred)
+}
+
 /** What alloc or mmap handed out, until nothing is left of it. Several VMAs may be, after partial unmaps and changes of protection. */
 export interface Allocation {
   readonly pointer: Address
@@ -33,6 +49,7 @@ export interface Vma {
   readonly start: Vpn
   readonly end: Vpn
   readonly access: Access
+  readonly advice: VmaAdvice
   readonly backing: Backing
   readonly allocation: Allocation
 }

@@ -6,7 +6,7 @@ import { makeGeometry } from '../../src/abi/geometry.ts'
 import { Random } from '../../src/base/world.ts'
 import { AddressSpace } from '../../src/mm/address-space.ts'
 import { AnonymousMemory, SEGMENT_BYTES } from '../../src/mm/host-memory.ts'
-import type { Access } from '../../src/mm/vma.ts'
+import { type Access, NO_ADVICE, type VmaAdvice } from '../../src/mm/vma.ts'
 import { BASE, draw, PAGE, spaceOf } from '../draw.ts'
 
 const pages = (start: number, end: number) => ({ start: BASE + start, end: BASE + end })
@@ -100,6 +100,78 @@ describe('VMAs as drawings', () => {
   })
 })
 
+describe('advice', () => {
+  const advices = (space: AddressSpace) =>
+    space.vmas.map(({ start, end, advice }) => [start - BASE, end - BASE, advice.pattern, advice.readMostly, advice.preferred])
+
+  it('cuts and joins VMAs as a protection does, and each word of it stands for itself', () => {
+    const space = spaceOf('AAAAAA')
+    space.advise(pages(1, 4), { pattern: 'sequential' })
+    space.advise(pages(2, 6), { readMostly: true, preferred: 1 })
+    expect(advices(space)).toEqual([
+      [0, 1, 'normal', false, 'none'],
+      [1, 2, 'sequential', false, 'none'],
+      [2, 4, 'sequential', true, 1],
+      [4, 6, 'normal', true, 1],
+    ])
+    space.protect(pages(0, 2), 'read')
+    space.protect(pages(0, 2), 'read-write')
+    space.advise(pages(1, 4), { pattern: 'normal' })
+    expect(advices(space)).toEqual([
+      [0, 2, 'normal', false, 'none'],
+      [2, 6, 'normal', true, 1],
+    ])
+    const [, second] = space.vmas
+    // Nothing changes: the same object stays.
+    space.advise(pages(2, 6), { readMostly: true })
+    expect(space.vmas[1]).toBe(second)
+    space.advise(pages(0, 6), NO_ADVICE)
+    expect(space.vmas).toHaveLength(1)
+  })
+
+  it('is cut with its mapping, and never crosses to the neighbour', () => {
+    const space = spaceOf('AABB..')
+    space.advise(pages(0, 6), { preferred: 'host' })
+    space.remove(pages(1, 3))
+    expect(advices(space)).toEqual([
+      [0, 1, 'normal', false, 'host'],
+      [3, 4, 'normal', false, 'host'],
+    ])
+  })
+
+  it.each([1, 2, 3, 4])('random changes of advice and rights agree with a list of pages, in as few VMAs as can be (seed %d)', (seed) => {
+    const random = new Random(seed)
+    for (let run = 0; run < 60; run++) {
+      const space = spaceOf('AAAAAAAABBBBBBBB')
+      const model = Array.from({ length: 16 }, (_, at) => ({ owner: at < 8 ? 'A' : 'B', access: 'read-write' as Access, ...NO_ADVICE }))
+      for (let step = 0; step < 12; step++) {
+        const start = random.below(16)
+        const end = start + 1 + random.below(16 - start)
+        const advice = random.pick<Partial<VmaAdvice>>([
+          { pattern: 'sequential' },
+          { pattern: 'random' },
+          { pattern: 'normal' },
+          { readMostly: true },
+          { readMostly: false },
+          { preferred: 'host' },
+          { preferred: random.below(2) },
+          NO_ADVICE,
+        ])
+        const access = random.pick<Access | null>([null, 'read', 'read-write'])
+        if (access !== null) space.protect(pages(start, end), access)
+        else space.advise(pages(start, end), advice)
+        for (let at = start; at < end; at++) Object.assign(model[at], access === null ? advice : { access })
+        const words = model.map((page) => JSON.stringify(page))
+        const found = space.vmas.flatMap(({ start: from, end: to, access, advice, allocation }) =>
+          Array.from({ length: to - from }, () => JSON.stringify({ owner: allocation.label, access, ...advice })),
+        )
+        expect(found, `seed ${seed}, run ${run}, step ${step}`).toEqual(words)
+        expect(space.vmas).toHaveLength(1 + words.filter((word, at) => at > 0 && word !== words[at - 1]).length)
+      }
+    }
+  })
+})
+
 describe('a mapping of 1 TiB', () => {
   const TIB = 2 ** 40
   const geometry = makeGeometry(64, 65_536)
@@ -111,7 +183,14 @@ describe('a mapping of 1 TiB', () => {
     const memory = new AnonymousMemory(start, TIB / 65_536, 65_536, 'vast')
     expect(memory.segments).toBe(0)
     const allocation = { pointer: start * 65_536, byteLength: TIB, label: 'vast', kind: 'mmap', deviceWrites: true, hostWrites: true, dying: false } as const
-    space.insert({ start, end: start + TIB / 65_536, access: 'read-write', backing: { kind: 'anonymous', memory }, allocation: { ...allocation } })
+    space.insert({
+      start,
+      end: start + TIB / 65_536,
+      access: 'read-write',
+      advice: NO_ADVICE,
+      backing: { kind: 'anonymous', memory },
+      allocation: { ...allocation },
+    })
     space.protect({ start: start + 5, end: start + 1_000_000 }, 'read')
     space.remove({ start: start + 9, end: start + 10_000_000 })
     expect(space.vmas.map(({ start: from, end }) => [from - start, end - start])).toEqual([

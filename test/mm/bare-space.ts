@@ -4,7 +4,7 @@
 import { makeGeometry } from '../../src/abi/geometry.ts'
 import { AnonymousMemory } from '../../src/mm/host-memory.ts'
 import { Space } from '../../src/mm/space.ts'
-import type { Vma } from '../../src/mm/vma.ts'
+import { NO_ADVICE, type Vma } from '../../src/mm/vma.ts'
 import { Tracer } from '../../src/trace/tracer.ts'
 
 export const PAGE_BYTES = 4096
@@ -31,7 +31,7 @@ export function bareSpace(pages: number, options: { touched?: boolean } = {}): B
     hostWrites: true,
     dying: false,
   }
-  space.addresses.insert({ start, end: start + pages, access: 'read-write', backing: { kind: 'anonymous', memory }, allocation })
+  space.addresses.insert({ start, end: start + pages, access: 'read-write', advice: NO_ADVICE, backing: { kind: 'anonymous', memory }, allocation })
   const vma = space.addresses.find(start) as Vma
   const bytes = (page: number) => (space.hostRun(vma, start + page, 1) as Uint8Array).subarray(0, PAGE_BYTES)
   if (options.touched !== false) {
