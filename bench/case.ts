@@ -1,22 +1,28 @@
 // What a benchmark is, and how its samples are taken. Always: both sides run in turns in one run, each as often, after a warm-up; what differs
 // between their results is an error, not a number.
 
-import type { Svm } from '../src/index.ts'
+import type { PolicyOptions, Svm } from '../src/index.ts'
 
 export interface BenchResult {
   readonly name: string
-  /** Medians, in `unit`. `plain` and `ratio` are null where plain WebGPU has no such work. */
+  /** Medians, in `unit`. `plain` is null where plain WebGPU has no such work, or where the case compares with something else. */
   readonly svm: number
   readonly plain: number | null
+  /** Median of this library doing the same in memory: only in cases that compare with that. */
+  readonly base?: number
   readonly unit: Unit
-  /** svm / plain: lower is better. */
+  /** svm / plain, or svm / base: lower is better. */
   readonly ratio: number | null
   /** The most that the ratio may be (the figure itself, where there is no ratio); null: it is only reported. */
   readonly goal: number | null
   readonly met: boolean | null
+  /** What else was seen: sizes, the variant that ran, faults, bytes. */
+  readonly notes?: Notes
   /** All samples, in the order in which they were taken. */
-  readonly samples: { readonly svm: readonly number[]; readonly plain: readonly number[] }
+  readonly samples: Samples
 }
+
+export type Notes = Readonly<Record<string, string | number>>
 
 export type Unit = 'ms' | 'µs' | 'ns a page'
 
@@ -26,23 +32,42 @@ export interface Bench {
   readonly unit?: Unit
   /** What is timed on the two sides. */
   readonly about: string
-  readonly goal: number | null
-  run(bed: Bed, rounds: number): Promise<Samples>
+  readonly goal: number | null | Goal
+  run(bed: Bed, rounds: number): Promise<Measured>
+}
+
+/** A goal that depends on the device, or on what plain WebGPU took. */
+export interface Goal {
+  /** For people. */
+  readonly text: string
+  /** @param plain the median of plain WebGPU, in the unit of the bench */
+  of(software: boolean, plain: number | null): number | null
 }
 
 /** What a benchmark runs on: one GPUDevice for both sides. */
 export interface Bed {
   readonly device: GPUDevice
+  /** The device computes on the host's processor. */
+  readonly software: boolean
+  /** Less of everything: the figures are rougher. */
+  readonly quick: boolean
   /** Opens a space on that device. */
-  open(deviceMemory: number): Promise<Svm>
+  open(deviceMemory: number, policy?: PolicyOptions): Promise<Svm>
   /** One more round of `of` is done. */
   tick(done: number, of: number): void
 }
 
 export interface Samples {
-  readonly svm: number[]
+  readonly svm: readonly number[]
   /** Empty where plain WebGPU has no such work. */
-  readonly plain: number[]
+  readonly plain: readonly number[]
+  /** This library doing the same in memory. */
+  readonly base?: readonly number[]
+}
+
+/** What a benchmark brings back. */
+export interface Measured extends Samples {
+  readonly notes?: Notes
 }
 
 /** One side of a comparison. `prepare` and `after` are not timed. */
@@ -59,13 +84,24 @@ export class BenchMismatch extends Error {
 /** A migrate goes page by page in code that the engine compiles while it runs: the first rounds measure the compiler. */
 export const WARM_UP = 30
 
-/** Samples of both sides, taken in turns; the side that goes first changes from round to round. Milliseconds. */
-export async function alternate(bed: Bed, rounds: number, svm: Side, plain: Side, warmUp = WARM_UP): Promise<Samples> {
-  const samples: Samples = { svm: [], plain: [] }
+/** Samples of both sides, taken in turns. Milliseconds. */
+export function alternate(bed: Bed, rounds: number, svm: Side, plain: Side, warmUp = WARM_UP): Promise<{ svm: number[]; plain: number[] }> {
+  return alternateAll(bed, rounds, { svm, plain }, warmUp)
+}
+
+/** Samples of all sides, taken in turns; the side that goes first changes from round to round. Milliseconds. */
+export async function alternateAll<Name extends string>(
+  bed: Bed,
+  rounds: number,
+  sides: Readonly<Record<Name, Side>>,
+  warmUp: number,
+): Promise<Record<Name, number[]>> {
+  const names = Object.keys(sides) as Name[]
+  const samples = Object.fromEntries(names.map((name) => [name, [] as number[]])) as Record<Name, number[]>
   for (let round = 0; round < warmUp + rounds; round++) {
-    const order = round % 2 === 0 ? (['svm', 'plain'] as const) : (['plain', 'svm'] as const)
-    for (const name of order) {
-      const side = name === 'svm' ? svm : plain
+    for (let turn = 0; turn < names.length; turn++) {
+      const name = names[(turn + round) % names.length] as Name
+      const side = sides[name]
       await side.prepare?.(round)
       const started = performance.now()
       await side.timed(round)

@@ -2,51 +2,81 @@
 // is given only when both sides had the same bytes.
 
 import { findGpu, openSvm, webgpuDevice } from '../src/node.ts'
-import { type Bed, type Bench, type BenchResult, median } from './case.ts'
+import { type Bed, type Bench, type BenchResult, type Measured, median } from './case.ts'
 import { faultLaunch } from './cases/fault-launch.ts'
 import { faultRound } from './cases/fault-round.ts'
 import { migrateToDevice } from './cases/migrate-to-device.ts'
 import { migrateToHost } from './cases/migrate-to-host.ts'
 import { secondMigrate } from './cases/second-migrate.ts'
+import { WORKLOAD_BENCHES } from './cases/workloads.ts'
 import { INSIDE_BENCHES } from './inside/migrate-cost.ts'
 
-export { BenchMismatch, type BenchResult } from './case.ts'
+export type { BenchResult } from './case.ts'
 
-export const BENCHES: readonly Bench[] = [migrateToDevice, migrateToHost, secondMigrate, faultRound, faultLaunch, ...INSIDE_BENCHES]
+export const BENCHES: readonly Bench[] = [migrateToDevice, migrateToHost, secondMigrate, faultRound, faultLaunch, ...INSIDE_BENCHES, ...WORKLOAD_BENCHES]
 export const ROUNDS_MIN = 5
 export const ROUNDS_DEFAULT = 9
+
+export const ROUNDS_QUICK = 5
 
 export interface BenchWish {
   readonly benches: readonly Bench[]
   readonly rounds: number
+  readonly quick: boolean
   readonly gpu: 'any' | 'hardware' | 'software'
   /** Called with how far the named benchmark is, from 0 to 1. */
   readonly onProgress?: (name: string, part: number) => void
 }
 
-/** @throws BenchMismatch, SvmError */
-export async function runBenches({ benches, rounds, gpu, onProgress }: BenchWish): Promise<{ device: string; results: BenchResult[] }> {
+/** A benchmark whose sides did not do the same work, or that could not be run: it has no figures. */
+export interface BenchFailure {
+  readonly name: string
+  readonly error: string
+}
+
+export interface BenchReport {
+  readonly device: string
+  readonly results: BenchResult[]
+  readonly failures: BenchFailure[]
+}
+
+/** The benchmarks that a word names: the one of that name, else all whose names begin with it. */
+export function benchesOf(word: string): Bench[] {
+  const exact = BENCHES.filter(({ name }) => name === word)
+  return exact.length > 0 ? exact : BENCHES.filter(({ name }) => name.startsWith(word))
+}
+
+/** One that fails does not keep the others from running. @throws SvmError where there is no GPU */
+export async function runBenches({ benches, rounds, quick, gpu, onProgress }: BenchWish): Promise<BenchReport> {
   const found = await findGpu({ kind: gpu })
-  const results: BenchResult[] = []
+  const report: BenchReport = { device: found.description, results: [], failures: [] }
   for (const bench of benches) {
     const device = await found.device()
     const bed: Bed = {
       device,
-      open: (deviceMemory) => openSvm({ device: webgpuDevice(device, { label: found.description }), deviceMemory }),
+      quick,
+      software: found.software,
+      open: (deviceMemory, policy) => openSvm({ device: webgpuDevice(device, { label: found.description }), deviceMemory, ...(policy && { policy }) }),
       tick: (done, of) => onProgress?.(bench.name, done / of),
     }
     try {
-      results.push(resultOf(bench, await bench.run(bed, rounds)))
+      report.results.push(resultOf(bench, await bench.run(bed, rounds), found.software))
+    } catch (error) {
+      report.failures.push({ name: bench.name, error: String(error) })
     } finally {
       device.destroy()
     }
   }
-  return { device: found.description, results }
+  return report
 }
 
-function resultOf({ name, goal, unit = 'ms' }: Bench, samples: BenchResult['samples']): BenchResult {
+function resultOf({ name, goal: wanted, unit = 'ms' }: Bench, { notes, ...samples }: Measured, software: boolean): BenchResult {
   const svm = median(samples.svm)
   const plain = samples.plain.length === 0 ? null : median(samples.plain)
-  const ratio = plain === null ? null : svm / plain
-  return { name, svm, plain, unit, ratio, goal, met: goal === null ? null : (ratio ?? svm) <= goal, samples }
+  const base = samples.base && median(samples.base)
+  const against = plain ?? base ?? null
+  const ratio = against === null ? null : svm / against
+  const goal = wanted === null || typeof wanted === 'number' ? wanted : wanted.of(software, plain)
+  const met = goal === null ? null : (ratio ?? svm) <= goal
+  return { name, svm, plain, ...(base !== undefined && { base }), unit, ratio, goal, met, ...(notes && { notes }), samples }
 }

@@ -66,8 +66,9 @@ async function place(svm: Svm, code: string, fromB: Float32Array, fromC: Float32
   return {
     run: async () => [await svm.queue.enqueue(kernel, { args: { a, b, c, scale: SCALE }, global: length / elements }).done],
     results: async () => ({ a: bytesOf(await svm.read(a, length * 4)) }),
-    free: async () => {
-      for (const pointer of [a, b, c]) svm.free(pointer)
+    home: async () => {
+      await svm.queue.migrate({ pointer: a }, { to: 'host' }).done
     },
+    free: () => svm.queue.free([a, b, c]).done,
   }
 }

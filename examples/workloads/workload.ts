@@ -41,6 +41,8 @@ export interface Placed {
   /** Makes the next `run` start from the inputs; not timed. */
   reset?(): Promise<void>
   results(): Promise<Results>
+  /** Brings the results to the host, where they stay; for those that are timed until the host has them. */
+  home?(): Promise<void>
   /** Gives the memory back. */
   free(): Promise<void>
 }

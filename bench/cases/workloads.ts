@@ -1,0 +1,223 @@
+// Benches of the workloads of examples/: in memory beside plain WebGPU, and with less device memory than they need. Always: both sides start from
+// the same inputs; each side's last results are checked by the host, and compared byte for byte where only one result is right.
+//
+//   NAME              all of it fits: what a user gets who launches again and again. Plain: the same WGSL with buffers of its own
+//   NAME-xR           working set / budget = R, the whole budget of this library counted. Beside it: the same with R = 0.5
+//   NAME-xR-tiled     the same beside plain WebGPU in as little memory, tiled by hand
+
+import { WORKLOADS } from '../../examples/workloads/index.ts'
+import type { Placed, Problem, Results, Workload } from '../../examples/workloads/workload.ts'
+import type { DispatchResult, PolicyOptions, Svm } from '../../src/index.ts'
+import { alternate, alternateAll, type Bed, type Bench, expectSameBytes, type Goal, type Measured, type Notes, type Side } from '../case.ts'
+import { PLAIN, TILED } from '../plain/index.ts'
+import type { PlainRun } from '../plain/run.ts'
+
+/** What its accesses are like: that is what the cost of translating an address depends on. */
+export type Kind = 'streaming' | 'wide' | 'gather' | 'tiled' | 'chase' | 'other'
+
+interface Row {
+  readonly kind: Kind
+  /** Working set on a software GPU, in MiB: some 5 to 40 ms. */
+  readonly mebibytes: number
+  /** It is one of those that the goals on a hardware GPU name. */
+  readonly named?: true
+  /** It is measured with less memory than it needs, too. */
+  readonly crowded?: true
+  /** It has a version that is tiled by hand. */
+  readonly tiled?: true
+}
+
+const ROWS: Readonly<Record<string, Row>> = {
+  triad: { kind: 'streaming', mebibytes: 24, named: true, crowded: true, tiled: true },
+  'triad-wide': { kind: 'wide', mebibytes: 48, named: true },
+}
+
+const OTHER: Row = { kind: 'other', mebibytes: 16 }
+const MIB = 2 ** 20
+const WARM_UP = 8
+const WARM_UP_QUICK = 3
+/** A hardware GPU is faster by so much, and a sample should be longer than a submission. */
+const HARDWARE_FACTOR = 16
+
+/** The goals of the direct variant, by kind: [software, hardware]. */
+const DIRECT_GOALS: Readonly<Record<Kind, readonly [number | null, number | null]>> = {
+  streaming: [1.5, 1.05],
+  wide: [1.35, 1.05],
+  gather: [1.4, 1.05],
+  tiled: [1.05, 1.05],
+  chase: [1.05, 1.05],
+  other: [null, null],
+}
+
+const RATIOS = [0.5, 0.9, 1, 1.25, 1.5, 2, 3] as const
+const TILED_RATIOS = [2, 3] as const
+
+export const WORKLOAD_BENCHES: readonly Bench[] = WORKLOADS.flatMap((workload) => {
+  const row = ROWS[workload.name] ?? OTHER
+  return [
+    inMemory(workload, row),
+    ...(row.crowded ? RATIOS.map((ratio) => crowded(workload, row, ratio)) : []),
+    ...(row.tiled ? TILED_RATIOS.map((ratio) => tiledByHand(workload, row, ratio)) : []),
+  ]
+})
+
+function inMemory(workload: Workload, row: Row): Bench {
+  return {
+    name: workload.name,
+    about: `${workload.about}; all of it in memory | the same in plain WebGPU`,
+    goal: byDevice(DIRECT_GOALS[row.kind], row.named ?? false),
+    run: async (bed, rounds) => {
+      const problem = await problemOf(workload, row, bed)
+      return besidePlain(bed, rounds, workload, problem, await PLAIN[workload.name]?.(bed.device, problem))
+    },
+  }
+}
+
+function byDevice([software, hardware]: readonly [number | null, number | null], named: boolean): Goal {
+  const text = `at most ${software ?? 'any'} on a software GPU, ${(named ? hardware : null) ?? 'any'} on a hardware GPU`
+  return { text, of: (isSoftware) => (isSoftware ? software : named ? hardware : null) }
+}
+
+async function besidePlain(
+  bed: Bed,
+  rounds: number,
+  { name }: Workload,
+  problem: Problem,
+  plain: PlainRun | undefined,
+  policy?: PolicyOptions,
+): Promise<Measured> {
+  const svm = await bed.open(ample(problem), policy)
+  try {
+    const placed = await problem.place(svm)
+    const seen = new Seen()
+    const mine = sideOf(placed, seen)
+    const samples =
+      plain === undefined
+        ? { ...(await alternateAll(bed, rounds, { svm: mine }, warmUp(bed))), plain: [] }
+        : await alternate(bed, rounds, mine, plainSide(plain), warmUp(bed))
+    const results = await placed.results()
+    problem.check(results)
+    if (plain !== undefined) compare(name, problem, results, await plain.results())
+    return { ...samples, notes: { bytes: problem.workingSetBytes, ...seen.notes(), pools: poolsOf(svm) } }
+  } finally {
+    await svm.close({ discard: true })
+    plain?.destroy()
+  }
+}
+
+function crowded(workload: Workload, row: Row, ratio: number): Bench {
+  return {
+    name: `${workload.name}-x${ratio}`,
+    about: `${workload.about}; working set / budget = ${ratio} | (as base) the same library, working set / budget = 0.5`,
+    // One row of the table has a goal; the others are the curve around it.
+    goal: ratio === 1.5 ? 2 : null,
+    run: async (bed, rounds) => {
+      const problem = await problemOf(workload, row, bed)
+      const spaces = [await bed.open(Math.floor(problem.workingSetBytes / ratio)), await bed.open(problem.workingSetBytes * 2)] as const
+      try {
+        const [tight, loose] = [await problem.place(spaces[0]), await problem.place(spaces[1])]
+        const seen = new Seen()
+        const samples = await alternateAll(bed, rounds, { svm: sideOf(tight, seen), base: sideOf(loose, new Seen()) }, warmUp(bed))
+        const results = await tight.results()
+        problem.check(results)
+        compare(workload.name, problem, results, await loose.results())
+        return { ...samples, plain: [], notes: { bytes: problem.workingSetBytes, ...seen.notes() } }
+      } finally {
+        for (const svm of spaces) await svm.close({ discard: true })
+      }
+    },
+  }
+}
+
+function tiledByHand(workload: Workload, row: Row, ratio: number): Bench {
+  return {
+    name: `${workload.name}-x${ratio}-tiled`,
+    about: `${workload.about}; working set / budget = ${ratio}, until the results are on the host | the same in plain WebGPU in as little memory, tiled by hand`,
+    goal: 1.2,
+    run: async (bed, rounds) => {
+      const problem = await problemOf(workload, row, bed)
+      const budget = Math.floor(problem.workingSetBytes / ratio)
+      const plain = await TILED[workload.name]?.(bed.device, problem, budget)
+      if (plain === undefined) throw new Error(`${workload.name} has no side that is tiled by hand.`)
+      const svm = await bed.open(budget)
+      try {
+        const placed = await problem.place(svm)
+        const seen = new Seen()
+        const mine = sideOf(placed, seen)
+        const bringHome = async (round: number) => {
+          await mine.timed(round)
+          await placed.home?.()
+        }
+        const samples = await alternate(bed, rounds, { ...mine, timed: bringHome }, plainSide(plain), warmUp(bed))
+        const results = await placed.results()
+        problem.check(results)
+        compare(workload.name, problem, results, await plain.results())
+        return { ...samples, notes: { bytes: problem.workingSetBytes, ...seen.notes() } }
+      } finally {
+        await svm.close({ discard: true })
+        plain.destroy()
+      }
+    },
+  }
+}
+
+/** What the launches of the last run said. */
+class Seen {
+  #last: readonly DispatchResult[] = []
+
+  look(results: readonly DispatchResult[]): void {
+    this.#last = results
+  }
+
+  notes(): Notes {
+    const sum = (of: (result: DispatchResult) => number) => this.#last.reduce((total, result) => total + of(result), 0)
+    return {
+      launches: this.#last.length,
+      variant: [...new Set(this.#last.map(({ variant }) => variant))].join(', '),
+      rounds: sum(({ rounds }) => rounds),
+      faults: sum(({ faults }) => faults),
+      bytesIn: sum(({ bytesIn }) => bytesIn),
+      bytesOut: sum(({ bytesOut }) => bytesOut),
+      evictions: sum(({ evictions }) => evictions),
+    }
+  }
+}
+
+function sideOf(placed: Placed, seen: Seen): Side {
+  return {
+    prepare: async () => placed.reset?.(),
+    timed: async () => seen.look(await placed.run()),
+  }
+}
+
+function plainSide(plain: PlainRun): Side {
+  return { prepare: async () => plain.reset?.(), timed: () => plain.run() }
+}
+
+/** Both are right, and the same where only one result is right. */
+function compare(name: string, problem: Problem, results: Results, others: Results): void {
+  problem.check(others)
+  if (!problem.exact) return
+  for (const [part, bytes] of Object.entries(results)) expectSameBytes(`${name}, ${part}`, bytes, others[part] ?? new Uint8Array(0))
+}
+
+function ample(problem: Problem): number {
+  return problem.workingSetBytes * 2 + 8 * MIB
+}
+
+function warmUp(bed: Bed): number {
+  return bed.quick ? WARM_UP_QUICK : WARM_UP
+}
+
+function poolsOf(svm: Svm): number {
+  return svm.stats().devices[0]?.pools ?? 0
+}
+
+/** The last problem is kept: the cases of one workload follow each other. */
+let kept: { readonly name: string; readonly bytes: number; readonly problem: Problem } | null = null
+
+async function problemOf(workload: Workload, row: Row, bed: Bed): Promise<Problem> {
+  const bytes = row.mebibytes * MIB * (bed.software ? 1 : HARDWARE_FACTOR) * (bed.quick ? 0.25 : 1)
+  if (kept?.name !== workload.name || kept.bytes !== bytes) kept = { name: workload.name, bytes, problem: await workload.make(bytes) }
+  return kept.problem
+}

@@ -1,0 +1,40 @@
+// Every workload of examples/, once small: with memory for all of it, and with a budget of two thirds of what it touches. Always: the host checks the
+// results of two runs in each space, so that the second starts from what the first left. Does not cover: time, which is `svm bench`.
+
+import { describe, expect, test } from 'vitest'
+import { WORKLOADS } from '../../examples/workloads/index.ts'
+import type { Problem } from '../../examples/workloads/workload.ts'
+import { KIB, MIB, useGpu } from './device.ts'
+import { expectWithinBudget } from './regime.ts'
+
+const gpu = useGpu()
+/** Small pages, so that a small working set has many; but the runtime needs some memory for itself, which is not small beside a small budget. */
+const BYTES = 1536 * KIB
+const PAGE_BYTES = 4 * KIB
+
+const problems = new Map<string, Promise<Problem>>()
+
+describe.each(WORKLOADS)('$name', (workload) => {
+  const problem = () => {
+    const made = problems.get(workload.name) ?? Promise.resolve(workload.make(BYTES))
+    problems.set(workload.name, made)
+    return made
+  }
+
+  test.each([
+    ['in memory', (bytes: number) => bytes * 2 + 8 * MIB],
+    ['working set / budget = 1.5', (bytes: number) => Math.floor(bytes / 1.5)],
+  ])('%s', async (_, budget) => {
+    const { workingSetBytes, place, check } = await problem()
+    const svm = await gpu.open({ deviceMemory: budget(workingSetBytes), pageSize: PAGE_BYTES })
+    const placed = await place(svm)
+    for (let run = 0; run < 2; run++) {
+      await placed.reset?.()
+      expect((await placed.run()).length).toBeGreaterThan(0)
+      check(await placed.results())
+    }
+    expectWithinBudget(svm)
+    await placed.free()
+    expect(svm.stats()).toMatchObject({ allocations: 0 })
+  })
+})
