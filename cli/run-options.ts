@@ -51,6 +51,8 @@ export interface RunOptions {
   readonly print: readonly Print[]
   readonly save: readonly { readonly name: string; readonly path: string }[]
   readonly trace: string | undefined
+  /** Only say what the compiler found out: nothing is launched. */
+  readonly explain: boolean
 }
 
 const KINDS = {
@@ -70,6 +72,7 @@ const KINDS = {
   print: 'list',
   save: 'list',
   trace: 'string',
+  explain: 'boolean',
 } as const
 
 /** @throws UsageError, SvmError unsupported */
@@ -79,7 +82,8 @@ export function readRunOptions(argv: readonly string[]): RunOptions {
   if (file === undefined) throw new UsageError('name the file of the kernel (FILE.wgsl)')
   if (more.length > 0) throw new UsageError(`'${more[0]}' is one argument too many`)
   if (values.entry === undefined) throw new UsageError('--entry NAME is missing: the function to run')
-  if (values.global === undefined) throw new UsageError('--global X[,Y,Z] is missing: the number of work-items')
+  const explain = values.explain === true
+  if (values.global === undefined && !explain) throw new UsageError('--global X[,Y,Z] is missing: the number of work-items')
   const args = new Map<string, ArgValue>()
   for (const text of values.arg ?? []) {
     const [name, value] = splitAt(text, '=', '--arg', 'name=VALUE')
@@ -94,7 +98,7 @@ export function readRunOptions(argv: readonly string[]): RunOptions {
     code: readText(file),
     entry: values.entry,
     args,
-    global: parseDimensions(values.global, '--global', 0),
+    global: parseDimensions(values.global ?? '0', '--global', 0),
     local: dimensions('local', 1),
     offset: dimensions('offset', 0),
     atomic: values.atomic === true,
@@ -108,6 +112,7 @@ export function readRunOptions(argv: readonly string[]): RunOptions {
     print: (values.print ?? []).map((text) => readPrint(text, args)),
     save: (values.save ?? []).map((text) => readSave(text, args)),
     trace: values.trace,
+    explain,
   }
 }
 

@@ -5,6 +5,7 @@ import { closeSync, openSync, writeSync } from 'node:fs'
 import { open, readFile } from 'node:fs/promises'
 import { type DispatchResult, filePager, type KernelArgument, openNodeSvm, type Pager, type Svm, type SvmStats, type TraceEvent } from '../src/node.ts'
 import type { Command, Outcome } from './command.ts'
+import { explained } from './explain.ts'
 import { type ArgValue, ELEMENTS, type Print, type RunOptions, readRunOptions } from './run-options.ts'
 import { printCount, printSize, printTime } from './sizes.ts'
 import { Progress, table } from './terminal.ts'
@@ -42,6 +43,7 @@ Runs one entry point of a WGSL file that uses the functions of webgpu-svm (svm_l
   --gpu KIND             any (default), hardware, software
   --print name:type[:n]  prints n elements (1 if left out) of an argument: ${Object.keys(ELEMENTS).join(' ')}
   --save name=PATH       writes the bytes of an argument to a file
+  --explain              says what the compiler found out about the kernel, by lines, and runs nothing (then only --entry is needed)
   --trace PATH           writes what happened, a JSON line for each event
   --json                 one JSON object on standard output
 `,
@@ -75,6 +77,7 @@ async function runKernel(options: RunOptions): Promise<Outcome> {
       class: options.kernelClass,
       constants: options.constants,
     })
+    if (options.explain) return explained(kernel)
     const placed = await placeAll(svm, options.args, pagers)
     const total = options.global.reduce((count, items, d) => count * Math.ceil(items / (kernel.analysis.workgroupSize[d] as number)), 1)
     progress.begin(kernel.label)

@@ -124,4 +124,9 @@ describe('the arguments of run', () => {
       global: [1],
     })
   })
+
+  it('with --explain need no size of a launch', () => {
+    expect(readRunOptions([kernel, '--entry', 'k', '--explain'])).toMatchObject({ explain: true, entry: 'k' })
+    expect(readRunOptions(whole.slice(1)).explain).toBe(false)
+  })
 })

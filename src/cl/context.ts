@@ -231,6 +231,7 @@ export class Context implements Svm, QueueHome {
       addressBits: this.addressBits,
       pageShift,
       constants,
+      protocol: descriptor.class ?? 'grants',
       ...(twin === undefined ? {} : { twin }),
     })
     const handles = await this.#parts.buildKernel(translated, { code, entryPoint })

@@ -8,17 +8,26 @@ import { closingOf, type Token } from './scanner.ts'
 export interface Loop {
   readonly kind: 'for' | 'while' | 'loop'
   readonly owner: string
+  /** Its tokens, header and body. */
+  readonly range: TokenRange
   /** Token of the `{` that opens the body. */
   readonly open: number
+  /** A `for` that counts: its condition calls nothing, and what its update changes is changed nowhere else. It ends whatever memory holds. */
+  readonly counted: boolean
   /** It holds a barrier or a subgroup operation, itself or by a call: leaving it early would split the workgroup. */
   readonly collective: boolean
   /** It accesses shared memory, itself or by a call. */
   readonly accessing: boolean
 }
 
+export interface Call {
+  readonly name: string
+  readonly token: number
+}
+
 const BARRIERS = new Set(['workgroupBarrier', 'storageBarrier', 'textureBarrier', 'svm_barrier'])
 const QUADS = new Set(['quadBroadcast', 'quadSwapX', 'quadSwapY', 'quadSwapDiagonal'])
-const RAW_ATOMIC = /^atomic(Load|Store|Add|Sub|Max|Min|And|Or|Xor|Exchange|CompareExchangeWeak)$/
+export const RAW_ATOMIC = /^atomic(Load|Store|Add|Sub|Max|Min|And|Or|Xor|Exchange|CompareExchangeWeak)$/
 const ACCESS = /^svm_(load|store|atomic)_/
 /** `svm_atomic_load` taints whatever becomes of its result. */
 const ALWAYS_USED = /^(svm_atomic_load_|atomicLoad$)/
@@ -48,8 +57,8 @@ export class Analyser {
   }
 
   /** The words in a range that are followed by `(`, with their tokens. */
-  #calls(range: TokenRange): { name: string; token: number }[] {
-    const calls: { name: string; token: number }[] = []
+  calls(range: TokenRange): Call[] {
+    const calls: Call[] = []
     for (let i = range.start; i < range.end; i++) {
       const token = this.#module.tokens[i] as Token
       if (token.kind === 'word' && this.#module.tokens[i + 1]?.text === '(') calls.push({ name: token.text, token: i })
@@ -62,7 +71,7 @@ export class Analyser {
     const reached = new Set<string>()
     const pending = [range]
     for (let next = pending.pop(); next !== undefined; next = pending.pop()) {
-      for (const { name } of this.#calls(next)) {
+      for (const { name } of this.calls(next)) {
         const callee = this.#functions.get(name)
         if (callee === undefined || reached.has(name)) continue
         reached.add(name)
@@ -76,7 +85,7 @@ export class Analyser {
   #does(range: TokenRange, property: (name: string) => boolean): boolean {
     const bodies = [range]
     for (const name of this.#closure(range)) bodies.push((this.#functions.get(name) as FunctionDeclaration).body)
-    return bodies.some((body) => this.#calls(body).some(({ name }) => !this.#functions.has(name) && property(name)))
+    return bodies.some((body) => this.calls(body).some(({ name }) => !this.#functions.has(name) && property(name)))
   }
 
   /** The entry point and what it calls, directly or not. */
@@ -103,21 +112,32 @@ export class Analyser {
 
   behaviour(entryPoint: string): Behaviour {
     const reachable = this.reachableFrom(entryPoint)
-    const calls = [...reachable].flatMap((name) => this.#calls((this.#functions.get(name) as FunctionDeclaration).body))
-    const foreign = calls.filter(({ name }) => !this.#functions.has(name))
+    const foreign = this.foreignCalls(entryPoint)
     const some = (property: (name: string) => boolean) => foreign.some(({ name }) => property(name))
-    const used = ({ name, token }: { name: string; token: number }) => ALWAYS_USED.test(name) || !this.isStatement(token)
+    const used = (call: Call) => this.isUsed(call)
     return {
       reachable,
       loads: some((name) => name.startsWith('svm_load_')),
       stores: some((name) => name.startsWith('svm_store_')),
       atomics: some((name) => name.startsWith('svm_atomic_')),
-      usedAtomics: foreign.some((call) => call.name.startsWith('svm_atomic_') && !call.name.startsWith('svm_atomic_store_') && used(call)),
-      usedRawAtomics: foreign.some((call) => RAW_ATOMIC.test(call.name) && call.name !== 'atomicStore' && used(call)),
-      barriers: some((name) => BARRIERS.has(name) || name === 'workgroupUniformLoad'),
+      usedAtomics: foreign.some((call) => call.name.startsWith('svm_atomic_') && used(call)),
+      usedRawAtomics: foreign.some((call) => RAW_ATOMIC.test(call.name) && used(call)),
+      barriers: some(isBarrier),
       collectives: some((name) => name === 'workgroupUniformLoad' || isSubgroupOperation(name)),
       subgroups: some(isSubgroupOperation),
     }
+  }
+
+  /** An atomic's result is used, or taints though it is not. */
+  isUsed({ name, token }: Call): boolean {
+    if (name.startsWith('svm_atomic_store_') || name === 'atomicStore') return false
+    return ALWAYS_USED.test(name) || !this.isStatement(token)
+  }
+
+  /** Calls of the built-ins and of the runtime that the entry point can reach, in the order of the text. */
+  foreignCalls(entryPoint: string): Call[] {
+    const calls = [...this.reachableFrom(entryPoint)].flatMap((name) => this.calls((this.#functions.get(name) as FunctionDeclaration).body))
+    return calls.filter(({ name }) => !this.#functions.has(name)).sort((a, b) => a.token - b.token)
   }
 
   /** A call whose result is dropped: it stands where a statement begins. In the header of a `for` every call counts as used. */
@@ -147,11 +167,44 @@ export class Analyser {
         const open = this.#loopBody(i, kind)
         if (open < 0) continue
         const range = { start: i, end: closingOf(this.#module.tokens, open) + 1 }
-        const collective = this.#does(range, (name) => BARRIERS.has(name) || name === 'workgroupUniformLoad' || isSubgroupOperation(name))
-        loops.push({ kind, owner: owner.name, open, collective, accessing: this.#does(range, (name) => ACCESS.test(name)) })
+        const collective = this.#does(range, (name) => isCollective(name))
+        loops.push({
+          kind,
+          owner: owner.name,
+          range,
+          open,
+          counted: this.#counts(kind, range, open),
+          collective,
+          accessing: this.#does(range, (name) => ACCESS.test(name)),
+        })
       }
     }
     return loops
+  }
+
+  #counts(kind: Loop['kind'], { start, end }: TokenRange, open: number): boolean {
+    if (kind !== 'for') return false
+    const text = (i: number) => (this.#module.tokens[i] as Token).text
+    const close = closingOf(this.#module.tokens, start + 1)
+    const marks: number[] = []
+    for (let i = start + 2; i < close; i++) if (text(i) === ';') marks.push(i)
+    const [first, second] = marks
+    if (first === undefined || second === undefined || second === first + 1 || second + 1 >= close) return false
+    const counter = text(second + 1)
+    let tested = false
+    for (let i = first + 1; i < close; i++) {
+      if (this.#module.tokens[i]?.kind === 'word' && text(i + 1) === '(') return false
+      tested ||= i < second && text(i) === counter
+    }
+    if (!tested) return false
+    // Another assignment to the counter, or a pointer to it.
+    for (let i = open; i < end; i++) {
+      if (text(i) !== counter || text(i - 1) === '.') continue
+      const assigned = text(i + 1) === '=' && text(i + 2) !== '='
+      const changed = /^[-+*/%&|^]$/.test(text(i + 1)) && (text(i + 2) === '=' || text(i + 2) === text(i + 1))
+      if (assigned || changed || text(i - 1) === '&') return false
+    }
+    return true
   }
 
   /** The `{` of a loop's body: the first one outside parentheses. */
@@ -167,6 +220,15 @@ export class Analyser {
   }
 }
 
-function isSubgroupOperation(name: string): boolean {
+/** Invocations of a workgroup or a subgroup meet in it. */
+export function isCollective(name: string): boolean {
+  return isBarrier(name) || isSubgroupOperation(name)
+}
+
+export function isBarrier(name: string): boolean {
+  return BARRIERS.has(name) || name === 'workgroupUniformLoad'
+}
+
+export function isSubgroupOperation(name: string): boolean {
   return name.startsWith('subgroup') || QUADS.has(name)
 }

@@ -10,8 +10,53 @@ export interface StructLayout {
   readonly fields: Readonly<Record<string, { readonly offset: number; readonly byteLength: number; readonly type: string }>>
 }
 
+/** A call of an accessor in the author's text. */
+export interface KernelAccess {
+  readonly kind: 'load' | 'store' | 'atomic'
+  /** `svm_load_u32`. */
+  readonly name: string
+  readonly line: number
+  /** Of an atomic: its result taints, since it depends on the order of workgroups. */
+  readonly resultUsed: boolean
+}
+
+export interface KernelLoop {
+  readonly kind: 'for' | 'while' | 'loop'
+  readonly line: number
+  /** The function that holds it. */
+  readonly function: string
+  /** Variants in which it ends early when the invocation cannot go on. */
+  readonly guard: 'all' | 'attempt' | 'none'
+  /** The reason, as a sentence. */
+  readonly why: string
+  /** Lines of the atomic calls for whose value it may wait; empty: it waits for nobody. If it waits for another workgroup the class is 'unsplittable'. */
+  readonly waitsAt: readonly number[]
+}
+
+export interface KernelHint {
+  readonly line: number
+  readonly text: string
+}
+
+/** What the compiler found, by lines of the author's text: nothing that is right or wrong depends on it. */
+export interface KernelFindings {
+  /** Every call of an accessor, in the order of the text. */
+  readonly accesses: readonly KernelAccess[]
+  readonly barrierLines: readonly number[]
+  readonly subgroupLines: readonly number[]
+  readonly workgroupMemory: readonly { readonly name: string; readonly type: string; readonly line: number }[]
+  /** Atomics on workgroup memory whose results are used: they make `startTainted`. */
+  readonly taintedFromStart: readonly number[]
+  readonly loops: readonly KernelLoop[]
+  /** All lines of `waitsAt`. */
+  readonly waitLines: readonly number[]
+  /** What made `atomicPools`: atomics, and stores of bytes and half-words. */
+  readonly atomicPoolLines: readonly number[]
+  readonly hints: readonly KernelHint[]
+}
+
 /** What the compiler found out about a kernel. */
-export interface KernelAnalysis {
+export interface KernelAnalysis extends KernelFindings {
   readonly workgroupSize: readonly [number, number, number]
   /** The kernel loads, stores, does atomics with and without a used result. */
   readonly loads: boolean
@@ -29,6 +74,12 @@ export interface KernelAnalysis {
   readonly openLoops: number
   /** Pools are declared as arrays of atomics. */
   readonly atomicPools: boolean
+  /** Every store and loop head looks at the workgroup's poison: values cross it without a barrier that the runtime sees. */
+  readonly polls: boolean
+  /** How it is replayed: its class, 'grants' when none is declared. */
+  readonly protocol: 'grants' | 'transactional' | 'unsplittable'
+  /** Variants that a launch may choose from. A kernel that is unsplittable or writes its own bindings has no attempt: no fault may be possible. */
+  readonly variants: readonly ProgramVariant[]
 }
 
 /** A member of the argument struct. */
@@ -53,6 +104,7 @@ export interface TranslateOptions {
   readonly addressBits: 32 | 64
   readonly pageShift: number
   readonly constants: Readonly<Record<string, number>>
+  readonly protocol?: KernelAnalysis['protocol']
   readonly twin?: KernelTwin
 }
 

@@ -144,11 +144,11 @@ export class Rewriter {
   }
 }
 
-/** In a resident pass only a garbage pointer can go astray, and only in loops that follow pointers: `for` loops keep their speed. */
+/** Without faults only a bad access makes a loop go astray, and only one that ends by what memory holds: loops that count keep their speed. */
 export function isGuarded(loop: Loop, variant: ProgramVariant, loopGuards: LoopGuards): boolean {
   if (loop.collective || loopGuards === 'none') return false
   if (loopGuards === 'accessing' && !loop.accessing) return false
-  return variant === 'attempt' || loop.kind !== 'for'
+  return variant === 'attempt' || !loop.counted
 }
 
 /** The author's column for a column of a rewritten line. */

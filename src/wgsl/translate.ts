@@ -14,6 +14,7 @@ import { PUBLIC_NAMES, stubText } from './accessors.ts'
 import { Analyser, type Behaviour, type Loop } from './analyse.ts'
 import { attemptPrologue } from './attempt.ts'
 import { evaluateInteger, overrideKey } from './evaluate.ts'
+import { findings } from './findings.ts'
 import { attributeOf, type FunctionDeclaration, readModule, type SourceModule, type VariableDeclaration } from './module.ts'
 import { checkNames } from './names.ts'
 import { preludeText } from './prelude.ts'
@@ -168,8 +169,13 @@ class Translation implements TranslatedKernel {
 
   #analyse(): KernelAnalysis {
     const behaviour = this.#behaviour
+    const { protocol = 'grants', entryPoint } = this.#options
     const loops = this.#loops.filter(({ owner }) => behaviour.reachable.has(owner))
+    // Of the whole module, not of what is reachable: every function must compile.
+    const isAtomicWord = (name: string) => PUBLIC_NAMES.has(name) && (name.startsWith('svm_atomic_') || /^svm_store_u(8|16)$/.test(name))
     const writes = (binding: AuthorBinding) => binding.kind === 'storage' || (binding.kind === 'storage-texture' && /\b(write|read_write)\b/.test(binding.type))
+    const writableBindings = this.authorBindings.filter(writes).map(({ name }) => name)
+    const found = findings({ module: this.#module, analyser: this.#analyser, entryPoint, loops, variables: this.#mentioned(), isAtomicWord })
     return {
       workgroupSize: workgroupSizeOf(this.#module, this.#entry, this.#options.constants),
       loads: behaviour.loads,
@@ -179,11 +185,14 @@ class Translation implements TranslatedKernel {
       startTainted: behaviour.usedRawAtomics,
       barriers: behaviour.barriers,
       subgroups: behaviour.subgroups,
-      writableBindings: this.authorBindings.filter(writes).map(({ name }) => name),
+      writableBindings,
       guardedLoops: loops.filter(({ collective }) => !collective).length,
       openLoops: loops.filter(({ collective }) => collective).length,
-      // Of the whole module, not of what is reachable: every function must compile.
-      atomicPools: this.#module.tokens.some(({ text }) => PUBLIC_NAMES.has(text) && (text.startsWith('svm_atomic_') || /^svm_store_u(8|16)$/.test(text))),
+      atomicPools: found.atomicPoolLines.length > 0,
+      polls: behaviour.collectives,
+      protocol,
+      variants: protocol === 'unsplittable' || writableBindings.length > 0 ? ['resident'] : ['attempt', 'resident'],
+      ...found,
     }
   }
 }

@@ -96,6 +96,37 @@ describe('svm', () => {
     expect(stderr).toContain('line 1')
   })
 
+  it('run --explain: what the compiler found out, with lines, and nothing runs', () => {
+    const file = join(folder, 'explained.wgsl')
+    writeFileSync(
+      file,
+      `struct Args { lock: svm_ptr, out: svm_ptr }
+@group(0) @binding(0) var<uniform> args: Args;
+@compute @workgroup_size(4) fn k() {
+  while (svm_atomic_compare_exchange_u32(args.lock, 0u, 1u) != 0u) { }
+  workgroupBarrier();
+  svm_store_u32(args.out, svm_load_u32(args.out) + 1u);
+}
+`,
+    )
+    const explained = json(svm('run', file, '--entry', 'k', '--class', 'transactional', '--explain', '--json'))
+    expect(explained).toMatchObject({
+      ok: true,
+      analysis: {
+        protocol: 'transactional',
+        barrierLines: [5],
+        waitLines: [4],
+        atomicPoolLines: [4],
+        loops: [{ kind: 'while', line: 4, guard: 'all', waitsAt: [4] }],
+      },
+      layouts: { Args: { byteLength: 8 } },
+    })
+    const { status, stdout } = svm('run', file, '--entry', 'k', '--explain')
+    expect(status).toBe(0)
+    for (const text of ['protocol    grants', 'line 4: while in k', "declare class 'unsplittable'", 'barriers    line 5', 'svm_store_u32 (line 6)'])
+      expect(stdout).toContain(text)
+  })
+
   it('demo: right on a small budget, never above it', () => {
     const { path } = realFile(9 * 2 ** 20 + 77)
     const demo = json(svm('demo', '--file', path, '--device-memory', '2MiB', '--json')) as Record<string, Record<string, number>>

@@ -1,0 +1,131 @@
+// What kernel.analysis says by lines, and which loops are taken to wait for another workgroup.
+
+import { describe, expect, test } from 'vitest'
+import { translateKernel } from './translate.ts'
+
+const HEAD = `struct Args { a: svm_ptr, b: svm_ptr, n: u32 }
+@group(0) @binding(0) var<uniform> args: Args;
+`
+const K = '@compute @workgroup_size(64) fn k(@builtin(global_invocation_id) id: vec3u)'
+
+function analyse(code: string, protocol?: 'transactional' | 'unsplittable') {
+  const options = { code, entryPoint: 'k', label: 'test', addressBits: 32, pageShift: 16, constants: {} } as const
+  return translateKernel(protocol === undefined ? options : { ...options, protocol }).analysis
+}
+
+/** The text of a kernel whose body begins on line 4. */
+const body = (text: string, before = '') => `${HEAD}${before}${K} {\n${text}\n}`
+
+describe('findings', () => {
+  const code = `${HEAD}var<workgroup> part: array<atomic<u32>, 4>;
+fn unused() { svm_store_u32(args.a, 1u); }
+fn helper(p: svm_ptr) -> u32 { return svm_load_u32(p); }
+${K} {
+  let i = svm_atomic_add_u32(args.a, 1u);
+  svm_atomic_add_u32(args.a, 1u);
+  let own = atomicAdd(&part[0], 1u);
+  workgroupBarrier();
+  for (var n = 0u; n < args.n; n++) { svm_store_u8(svm_add(args.b, n), helper(args.b)); }
+  svm_atomic_load_u32(args.a);
+}`
+
+  test('have the lines of what is reachable', () => {
+    expect(analyse(code)).toMatchObject({
+      accesses: [
+        { kind: 'load', name: 'svm_load_u32', line: 5 },
+        { kind: 'atomic', name: 'svm_atomic_add_u32', line: 7, resultUsed: true },
+        { kind: 'atomic', name: 'svm_atomic_add_u32', line: 8, resultUsed: false },
+        { kind: 'store', name: 'svm_store_u8', line: 11 },
+        { kind: 'atomic', name: 'svm_atomic_load_u32', line: 12, resultUsed: true },
+      ],
+      barrierLines: [10],
+      subgroupLines: [],
+      workgroupMemory: [{ name: 'part', type: 'array<atomic<u32>, 4>', line: 3 }],
+      startTainted: true,
+      taintedFromStart: [9],
+      polls: false,
+      atomicPools: true,
+      atomicPoolLines: [7, 8, 11, 12],
+      protocol: 'grants',
+      variants: ['attempt', 'resident'],
+      waitLines: [],
+    })
+  })
+
+  test('say how each loop ends', () => {
+    const text = body(`  for (var n = 0u; n < args.n; n++) { if (n == 7u) { continue; } }
+  for (var p = svm_load_ptr(args.a); !svm_is_null(p); p = svm_load_ptr(p)) { }
+  for (var n = 0u; n < 9u; n += 1u) { n = svm_load_u32(args.a); }
+  for (;;) { break; }
+  while (svm_load_u32(args.a) != 0u) { }
+  loop { workgroupBarrier(); break; }`)
+    expect(analyse(text).loops.map(({ line, guard }) => [line, guard])).toEqual([
+      [4, 'attempt'],
+      [5, 'all'],
+      [6, 'all'],
+      [7, 'all'],
+      [8, 'all'],
+      [9, 'none'],
+    ])
+    expect(analyse(text).loops.at(-1)?.why).toContain('workgroupBarrier in line 9')
+  })
+
+  test('say which variants there are', () => {
+    expect(analyse(body(''), 'unsplittable')).toMatchObject({ protocol: 'unsplittable', variants: ['resident'] })
+    expect(analyse(body(''), 'transactional')).toMatchObject({ protocol: 'transactional', variants: ['attempt', 'resident'] })
+    expect(analyse(`@group(0) @binding(1) var<storage, read_write> out: array<u32>;\n${K} { out[0] = 1u; }`).variants).toEqual(['resident'])
+  })
+
+  test('hint at scalar accesses that one wide one would serve', () => {
+    const text = body(`  let p = svm_index(args.a, id.x, 16u);
+  var s = svm_load_f32(p) + svm_load_f32(svm_add(p, 4u)) + svm_load_f32(svm_add(p, 8u)) + svm_load_f32(svm_add(p, 12u));
+  svm_store_f32(args.b, s);
+  svm_store_f32(svm_add(args.b, 8u), s);`)
+    const { hints } = analyse(text)
+    expect(hints.map(({ line }) => line)).toEqual([5])
+    expect(hints[0]?.text).toContain('svm_load_vec4_f32')
+  })
+})
+
+describe('a loop that may wait', () => {
+  const waits: readonly (readonly [string, string, number[]])[] = [
+    ['for a flag', 'while (svm_atomic_load_u32(args.a) == 0u) { }', [4]],
+    ['for a flag, by another name', 'loop {\n let f = svm_atomic_load_u32(args.a);\n if (f != 0u) { break; }\n}', [5]],
+    ['for a flag, in a for', 'for (var f = 0u; f == 0u; f = svm_atomic_load_u32(args.a)) { }', [4]],
+    ['for a lock', 'while (svm_atomic_compare_exchange_u32(args.a, 0u, 1u) != 0u) { }', [4]],
+    ['for a lock taken by exchange', 'loop { if (svm_atomic_exchange_u32(args.a, 1u) == 0u) { break; } }', [4]],
+    ['for a flag, asked by adding nothing', 'loop { continuing { break if svm_atomic_add_u32(args.a, 0u) > 3u; } }', [4]],
+    [
+      'for a flag that decides what decides',
+      'var go = true;\nwhile (go) {\n switch (svm_atomic_load_u32(args.a)) { case 1u: { go = false; } default: { } }\n}',
+      [6],
+    ],
+    [
+      'for what came before (look-back)',
+      'var i = id.x;\nloop {\n let f = svm_atomic_load_u32(svm_index(args.a, i, 4u));\n if (f == 2u) { return; }\n if (f == 1u) { i -= 1u; }\n}',
+      [6],
+    ],
+    ['in a function', 'while (!try_lock()) { }', [3]],
+  ]
+  test.each(waits)('%s', (_, text, lines) => {
+    const helper = text.includes('try_lock') ? 'fn try_lock() -> bool { return svm_atomic_compare_exchange_u32(args.a, 0u, 1u) == 0u; }\n' : ''
+    expect(analyse(body(text, helper)).waitLines).toEqual(lines)
+  })
+
+  const others: readonly (readonly [string, string])[] = [
+    ['a queue', 'loop { let job = svm_atomic_add_u32(args.a, 1u); if (job >= args.n) { return; } }'],
+    [
+      'a retry with what was seen',
+      'var old = 0u;\nloop { let seen = svm_atomic_compare_exchange_u32(args.a, old, old + 1u); if (seen == old) { break; } old = seen; }',
+    ],
+    [
+      'a probe of a table',
+      'var s = id.x;\nloop { let o = svm_atomic_compare_exchange_u32(svm_index(args.a, s, 4u), 0u, 7u); if (o == 0u || o == 7u) { break; } s += 1u; }',
+    ],
+    ['a walk', 'var p = args.a;\nwhile (!svm_is_null(p)) { p = svm_load_ptr(p); svm_atomic_add_u32(args.b, 1u); }'],
+    ['a count', 'for (var i = 0u; i < args.n; i++) { if (svm_atomic_load_u32(args.a) > 3u) { svm_atomic_add_u32(args.b, 1u); } }'],
+  ]
+  test.each(others)('none: %s', (_, text) => {
+    expect(analyse(body(text)).waitLines).toEqual([])
+  })
+})
