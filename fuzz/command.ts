@@ -3,10 +3,12 @@
 
 import { Random } from '../src/base/world.ts'
 import type { Mirror } from '../src/driver/svmm.ts'
-import type { HostMapping, MapMode, MigrateResult, SvmDevice, SvmEvent, SvmQueue, SvmRange } from '../src/index.ts'
+import type { Advice, HostMapping, MapMode, MigrateResult, SvmDevice, SvmEvent, SvmQueue, SvmRange } from '../src/index.ts'
 import { type Day, expectBytes, type Hold, metHolds, type Outcome, overlapping, rangeOf, refusals, type Slot, type Started, Wrong, wentWell } from './day.ts'
 import type { Op } from './op.ts'
 import { makePager, PAGE_BYTES } from './world.ts'
+
+const ADVICE: readonly Advice[] = ['normal', 'read-mostly', 'preferred-location', 'sequential', 'random', 'will-need', 'dont-need']
 
 export const coin = (op: Op, bit: number) => ((op.coins >>> bit) & 1) === 1
 
@@ -132,17 +134,32 @@ export function release(day: Day, op: Op): Started | null {
   }
 }
 
-/** Not there yet, and it says so: the day that it is, it gets operations of its own. */
+/** It may say what it likes, if it says something, and no byte is changed by it. */
 export function advise(day: Day, op: Op): Started | null {
   const slot = day.slots[op.slot]
   if (slot === null || slot === undefined) return null
-  try {
-    day.world.svm.advise(slot.pointer, slot.byteLength, 'read-mostly')
-  } catch (error) {
-    if ((error as { code?: string }).code === 'unsupported') return ended()
-    throw error
+  const { svm, devices } = day.world
+  const range = coin(op, 22) ? slot : rangeOf(slot, op)
+  const number = op.device % (devices.length + 1)
+  const ask = () => svm.advise(range.pointer, range.byteLength, ADVICE[op.value % ADVICE.length] as Advice, svm.devices[number])
+  if (day.released.has(number)) {
+    const code = codeThrown(ask)
+    if (code !== 'closed') throw new Wrong(`advice about a device that was released ended with '${code}'`)
+    return ended()
   }
-  throw new Wrong('svm.advise is there, and the fuzzer knows nothing of it')
+  const { applied, why } = ask()
+  if (typeof applied !== 'boolean' || !/\S.*\.$/.test(why)) throw new Wrong(`advise answers ${applied}, '${why}'`)
+  // A call behind it: when it has ended, the advice was heeded.
+  return { done: svm.read(0, 0), judge: (outcome) => void wentWell(day, outcome, []) }
+}
+
+function codeThrown(body: () => unknown): string {
+  try {
+    body()
+  } catch (error) {
+    return String((error as { code?: string }).code)
+  }
+  return 'ok'
 }
 
 export function read(day: Day, op: Op): Started | null {

@@ -46,7 +46,7 @@ const WEIGHTS = {
   protect: 6,
   cut: 3,
   look: 4,
-  advise: 1,
+  advise: 6,
   release: 1,
   lose: 1,
   close: 2,

@@ -17,7 +17,7 @@ import { Scheduler } from './scheduler.ts'
 import { openWorld, PAGE_BYTES } from './world.ts'
 
 /** Operations that the fuzzer knows, and this version of the library does not have. */
-export const NOT_THERE: readonly string[] = ['advise']
+export const NOT_THERE: readonly string[] = []
 
 export interface RunWish {
   readonly seed: number

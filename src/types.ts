@@ -6,7 +6,7 @@ import type { SvmDevice } from './cl/svm-device.ts'
 import type { KernelTwin } from './device/twin.ts'
 import type { MigrateResult } from './driver/bind.ts'
 import type { DispatchResult } from './driver/launch.ts'
-import type { MirrorStats as DeviceStats, SpaceStats as SvmStats } from './drm/request.ts'
+import type { Advice, AdviceResult, MirrorStats as DeviceStats, SpaceStats as SvmStats } from './drm/request.ts'
 import type { Pager } from './pager/pager.ts'
 import type { PolicyOptions } from './policy/policy.ts'
 import type { TraceSink } from './trace/event.ts'
@@ -19,6 +19,8 @@ export type { SkipReason } from './mm/migrate.ts'
 export type { EvictionPolicy } from './policy/policy.ts'
 export type { MigrateReason, TraceEvent } from './trace/event.ts'
 export type {
+  Advice,
+  AdviceResult,
   DeviceStats,
   DispatchResult,
   KernelAccess,
@@ -78,12 +80,6 @@ export interface SvmOptions {
 
 /** How the host will use a mapping. `write-discard`: the bytes need not be brought along; all of them will be written. */
 export type MapMode = 'read' | 'write' | 'read-write' | 'write-discard'
-export type Advice = 'read-mostly' | 'preferred-location' | 'sequential' | 'random' | 'will-need' | 'dont-need'
-
-export interface AdviceResult {
-  readonly applied: boolean
-  readonly why: string
-}
 
 /** Adjacent pages in the same place. */
 export interface ResidencyRun {
@@ -204,6 +200,8 @@ export interface SvmSnapshot {
     readonly label: string
     readonly kind: string
     readonly access: 'none' | 'read' | 'read-write'
+    /** What was advised of it; left out where nothing was. */
+    readonly advice?: readonly string[]
   }[]
   readonly pages: readonly { readonly pointer: SvmPointer; readonly pages: number; readonly state: string }[]
   readonly stats: SvmStats
@@ -240,6 +238,24 @@ export interface Svm {
   read<A extends TypedArray>(pointer: SvmPointer, type: TypedArrayConstructor<A>, length: number): Promise<A>
   write(pointer: SvmPointer, data: ArrayBufferView | ArrayBuffer): Promise<void>
   residency(pointer: SvmPointer, byteLength: number): ResidencyRun[]
+  /**
+   * How the program will use a range; whole pages around it. No advice changes a byte. The answer comes at once; what it says is done in its place in the
+   * order of the calls.
+   *
+   * - `normal`: takes all advice back (cudaMemAdviseUnset…, MADV_NORMAL).
+   * - `read-mostly`: reads leave copies on every device that reads, even where a launch's history says that it will store, and `will-need` makes copies
+   *   too; a store ends the copies of the others (cudaMemAdviseSetReadMostly). It beats a preferred location.
+   * - `preferred-location`, with a device: a read fault there brings the page with every right, evictions there take other pages first, and no other
+   *   device reads it ahead. Without a device, the host: devices that read get copies, and give up first what they have of it. No page moves for it
+   *   now, and `migrate` moves it all the same (cudaMemAdviseSetPreferredLocation).
+   * - `sequential`, `random`: read far ahead, and give up first what was passed; or read nothing ahead (MADV_SEQUENTIAL, MADV_RANDOM). Each replaces the other.
+   * - `will-need`: brings it to the device; without one, to where it is preferred, else to the first device there is. It evicts nobody and takes what free
+   *   frames there are (cudaMemPrefetchAsync, MADV_WILLNEED).
+   * - `dont-need`: devices (or the one that is named) give up what costs no copy now, and the rest first when frames are short (MADV_COLD). The bytes are
+   *   kept, unlike by MADV_DONTNEED.
+   *
+   * Properties stay with the pages until `normal`, or until they are unmapped. @throws SvmError invalid-value, not-mapped, closed
+   */
   advise(pointer: SvmPointer, byteLength: number, advice: Advice, device?: SvmDevice): AdviceResult
   createQueue(options?: { device?: SvmDevice; outOfOrder?: boolean; label?: string }): SvmQueue
   createKernel(descriptor: KernelDescriptor): Promise<SvmKernel>

@@ -195,8 +195,20 @@ export class Context implements Svm, QueueHome {
     }))
   }
 
-  advise(_pointer: SvmPointer, _byteLength: number, _advice: Advice, _device?: SvmDevice): AdviceResult {
-    throw unsupported('advise', 'use queue.migrate to place pages.')
+  /** Answered at once, heeded in its place in the order. Like madvise it never fails later: what cannot be done by then is left undone. */
+  advise(pointer: SvmPointer, byteLength: number, advice: Advice, device?: SvmDevice): AdviceResult {
+    this.checkOpen()
+    const memory = device === undefined ? -1 : this.devices.indexOf(device)
+    if (device !== undefined && memory < 0) throw new SvmError('invalid-value', 'advise: this is not a device of this space. Name one of svm.devices.')
+    if (memory >= 0) this.checkDevice(memory)
+    const request = { pointer, byteLength, advice, memory }
+    const result = this.port.ioctl('SVM_ADVISE', request)
+    if (result.applied) {
+      this.#barrier(() => this.port.ioctl('SVM_HEED', request)).catch((error: unknown) => {
+        if (!(error instanceof SvmError) || error.code === 'internal') this.report(error)
+      })
+    }
+    return result
   }
 
   createQueue(options: { device?: SvmDevice; outOfOrder?: boolean; label?: string } = {}): SvmQueue {

@@ -139,6 +139,15 @@ export class DeviceMemory {
     this.#records.touch(frame, this.#tick)
   }
 
+  /** Somebody said that its page will not be needed: until it is asked for again, it goes before all others. */
+  cool(frame: number): void {
+    this.#records.touch(frame, 0)
+  }
+
+  isCold(frame: number): boolean {
+    return this.#records.lastUse(frame) === 0
+  }
+
   /** Starts a new tick of use: what is touched after it is younger than all before. */
   advance(): void {
     this.#tick++

@@ -1,10 +1,11 @@
-// Making room. Always: pinned pages and pages that migrate are never chosen; only dirty pages cost a copy; the policy chooses, this file acts;
-// one call frees what was asked for or says how much less it could.
+// Making room. Always: pinned pages and pages that migrate are never chosen; only dirty pages cost a copy; the policy chooses, among those
+// whose turn it is by advice, and this file acts; one call frees what was asked for or says how much less it could.
 
 import { SvmError } from '../base/error.ts'
 import type { Vpn } from '../base/units.ts'
 import { PAGE } from '../mm/page-table.ts'
 import type { EvictionPolicy } from '../policy/policy.ts'
+import { orderOfLeaving } from './advice.ts'
 import type { Mirror } from './svmm.ts'
 
 export class Evictor {
@@ -41,11 +42,12 @@ export class Evictor {
   }
 
   async #evict(wanted: number, keeps: (vpn: Vpn) => boolean): Promise<void> {
-    const { dmem, space } = this.#mirror
+    const { space } = this.#mirror
     const candidates = this.#candidates(keeps)
-    const lastUse = Uint32Array.from(candidates, (vpn) => dmem.lastUse(this.#mirror.frameOf(vpn)))
-    const dirty = Uint8Array.from(candidates, (vpn) => Number(space.pages.state(vpn) === PAGE.dirty))
-    const victims = this.#chosen(this.#policy.victims(lastUse, dirty, wanted), candidates)
+    const victims: Vpn[] = []
+    for (const group of orderOfLeaving(this.#mirror, candidates)) {
+      if (group.length > 0 && victims.length < wanted) victims.push(...this.#ask(group, wanted - victims.length))
+    }
     if (victims.length === 0) return
     const home: Vpn[] = []
     for (const vpn of victims) {
@@ -60,6 +62,13 @@ export class Evictor {
     const bytesCopied = home.length === 0 ? 0 : (await this.#mirror.sendHome(home, how)).bytesCopied
     this.#mirror.evictions += victims.length
     space.tracer.emit({ kind: 'evict', device: this.#mirror.label, pages: victims.length, bytesCopied })
+  }
+
+  #ask(candidates: readonly Vpn[], wanted: number): Vpn[] {
+    const { dmem, space } = this.#mirror
+    const lastUse = Uint32Array.from(candidates, (vpn) => dmem.lastUse(this.#mirror.frameOf(vpn)))
+    const dirty = Uint8Array.from(candidates, (vpn) => Number(space.pages.state(vpn) === PAGE.dirty))
+    return this.#chosen(this.#policy.victims(lastUse, dirty, wanted), candidates)
   }
 
   /** A policy may be the program's own: what it says is looked at before anybody goes. @throws SvmError invalid-value */

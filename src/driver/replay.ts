@@ -12,6 +12,7 @@ import { anyBit, forEachBit, testBit } from '../base/bitmap.ts'
 import { SvmError } from '../base/error.ts'
 import { printBytes, type Vpn } from '../base/units.ts'
 import type { Program } from '../device/device.ts'
+import { staysMapped } from './advice.ts'
 import type { Evictor } from './evict.ts'
 import { accessError, fatalAccess, forEachFault, mustAbort, storedPages } from './fault.ts'
 import { Grants } from './grants.ts'
@@ -142,9 +143,10 @@ export class Replay {
     for (const [vpn, bits] of needs) {
       const pte = vmm.get(vpn)
       const write = (bits & (NEED.write | NEED.exclusive)) !== 0
+      const vma = this.#mirror.space.addresses.find(vpn)
       if ((pte & PTE.mayLoad) === 0 || (write && (pte & PTE.mayStore) === 0)) continue
       this.#grants.add(vpn, bits)
-      const want = { vpn, write, workgroup: 0 }
+      const want = { vpn, write: write && (vma === undefined || !staysMapped(vma)), workgroup: 0 }
       if (!isServed(this.#mirror, want)) wants.push(want)
     }
     if (!fits || wants.length === 0 || needs.size > dmem.capacity) return

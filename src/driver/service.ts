@@ -9,6 +9,7 @@ import { faultWindow } from '../mm/hmm.ts'
 import { migrateFinalize, migratePages, migrateSetup, SELECT } from '../mm/migrate.ts'
 import { isZero } from '../mm/populate.ts'
 import type { Vma } from '../mm/vma.ts'
+import { ownsOnRead } from './advice.ts'
 import { fillDestinations, isPresent, makePresent, nameFrames } from './bind.ts'
 import type { Evictor } from './evict.ts'
 import type { Mirror } from './svmm.ts'
@@ -111,12 +112,11 @@ function runsByVma(mirror: Mirror, wants: readonly Want[]): Run[] {
   const runs: Run[] = []
   for (const { vpn, write } of [...wants].sort((a, b) => a.vpn - b.vpn)) {
     const last = runs[runs.length - 1]
-    if (last !== undefined && last.end === vpn && last.write === write && vpn < last.vma.end) {
-      last.end = vpn + 1
-      continue
-    }
-    const vma = mirror.space.addresses.find(vpn)
-    if (vma !== undefined) runs.push({ vma, start: vpn, end: vpn + 1, write })
+    const vma = last !== undefined && vpn < last.vma.end ? last.vma : mirror.space.addresses.find(vpn)
+    if (vma === undefined) continue
+    const own = write || ownsOnRead(mirror, vma, vpn)
+    if (last !== undefined && last.end === vpn && last.write === own && last.vma === vma) last.end = vpn + 1
+    else runs.push({ vma, start: vpn, end: vpn + 1, write: own })
   }
   return runs
 }

@@ -12,6 +12,7 @@ import { Evictor } from '../driver/evict.ts'
 import { Mirror, type MirrorOptions } from '../driver/svmm.ts'
 import type { Space } from '../mm/space.ts'
 import type { EvictionPolicy } from '../policy/policy.ts'
+import { type Advised, answerAdvice, forgetPreference, heedAdvice } from './advice.ts'
 import { copyBytes, fillBytes, transferBuffer } from './copy.ts'
 import { launchOf } from './exec.ts'
 import { makeBytes, mapBytes, readBytes, refuseSegments, writeBytes } from './host-access.ts'
@@ -85,6 +86,8 @@ export class LocalPort implements Port {
       SVM_FREE: later((request) => free(space, this.#live, request.pointer)),
       SVM_MUNMAP: later((request) => unmap(space, this.#live, request)),
       SVM_MPROTECT: later((request) => protect(space, this.#live, request)),
+      SVM_ADVISE: now((request) => this.#advise(request)),
+      SVM_HEED: later((request) => this.#heed(request)),
       SVM_BIND: later((request) => this.#bind(request)),
       SVM_MAP: later((request) => this.#map(request)),
       SVM_UNMAP: now((request) => this.#unmap(request.mapping)),
@@ -147,6 +150,7 @@ export class LocalPort implements Port {
     for (const lost of this.#live) {
       // A page whose only copy is gone is a bad access on every device.
       for (const vpn of lost.reapLoss()) for (const mirror of this.#live) mirror.refreshPage(vpn)
+      if (lost.device.lostReason !== null) forgetPreference(this.space, lost.memory)
     }
   }
 
@@ -182,6 +186,25 @@ export class LocalPort implements Port {
       if (allocation !== undefined) allocation.dying = false
     }
     return null
+  }
+
+  get #advised(): Advised {
+    return { space: this.space, live: this.#live, evictorOf: ({ memory }) => this.#evictors[memory] as Evictor }
+  }
+
+  #advise(request: Requests['SVM_ADVISE']): Replies['SVM_ADVISE'] {
+    const { pointer, byteLength, memory } = request
+    if (memory >= 0) this.#mirror(memory)
+    if (byteLength === 0) return { applied: true, why: 'There is nothing to do for 0 bytes.' }
+    livingAllocationOf(this.space, pointer, byteLength, 'advise')
+    return answerAdvice(this.#advised, request)
+  }
+
+  async #heed(request: Requests['SVM_HEED']): Promise<null> {
+    const { pointer, byteLength, memory } = request
+    if (memory >= 0) this.#mirror(memory)
+    if (byteLength === 0) return null
+    return heedAdvice(this.#advised, livingSpanOf(this.space, pointer, byteLength, 'advise').runs, request)
   }
 
   async #bind(request: Requests['SVM_BIND']): Promise<Awaited<Replies['SVM_BIND']>> {
@@ -291,6 +314,7 @@ export class LocalPort implements Port {
     await mirror.copies.fence
     this.#live = this.#live.filter((one) => one !== mirror)
     mirror.destroy()
+    forgetPreference(this.space, memory)
     this.space.tracer.emit({ kind: 'device-released', device: mirror.label, pages: moved, bytesCopied })
     return null
   }

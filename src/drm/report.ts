@@ -5,7 +5,8 @@ import { pagesAround, type VpnRange } from '../base/units.ts'
 import type { Mirror } from '../driver/svmm.ts'
 import { PAGE } from '../mm/page-table.ts'
 import type { Space } from '../mm/space.ts'
-import type { Vma } from '../mm/vma.ts'
+import { isSameAdvice, NO_ADVICE, type Vma } from '../mm/vma.ts'
+import { wordsOf } from './advice.ts'
 import type { QueryRun, SpaceDump, SpaceStats } from './request.ts'
 
 export interface ExecCounts {
@@ -140,6 +141,7 @@ export function dumpSpace(space: Space): SpaceDump {
       label: vma.allocation.label,
       kind: vma.backing.kind,
       access: vma.access,
+      ...(isSameAdvice(vma.advice, NO_ADVICE) ? {} : { advice: wordsOf(vma.advice, (memory) => space.owners[memory]?.label ?? `device ${memory}`) }),
     })),
     pages,
   }

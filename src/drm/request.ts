@@ -21,6 +21,25 @@ export interface ByteRange {
   readonly byteLength: number
 }
 
+/** How the program will use a range. `types.ts` says what each means. */
+export const ADVICE = ['normal', 'read-mostly', 'preferred-location', 'sequential', 'random', 'will-need', 'dont-need'] as const
+export type Advice = (typeof ADVICE)[number]
+
+export interface AdviceRequest {
+  readonly pointer: number
+  readonly byteLength: number
+  readonly advice: Advice
+  /** The device that it is about; -1: none was named. */
+  readonly memory: number
+}
+
+export interface AdviceResult {
+  /** False: nothing will change. */
+  readonly applied: boolean
+  /** What was done, or is done next in the order of the calls, or why nothing is. */
+  readonly why: string
+}
+
 export interface Requests {
   SVM_INIT: { readonly version: number; readonly pageBytes: number; readonly addressBits: number }
   SVM_ALLOC: { readonly byteLength: number; readonly alignment: number; readonly access: 'read' | 'write' | 'read-write'; readonly label: string }
@@ -36,6 +55,10 @@ export interface Requests {
   /** 0 bytes: to the end of the mapping. */
   SVM_MUNMAP: { readonly pointer: number; readonly byteLength: number }
   SVM_MPROTECT: { readonly pointer: number; readonly byteLength: number; readonly access: Access }
+  /** Says what heeding the advice will do, or why it can do nothing. Compare the two halves of free: SVM_DOOM and SVM_FREE. */
+  SVM_ADVISE: AdviceRequest
+  /** Does it, in the one order; what was unmapped meanwhile is left out. */
+  SVM_HEED: AdviceRequest
   SVM_BIND: {
     readonly memory: number
     /** A range of 0 bytes: the whole allocation that holds its pointer. What is unmapped of a range is skipped. */
@@ -153,6 +176,8 @@ export interface SpaceDump {
     readonly label: string
     readonly kind: string
     readonly access: Access
+    /** What was advised, in the words of `svm.advise`; left out where nothing was. */
+    readonly advice?: readonly string[]
   }[]
   readonly pages: readonly { readonly pointer: number; readonly pages: number; readonly state: string }[]
 }
@@ -168,6 +193,8 @@ export interface Replies {
   SVM_FREE: Promise<null>
   SVM_MUNMAP: Promise<null>
   SVM_MPROTECT: Promise<null>
+  SVM_ADVISE: AdviceResult
+  SVM_HEED: Promise<null>
   SVM_BIND: Promise<MigrateResult>
   SVM_MAP: Promise<{ readonly mapping: number; readonly bytes: Uint8Array }>
   SVM_UNMAP: null

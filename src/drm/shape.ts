@@ -5,7 +5,7 @@
 
 import { isPowerOfTwo } from '../base/units.ts'
 import { refuse } from './refuse.ts'
-import type { Op, Requests } from './request.ts'
+import { ADVICE, type Op, type Requests } from './request.ts'
 
 /** What the value should have been; null: it is. */
 type FieldCheck = (value: unknown) => string | null
@@ -42,6 +42,7 @@ const anyNumber = when((value) => typeof value === 'number', 'a number')
 const handle = whole(1)
 const handleOrNone = when((value) => isWhole(value) && (value === -1 || value >= 1), 'a handle from register, or -1')
 const memory = whole()
+const memoryOrNone = when((value) => isWhole(value) && value >= -1, 'a memory number, or -1')
 const powerOfTwo = when((value) => isWhole(value) && isPowerOfTwo(value), 'a power of two')
 const text = when((value) => typeof value === 'string', 'a string')
 const flag = when((value) => typeof value === 'boolean', 'true or false')
@@ -77,6 +78,7 @@ const isArguments = list(argument)
 const values = when((value) => isRecord(value) && isArguments(Object.values(value)) === null, 'numbers by name')
 
 const bytesAt = { pointer, byteLength: whole() }
+const adviceAt = { ...bytesAt, advice: oneOf(...ADVICE), memory: memoryOrNone }
 
 const SHAPES: { readonly [O in Op]: Shape<O> } = {
   SVM_INIT: { call: 'init', fields: { version: whole(), pageBytes: whole(), addressBits: whole() } },
@@ -92,6 +94,8 @@ const SHAPES: { readonly [O in Op]: Shape<O> } = {
   SVM_FREE: { call: 'free', fields: { pointer } },
   SVM_MUNMAP: { call: 'munmap', fields: bytesAt },
   SVM_MPROTECT: { call: 'mprotect', fields: { ...bytesAt, access: oneOf('none', 'read', 'read-write') } },
+  SVM_ADVISE: { call: 'advise', fields: adviceAt },
+  SVM_HEED: { call: 'advise', fields: adviceAt },
   SVM_BIND: {
     call: 'migrate',
     fields: { memory, ranges: list(range), target: oneOf('device', 'host'), contentUndefined: flag, mode: oneOf('best-effort', 'all-or-nothing') },

@@ -5,6 +5,8 @@ export type TraceEvent =
   | { readonly kind: 'alloc' | 'mmap'; readonly pointer: number; readonly byteLength: number; readonly label: string }
   | { readonly kind: 'unmap'; readonly pointer: number; readonly byteLength: number }
   | { readonly kind: 'protect'; readonly pointer: number; readonly byteLength: number; readonly access: string }
+  /** `pages` came for it, or were given up. */
+  | { readonly kind: 'advise'; readonly pointer: number; readonly byteLength: number; readonly advice: string; readonly pages: number }
   | {
       readonly kind: 'migrate'
       readonly device: string
@@ -31,7 +33,7 @@ export type TraceEvent =
   | { readonly kind: 'device-released'; readonly device: string; readonly pages: number; readonly bytesCopied: number }
   | { readonly kind: 'device-lost'; readonly device: string; readonly lostPages: number; readonly reason: string }
 
-export type MigrateReason = 'request' | 'gpu-fault' | 'host-access' | 'eviction' | 'release'
+export type MigrateReason = 'request' | 'gpu-fault' | 'host-access' | 'eviction' | 'release' | 'advice'
 
 /** Receives every event with its time. Must not throw and must not call back into the library. */
 export type TraceSink = (event: TraceEvent, milliseconds: number) => void

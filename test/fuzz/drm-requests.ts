@@ -2,7 +2,7 @@
 // is valid in the world that it was made for; a change takes from the seed and from nothing else.
 
 import type { Random } from '../../src/base/world.ts'
-import { DRM_VERSION, type Op, type Requests } from '../../src/drm/request.ts'
+import { ADVICE, DRM_VERSION, type Op, type Requests } from '../../src/drm/request.ts'
 import { P, VAST_BYTES, type World } from './drm-world.ts'
 
 type Bag = Record<string, unknown>
@@ -10,6 +10,13 @@ export interface Draft {
   op: string
   request: unknown
 }
+
+const adviceAt = (world: World, random: Random) => ({
+  pointer: world.good + random.below(5) * P,
+  byteLength: random.below(P),
+  advice: random.pick(ADVICE),
+  memory: random.below(3) - 1,
+})
 
 /** A request of each op that is valid, or would be but for one use of its pointer. */
 export const VALID: { readonly [O in Op]: (world: World, random: Random) => Requests[O] } = {
@@ -28,6 +35,8 @@ export const VALID: { readonly [O in Op]: (world: World, random: Random) => Requ
   SVM_FREE: (world) => ({ pointer: world.dying }),
   SVM_MUNMAP: (world) => ({ pointer: world.file + 5 * P, byteLength: P }),
   SVM_MPROTECT: (world, random) => ({ pointer: world.guarded, byteLength: P, access: random.pick(['none', 'read', 'read-write']) }),
+  SVM_ADVISE: adviceAt,
+  SVM_HEED: adviceAt,
   SVM_BIND: (world, random) => ({
     memory: random.below(2),
     ranges: [
@@ -215,6 +224,8 @@ export const AIMS: readonly Aim[] = [
   aim('SVM_BIND', (r, _w, random) => (r.memory = 4 + random.below(9))),
   aim('SVM_BIND', (r) => (r.memory = 2)),
   aim('SVM_EXEC', (r) => (r.memory = 2)),
+  aim('SVM_ADVISE', (r) => (r.memory = 2)),
+  aim('SVM_HEED', (r, w) => Object.assign(r, { pointer: w.dying, byteLength: 4 })),
   aim('SVM_BIND', (r) => {
     r.memory = 3
     r.target = 'device'

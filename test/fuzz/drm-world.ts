@@ -164,6 +164,8 @@ export function hashOf(port: LocalPort, thorough: boolean): number {
     add(vma.start)
     add(vma.end)
     add(['none', 'read', 'read-write'].indexOf(vma.access))
+    add(JSON.stringify(vma.advice).length)
+    add(typeof vma.advice.preferred === 'number' ? vma.advice.preferred : -1)
     add(vma.allocation.pointer)
     add(Number(vma.allocation.dying))
     if (vma.end - vma.start > 1000) continue
