@@ -1,12 +1,13 @@
 // What a kernel leaves behind when it cannot go on, and what it is told when it starts.
 //
 // faults (read_write, 32-bit atomics):
-//   [ header: FAULT_HEADER_WORDS ][ 4 workgroup bitmaps ][ 8 page bitmaps ][ misses: only in a 64-bit space (leaf.ts) ][ first: one word a page ]
+//   [ header: FAULT_HEADER_WORDS ][ 4 workgroup bitmaps ][ 8 page bitmaps ][ misses: only in a 64-bit space (leaf.ts) ][ first and last: two words a page ]
 // control (read only):
 //   [ header: CONTROL_HEADER_WORDS ][ grants: one word a page ][ worklist: one word a slot ]
 //
-// A *slot* is the position of a workgroup in the window that this pass runs. Page bitmaps and `first`, `grants` are indexed by table
-// index (abi/geometry, abi/leaf). Bitmaps have no order and cannot overflow: correctness never depends on a list.
+// A *slot* is the position of a workgroup in the window that this pass runs. Page bitmaps, `first` and `grants` are indexed by table
+// index (abi/geometry, abi/leaf). Bitmaps have no order and cannot overflow: correctness never depends on a list. The header holds a few examples of
+// faults, for diagnosis only: what finds no room there is not lost.
 
 import { MISS_LEAVES, MISS_WORDS } from './leaf.ts'
 
@@ -21,8 +22,14 @@ export const FAULT = {
   badSlot: 4,
   /** Invocations that ran out of fuel. */
   fuelOut: 5,
+  /** Faults that wanted to be examples, also those that found no room. */
+  exampleCount: 6,
+  /** EXAMPLES records of EXAMPLE_WORDS: address, its high word, bits of NEED, slot. */
+  examples: 16,
 } as const
-export const FAULT_HEADER_WORDS = 16
+export const EXAMPLES = 32
+export const EXAMPLE_WORDS = 4
+export const FAULT_HEADER_WORDS = FAULT.examples + EXAMPLES * EXAMPLE_WORDS
 
 /** What a dispatch wants of a page. Real faults use these bits; hints (faults of poisoned invocations) the same, in bitmaps of their own. */
 export const NEED = { read: 1, write: 2, exclusive: 4 } as const
@@ -121,10 +128,14 @@ export function faultLayout(slots: number, tableEntries: number, addressBits: 32
   const pageBitmaps = workgroupBitmaps + WORKGROUP_BITMAPS * workgroupWords
   const misses = pageBitmaps + PAGE_BITMAPS * pageWords
   const first = misses + missWords(addressBits)
-  return { workgroupWords, pageWords, workgroupBitmaps, pageBitmaps, misses, first, endWords: first + tableEntries }
+  return { workgroupWords, pageWords, workgroupBitmaps, pageBitmaps, misses, first, endWords: first + WANTED_WORDS * tableEntries }
 }
 
-// `first[i]` holds 0 when nobody wanted page i, else 0xffffffff minus the smallest slot that wanted it (atomicMax keeps the smallest).
+/** Words a page in `first`. */
+export const WANTED_WORDS = 2
+
+// `first[2 i]` holds 0 when nobody wanted page i, else 0xffffffff minus the smallest slot that wanted it (atomicMax keeps the smallest);
+// `first[2 i + 1]` one more than the largest.
 export function firstSlotOf(word: number): number {
   return 0xffffffff - word
 }

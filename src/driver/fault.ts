@@ -49,14 +49,25 @@ export function fatalAccess(report: PassReport, misses: Misses): BadAccess | nul
   return null
 }
 
+/** Examples of what a pass wanted, for whoever traces. */
+export function traceFaults({ space }: Mirror, launch: Launch, round: number, window: Window, report: PassReport): void {
+  if (!space.tracer.listens) return
+  const examples = report.examples().map(({ address, kind, slot }) => ({ pointer: address, access: accessName(kind), workgroup: workgroupOf(window, slot) }))
+  if (examples.length > 0) space.tracer.emit({ kind: 'fault', kernel: launch.kernel.label, round, examples })
+}
+
+function accessName(kind: number): 'load' | 'store' | 'atomic' {
+  return (kind & NEED.exclusive) !== 0 ? 'atomic' : (kind & NEED.write) !== 0 ? 'store' : 'load'
+}
+
 /** The error of a bad access: kernel, address, kind of access, workgroup, nearest mapping. */
 export function accessError(mirror: Mirror, launch: Launch, window: Window, bad: BadAccess, retired: number): SvmError {
   const workgroup = split(workgroupOf(window, bad.slot), launch.workgroups)
   const { code, why, wayOut } = explain(mirror, launch, bad)
-  const kind = (bad.kind & NEED.exclusive) !== 0 ? 'an atomic' : (bad.kind & NEED.write) !== 0 ? 'a store' : 'a load'
+  const name = accessName(bad.kind)
   return new SvmError(
     code,
-    `Kernel ${launch.kernel.label} made ${kind} at ${hex(bad.address)} in workgroup (${workgroup.join(', ')}), ${why}; ${mirror.space.addresses.describeNearest(bad.address)}. ${wayOut} ${retired} of ${launch.workgroups[0] * launch.workgroups[1] * launch.workgroups[2]} workgroups had finished.`,
+    `Kernel ${launch.kernel.label} made ${name === 'atomic' ? 'an' : 'a'} ${name} at ${hex(bad.address)} in workgroup (${workgroup.join(', ')}), ${why}; ${mirror.space.addresses.describeNearest(bad.address)}. ${wayOut} ${retired} of ${launch.workgroups[0] * launch.workgroups[1] * launch.workgroups[2]} workgroups had finished.`,
     { pointer: bad.address, kernel: launch.kernel.label, workgroup, retiredWorkgroups: retired },
   )
 }

@@ -2,7 +2,7 @@
 // read back in the same submission; nothing here decides what to do about it. A pass like the one before is the same work (the same arrays), so
 // that the device may have encoded it while it waited.
 
-import { CONTROL, CONTROL_HEADER_WORDS, CONTROL_MODE, FAULT, type FaultLayout } from '../abi/fault-record.ts'
+import { CONTROL, CONTROL_HEADER_WORDS, CONTROL_MODE, EXAMPLE_WORDS, EXAMPLES, FAULT, type FaultLayout, WANTED_WORDS } from '../abi/fault-record.ts'
 import type { DeviceBuffer, Program, Work } from '../device/device.ts'
 import type { Launch } from './launch.ts'
 import type { Window } from './remaining.ts'
@@ -21,6 +21,9 @@ export interface BadAccess {
   readonly slot: number
 }
 
+/** A fault that found room in the list. */
+export type FaultExample = BadAccess
+
 /** What a pass left behind; valid until the next pass. */
 export interface PassReport {
   readonly layout: FaultLayout
@@ -32,6 +35,8 @@ export interface PassReport {
   readonly misses: Uint32Array
   readonly bad: BadAccess | null
   readonly fuelOut: number
+  /** For diagnosis: some of the faults, in no order. */
+  examples(): FaultExample[]
   readonly milliseconds: number
 }
 
@@ -88,9 +93,9 @@ function same(a: ArrayLike<unknown>, b: ArrayLike<unknown>): boolean {
   return true
 }
 
-/** For each page, 0xffffffff minus the first slot that wanted it, or 0. Valid until the next pass. @throws DeviceFailure */
-export async function readFirstSlots(mirror: Mirror, tables: TableBuffers, layout: FaultLayout): Promise<Uint32Array> {
-  const words = new Uint32Array(tables.entries)
+/** For each page two words: 0xffffffff minus the first slot that wanted it, or 0; and one more than the last. Valid until the next pass. @throws DeviceFailure */
+export async function readWanted(mirror: Mirror, tables: TableBuffers, layout: FaultLayout): Promise<Uint32Array> {
+  const words = new Uint32Array(WANTED_WORDS * tables.entries)
   await mirror.copies.submit([], [{ from: tables.faults, offset: layout.first * 4, into: new Uint8Array(words.buffer) }])
   return words
 }
@@ -159,7 +164,15 @@ function sendWords(mirror: Mirror, tables: TableBuffers, changed: number[]): voi
 function decode({ layout, words, workgroups, pages, misses }: ReportViews, milliseconds: number): PassReport {
   const address = (words[FAULT.badAddressHigh] as number) * 4294967296 + (words[FAULT.badAddress] as number)
   const bad = words[FAULT.badClaim] === 0 ? null : { address, kind: words[FAULT.badKind] as number, slot: words[FAULT.badSlot] as number }
-  return { layout, workgroups, pages, misses, bad, fuelOut: words[FAULT.fuelOut] as number, milliseconds }
+  return { layout, workgroups, pages, misses, bad, fuelOut: words[FAULT.fuelOut] as number, examples: () => examplesIn(words), milliseconds }
+}
+
+function examplesIn(words: Uint32Array): FaultExample[] {
+  return Array.from({ length: Math.min(EXAMPLES, words[FAULT.exampleCount] as number) }, (_, n) => {
+    const at = FAULT.examples + EXAMPLE_WORDS * n
+    const [low, high, kind, slot] = words.subarray(at, at + EXAMPLE_WORDS) as unknown as [number, number, number, number]
+    return { address: high * 4294967296 + low, kind, slot }
+  })
 }
 
 function bytesOf(words: Uint32Array): Uint8Array {

@@ -6,7 +6,7 @@
 // Always: a window is a prefix of what remains, in order; pages of the lead (the first of it), hits included, are pinned from the moment it
 // became lead; wants are served in workgroup order; every round retires a workgroup, learns a need, or serves a page, and rounds are bounded.
 
-import { NEED, PAGE_BITMAP, WORKGROUP_BITMAP } from '../abi/fault-record.ts'
+import { NEED, PAGE_BITMAP, WANTED_WORDS, WORKGROUP_BITMAP } from '../abi/fault-record.ts'
 import { PTE } from '../abi/pte.ts'
 import { anyBit, forEachBit, testBit } from '../base/bitmap.ts'
 import { SvmError } from '../base/error.ts'
@@ -14,11 +14,11 @@ import { printBytes, type Vpn } from '../base/units.ts'
 import type { Program } from '../device/device.ts'
 import { staysMapped } from './advice.ts'
 import type { Evictor } from './evict.ts'
-import { accessError, fatalAccess, forEachFault, mustAbort, storedPages } from './fault.ts'
+import { accessError, fatalAccess, forEachFault, mustAbort, storedPages, traceFaults } from './fault.ts'
 import { Grants } from './grants.ts'
 import { type DispatchResult, type Launch, PASS_MILLISECONDS, refuseIfAborted, windowByTime } from './launch.ts'
 import { type Misses, resolveMisses } from './misses.ts'
-import { type PassReport, readFirstSlots, runPass } from './pass.ts'
+import { type PassReport, readWanted, runPass } from './pass.ts'
 import type { ReachTable } from './reach.ts'
 import { Remaining, type Window, workgroupOf } from './remaining.ts'
 import { framesWanted, isServed, type Protection, serve, serveNow, type Want } from './service.ts'
@@ -111,6 +111,7 @@ export class Replay {
     const retired = this.#retire(window, report, aborted)
     const learned = this.#learn(report)
     this.#again = learned.faults > 0
+    traceFaults(this.#mirror, this.#launch, this.#result.rounds, window, report)
     this.#mirror.space.tracer.emit({
       kind: 'pass',
       kernel: this.#launch.kernel.label,
@@ -290,9 +291,9 @@ export class Replay {
 
   /** Asks the device which workgroup wanted each of these pages first. */
   async #order(wants: Want[], window: Window, report: PassReport, tables: TableBuffers): Promise<void> {
-    const first = await readFirstSlots(this.#mirror, tables, report.layout)
+    const wanted = await readWanted(this.#mirror, tables, report.layout)
     for (const want of wants) {
-      const word = first[this.#mirror.vmm.indexOf(want.vpn)] as number
+      const word = wanted[WANTED_WORDS * this.#mirror.vmm.indexOf(want.vpn)] as number
       if (word !== 0) want.workgroup = workgroupOf(window, 0xffffffff - word)
     }
     this.#backlog = mergeWants(this.#backlog, wants)

@@ -28,6 +28,13 @@ export type TraceEvent =
       readonly hints: number
       readonly aborted: boolean
     }
+  /** Some of the faults of a pass: one each of the first pages that were wanted. Workgroups are linear numbers. */
+  | {
+      readonly kind: 'fault'
+      readonly kernel: string
+      readonly round: number
+      readonly examples: readonly { readonly pointer: number; readonly access: 'load' | 'store' | 'atomic'; readonly workgroup: number }[]
+    }
   | { readonly kind: 'dispatch'; readonly kernel: string; readonly variant: string; readonly rounds: number; readonly milliseconds: number }
   | { readonly kind: 'host-map' | 'host-unmap'; readonly pointer: number; readonly byteLength: number; readonly mode: string }
   | { readonly kind: 'device-released'; readonly device: string; readonly pages: number; readonly bytesCopied: number }

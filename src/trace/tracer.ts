@@ -12,6 +12,11 @@ export class Tracer {
     this.#clock = clock
   }
 
+  /** False: whoever makes an event makes it for nobody. */
+  get listens(): boolean {
+    return this.#sink !== undefined
+  }
+
   emit(event: TraceEvent): void {
     if (this.#sink !== undefined) this.#sink(event, this.#clock.now())
   }

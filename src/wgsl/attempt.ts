@@ -92,9 +92,10 @@ function failure(wish: AttemptWish): string[] {
     svm_poison();
     return SVM_MARK_FAULTED;
   }${miss}
-  svm_wanted(i);
+  let first = svm_wanted(i);
   if (svm_poisoned) { return need << SVM_HINTS; }
   svm_poison();
+  if (first) { svm_example(a, need); }
   return need | SVM_MARK_FAULTED | SVM_MARK_SERVICEABLE;
 }`,
   ]

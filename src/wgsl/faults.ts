@@ -6,12 +6,16 @@
 
 import {
   CONTROL,
+  EXAMPLE_WORDS,
+  EXAMPLES,
+  FAULT,
   FAULT_HEADER_WORDS,
   missWords,
   NEED,
   NEED_MISALIGNED,
   PAGE_BITMAP,
   PAGE_BITMAPS,
+  WANTED_WORDS,
   WORKGROUP_BITMAP,
   WORKGROUP_BITMAPS,
 } from '../abi/fault-record.ts'
@@ -69,10 +73,23 @@ export function addFaults(pieces: Pieces, bits: AddressBits, pageShift: number):
     svm_mark(start + (n >> 5u), 1u << (n & 31u));
   }
 }`,
-    `fn svm_wanted(i: u32) {
-  let word = ${FAULT_HEADER_WORDS + missWords(bits)}u + ${WORKGROUP_BITMAPS}u * svm_control[${CONTROL.workgroupWords}] + ${PAGE_BITMAPS}u * svm_control[${CONTROL.pageWords}] + i;
+    // True for the first that wants the page, or one of a few that are first together.
+    `fn svm_wanted(i: u32) -> bool {
+  let word = ${FAULT_HEADER_WORDS + missWords(bits)}u + ${WORKGROUP_BITMAPS}u * svm_control[${CONTROL.workgroupWords}] + ${PAGE_BITMAPS}u * svm_control[${CONTROL.pageWords}] + ${WANTED_WORDS}u * i;
   let mine = 0xffffffffu - svm_slot;
-  if (atomicLoad(&svm_faults[word]) < mine) { atomicMax(&svm_faults[word], mine); }
+  let old = atomicLoad(&svm_faults[word]);
+  if (old < mine) { atomicMax(&svm_faults[word], mine); }
+  if (atomicLoad(&svm_faults[word + 1u]) <= svm_slot) { atomicMax(&svm_faults[word + 1u], svm_slot + 1u); }
+  return old == 0u;
+}`,
+    `fn svm_example(a: svm_ptr, need: u32) {
+  if (atomicLoad(&svm_faults[${FAULT.exampleCount}]) >= ${EXAMPLES}u) { return; }
+  let n = atomicAdd(&svm_faults[${FAULT.exampleCount}], 1u);
+  if (n >= ${EXAMPLES}u) { return; }
+  let at = ${FAULT.examples}u + ${EXAMPLE_WORDS}u * n;
+  atomicStore(&svm_faults[at], ${low(bits, 'a')});${bits === 32 ? '' : '\n  atomicStore(&svm_faults[at + 1u], a.y);'}
+  atomicStore(&svm_faults[at + 2u], need);
+  atomicStore(&svm_faults[at + 3u], svm_slot);
 }`,
   ])
   addAddresses(pieces, bits, pageShift)

@@ -275,13 +275,14 @@ describe.each([32, 64] as const)('grants and faults of an attempt, %i-bit addres
     expect(done.first(3)).toBeNull()
   })
 
-  test('`first` keeps the smallest slot', async () => {
+  test('`first` keeps the smallest and the largest slot', async () => {
     const done = await run(
       space().table(0, MAY).table(1, MAY),
       'if (w.x == 5u || w.x == 3u) { let v = svm_load_u32(args.b); } else if (w.x > 1u) { let v = svm_load_u32(args.a); }',
       { slots: 40 },
     )
     expect([done.first(0), done.first(1), done.first(2)]).toEqual([2, 3, null])
+    expect([done.last(0), done.last(1), done.last(2)]).toEqual([39, 5, null])
     expect(done.workgroups('faulted')).toEqual(Array.from({ length: 38 }, (_, k) => k + 2))
   })
 

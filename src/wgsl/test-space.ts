@@ -3,7 +3,19 @@
 // Always: page i begins at `pageAt(i)`, below page i - 1; the last of them stays unmapped. One run is one dispatch on the software GPU.
 // In a 64-bit space pages 0 to 3 are the first of one leaf and the others the last of the leaf below it: the low word of an address carries between.
 
-import { CONTROL, CONTROL_HEADER_WORDS, CONTROL_MODE, FAULT, faultLayout, firstSlotOf, PAGE_BITMAP, WORKGROUP_BITMAP } from '../abi/fault-record.ts'
+import {
+  CONTROL,
+  CONTROL_HEADER_WORDS,
+  CONTROL_MODE,
+  EXAMPLE_WORDS,
+  EXAMPLES,
+  FAULT,
+  faultLayout,
+  firstSlotOf,
+  PAGE_BITMAP,
+  WANTED_WORDS,
+  WORKGROUP_BITMAP,
+} from '../abi/fault-record.ts'
 import {
   BUCKET_WORDS,
   directoryBuckets,
@@ -144,8 +156,22 @@ export class Outcome {
 
   /** The smallest slot that wanted a page; null when none did. */
   first(page: number): number | null {
-    const word = this.#faults[this.#layout.first + indexOf(page, this.#bits)] as number
+    const word = this.#faults[this.#layout.first + WANTED_WORDS * indexOf(page, this.#bits)] as number
     return word === 0 ? null : firstSlotOf(word)
+  }
+
+  /** The largest slot that wanted a page; null when none did. */
+  last(page: number): number | null {
+    const word = this.#faults[this.#layout.first + WANTED_WORDS * indexOf(page, this.#bits) + 1] as number
+    return word === 0 ? null : word - 1
+  }
+
+  /** Examples of faults: page, need, slot. */
+  examples(): { address: number; need: number; slot: number }[] {
+    return Array.from({ length: Math.min(EXAMPLES, this.#faults[FAULT.exampleCount] as number) }, (_, n) => {
+      const [low, high, need, slot] = this.#faults.subarray(FAULT.examples + EXAMPLE_WORDS * n) as unknown as [number, number, number, number]
+      return { address: high * 2 ** 32 + low, need, slot }
+    })
   }
 
   /** Words of a frame. */

@@ -138,8 +138,9 @@ export class Invocation {
       this.poisoned = true
     } else {
       pass.markPage(this.poisoned ? want.hintBitmap : want.realBitmap, index)
-      pass.markFirst(index, slot)
+      const first = pass.markWanted(index, slot)
       if (this.poisoned) return
+      if (first) pass.example(address, want.need, slot)
       pass.markWorkgroup(WORKGROUP_BITMAP.faulted, slot)
       pass.markWorkgroup(WORKGROUP_BITMAP.serviceable, slot)
       this.poisoned = true

@@ -1,7 +1,7 @@
 // For tests: one pass of a twin over a hand-made table of six pages, and what it left in the fault buffer. Always: everything is zero
 // before the pass but what the setup names.
 
-import { CONTROL, CONTROL_HEADER_WORDS, CONTROL_MODE, faultLayout, missWords } from '../../abi/fault-record.ts'
+import { CONTROL, CONTROL_HEADER_WORDS, CONTROL_MODE, EXAMPLE_WORDS, EXAMPLES, FAULT, faultLayout, missWords, WANTED_WORDS } from '../../abi/fault-record.ts'
 import { SPACE_BYTES } from '../../abi/geometry.ts'
 import { BUCKET_WORDS, directoryBuckets, LEAF_PAGES, leafHash, leafKey, MISS_WORDS } from '../../abi/leaf.ts'
 import { POOL_HEAD_WORDS } from '../../abi/pool.ts'
@@ -100,7 +100,15 @@ export function pass(setup: Setup) {
     },
     pages: (bitmap: number) => set(layout.pageBitmaps + bitmap * layout.pageWords, layout.pageWords, entries).map(indexOf),
     groups: (bitmap: number) => set(layout.workgroupBitmaps + bitmap * layout.workgroupWords, layout.workgroupWords, slots),
-    first: (page: number) => faults[layout.first + indexOf(page)],
+    first: (page: number) => faults[layout.first + WANTED_WORDS * indexOf(page)],
+    /** The largest slot that wanted a page; -1 when none did. */
+    last: (page: number) => faults[layout.first + WANTED_WORDS * indexOf(page) + 1] - 1,
+    /** Examples of faults: page, need, slot. */
+    examples: () =>
+      Array.from({ length: Math.min(EXAMPLES, faults[FAULT.exampleCount]) }, (_, n) => {
+        const [low, high, need, slot] = faults.subarray(FAULT.examples + EXAMPLE_WORDS * n)
+        return { address: high * 2 ** 32 + low, need, slot }
+      }),
     /** The records of leaves without an entry, raw. */
     misses: () =>
       Array.from({ length: missWords(bits) / MISS_WORDS }, (_, n) =>

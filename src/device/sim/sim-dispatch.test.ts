@@ -175,6 +175,18 @@ describe('poison', () => {
     expect([0, 1, 2].map((i) => done.word(1, i))).toEqual([7, 0, 7])
   })
 
+  it('leaves an example of each page, while there is room', () => {
+    const twin: KernelTwin = (item, _args, m) => {
+      const page = item.workgroupId[0] % 3
+      if (page < 2) m.loadU32(addressOf(page, 5))
+      else m.storeU32(addressOf(page, 5), 1)
+    }
+    const done = ran({ twin, table: [MAY, MAY, MAY], slots: 9 })
+    const examples = done.examples().sort((a, b) => b.address - a.address)
+    expect(examples.map(({ address, need }) => [address, need])).toEqual([0, 1, 2].map((page) => [addressOf(page, 5), page < 2 ? NEED.read : NEED.write]))
+    for (const [page, { slot }] of examples.entries()) expect(slot % 3).toBe(page)
+  })
+
   it('keeps the smallest slot that wanted a page, real or hint', () => {
     const twin: KernelTwin = (item, _args, m) => {
       const [x] = item.workgroupId
@@ -184,6 +196,7 @@ describe('poison', () => {
     const done = ran({ twin, table: [MAY, MAY, MAY], slots: 5 })
     expect([0, 1].map((i) => firstSlotOf(done.first(i)))).toEqual([2, 1])
     expect(done.first(2)).toBe(0)
+    expect([0, 1, 2].map(done.last)).toEqual([4, 4, -1])
     expect(done.pages(PAGE_BITMAP.read)).toEqual([0, 1])
     expect(done.pages(PAGE_BITMAP.hintRead)).toEqual([1])
     expect(done.groups(WORKGROUP_BITMAP.faulted)).toEqual([1, 2, 3, 4])

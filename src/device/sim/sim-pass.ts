@@ -3,7 +3,18 @@
 // Always: table, grants and frames do not change while a pass runs; `faults` only gains bits, except for the record of one bad access,
 // which belongs to whoever claimed it first.
 
-import { CONTROL, FAULT, FAULT_HEADER_WORDS, missWords, PAGE_BITMAPS, WORKGROUP_BITMAP, WORKGROUP_BITMAPS } from '../../abi/fault-record.ts'
+import {
+  CONTROL,
+  EXAMPLE_WORDS,
+  EXAMPLES,
+  FAULT,
+  FAULT_HEADER_WORDS,
+  missWords,
+  PAGE_BITMAPS,
+  WANTED_WORDS,
+  WORKGROUP_BITMAP,
+  WORKGROUP_BITMAPS,
+} from '../../abi/fault-record.ts'
 import { SPACE_BYTES } from '../../abi/geometry.ts'
 import { BUCKET_WORDS, LEAF_PAGES, leafHash, leafKey, MISS, MISS_KIND_SHIFT, MISS_LEAVES, MISS_PROBES, MISS_WANTS, MISS_WORDS } from '../../abi/leaf.ts'
 import { POOL_HEAD_WORDS } from '../../abi/pool.ts'
@@ -71,7 +82,7 @@ export class SimPass {
     assert(table[this.#nothing] === 0, `the entry of what is not mapped is 0, but it is ${printPte(table[this.#nothing])}`)
     assert(!wide || this.#directory + (this.#directoryMask + 1) * BUCKET_WORDS <= table.length, 'the directory lies in the table')
     assert(this.resident || this.#grants + entries <= control.length, `an attempt has a grant for every one of the ${entries} entries`)
-    const end = this.resident ? this.#first : this.#first + entries
+    const end = this.resident ? this.#first : this.#first + WANTED_WORDS * entries
     assert(end <= faults.length, `the fault buffer of a pass has ${end} words, but it has ${faults.length}`)
   }
 
@@ -152,10 +163,22 @@ export class SimPass {
     this.#setBit(this.#pageBitmaps + bitmap * this.#pageWords, this.#pageWords, index)
   }
 
-  /** A slot wanted a page: the smallest one is kept, as its distance from the top. */
-  markFirst(index: number, slot: number): void {
+  /** A slot wanted a page: the smallest one is kept, as its distance from the top, and the largest. True for the first. */
+  markWanted(index: number, slot: number): boolean {
     const { faults } = this.#buffers
-    faults[this.#first + index] = Math.max(faults[this.#first + index], 0xffffffff - slot)
+    const word = this.#first + WANTED_WORDS * index
+    const old = faults[word]
+    faults[word] = Math.max(old, 0xffffffff - slot)
+    faults[word + 1] = Math.max(faults[word + 1], slot + 1)
+    return old === 0
+  }
+
+  /** An example of a fault, while there is room. @param need a bit of NEED */
+  example(address: Address, need: number, slot: number): void {
+    const { faults } = this.#buffers
+    if (faults[FAULT.exampleCount] >= EXAMPLES) return
+    const n = faults[FAULT.exampleCount]++
+    faults.set([address, Math.floor(address / 2 ** 32), need, slot], FAULT.examples + EXAMPLE_WORDS * n)
   }
 
   /** Keeps the first bad access of the pass. @param kind a bit of NEED, perhaps with NEED_MISALIGNED */
