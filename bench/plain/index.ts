@@ -1,9 +1,20 @@
 // The plain sides by the names of their workloads. Always: nothing of ours is behind this door but the plain sides themselves.
 
+import { jacobi } from './jacobi.ts'
 import type { PlainWorkload, TiledWorkload } from './run.ts'
+import { sgemm } from './sgemm.ts'
+import { transpose } from './transpose.ts'
 import { triad, triadWide } from './triad.ts'
+import { triadInPlace } from './triad-in-place.ts'
 
-export const PLAIN: Readonly<Record<string, PlainWorkload>> = { triad, 'triad-wide': triadWide }
+export const PLAIN: Readonly<Record<string, PlainWorkload>> = {
+  triad,
+  'triad-wide': triadWide,
+  'triad-in-place': triadInPlace,
+  jacobi,
+  sgemm,
+  transpose,
+}
 
 /** Those that do the work in less memory than it takes, tiled by hand. */
 export const TILED: Readonly<Record<string, TiledWorkload>> = {}

@@ -70,6 +70,14 @@ export class PlainKit {
     this.device.queue.submit([encoder.finish()])
   }
 
+  /** All of one buffer into another, until it is done. */
+  async copy(from: GPUBuffer, to: GPUBuffer): Promise<void> {
+    const encoder = this.device.createCommandEncoder()
+    encoder.copyBufferToBuffer(from, 0, to, 0, from.size)
+    this.device.queue.submit([encoder.finish()])
+    await this.device.queue.onSubmittedWorkDone()
+  }
+
   /** The bytes of a buffer. */
   async read(buffer: GPUBuffer, byteLength = buffer.size): Promise<Uint8Array> {
     const staging = this.device.createBuffer({ size: Math.ceil(byteLength / 4) * 4, usage: USAGE.mapRead | USAGE.copyDestination })

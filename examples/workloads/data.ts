@@ -25,6 +25,15 @@ export function smallNumbers(length: number, seed: number, below = 1024): Float3
   return numbers
 }
 
+/** What `make` makes, made when first asked for. */
+export function once<T extends object>(make: () => T): () => T {
+  let made: T | null = null
+  return () => {
+    made ??= make()
+    return made
+  }
+}
+
 export function bytesOf(array: ArrayBufferView): Uint8Array {
   return new Uint8Array(array.buffer, array.byteOffset, array.byteLength)
 }
