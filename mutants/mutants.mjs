@@ -102,10 +102,8 @@ export const MUTANTS = [
   {
     name: 'stores-of-a-pass-not-noted',
     file: 'src/driver/dispatch.ts',
-    find: `  for (const vpn of storedPages(mirror, report)) {
-    mirror.space.pages.markDirty(vpn)`,
-    replace: `  for (const vpn of storedPages(mirror, report)) {
-    mirror.space.pages.state(vpn)`,
+    find: '  for (const vpn of stored) markStored(mirror, vpn)\n',
+    replace: '',
     why: 'A page that a resident pass stored to counts as clean, and comes home without its bytes.',
     caughtBy: {
       file: 'test/sim/coherence.test.ts',

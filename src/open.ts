@@ -1,6 +1,7 @@
 // The only wiring: options and devices become a space. Always: what cannot be opened leaves nothing behind.
 
 import { makeGeometry } from './abi/geometry.ts'
+import { POOLS_MAX } from './abi/pte.ts'
 import { SvmError } from './base/error.ts'
 import { MIB, PAGE_BYTES_DEFAULT } from './base/units.ts'
 import { Context } from './cl/context.ts'
@@ -43,15 +44,18 @@ export async function openSvm(options: SvmOptions): Promise<Svm> {
   checkCount('hostCache', hostCache, 1)
   checkCount('authorStorageBuffers', authorStorageBuffers)
   if (options.deviceMemory !== undefined) checkCount('deviceMemory', options.deviceMemory, 1)
+  const { eviction = lru, direct = true, pools } = options.policy ?? {}
+  if (typeof direct !== 'boolean') throw new SvmError('invalid-value', `policy.direct must be true or false, but is ${String(direct)}.`)
+  if (pools !== undefined) checkCount('policy.pools', pools, 1)
+  if (pools !== undefined && pools > POOLS_MAX) throw new SvmError('invalid-value', `policy.pools is ${pools}, but a space has at most ${POOLS_MAX} pools.`)
   const devices = pickDevices(options)
   if (devices.length > MEMORIES_MAX) {
     throw new SvmError('invalid-value', `openSvm: ${devices.length} devices were given, and a space has at most ${MEMORIES_MAX}. Give fewer.`)
   }
   const clock = { now: () => performance.now() }
   const space = new Space(makeGeometry(addressBits, pageSize), { hostCacheBytes: hostCache, tracer: new Tracer(options.trace, clock) })
-  const eviction = options.policy?.eviction ?? lru
   const raw = devices.map(({ device }) => device)
-  const port = new LocalPort(space, raw, { deviceMemory: options.deviceMemory, authorStorageBuffers, eviction })
+  const port = new LocalPort(space, raw, { deviceMemory: options.deviceMemory, authorStorageBuffers, eviction, direct, pools })
   for (const device of raw) inUse.add(below(device))
   port.ioctl('SVM_INIT', { version: DRM_VERSION, pageBytes: pageSize, addressBits })
   const context = new Context({

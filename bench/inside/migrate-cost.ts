@@ -73,7 +73,8 @@ async function timeSteps({ mirror, vma }: Subject, bed: Bed, rounds: number): Pr
 /** What the driver does for a window, but for the bytes. */
 function moveWindow(mirror: Mirror, vma: Vma, start: number, end: number): void {
   const args = migrateSetup({ space: mirror.space, vma, start, end, owner: mirror, select: SELECT.system, to: 'owner' })
-  args.dst.set(mirror.dmem.take(args.collected))
+  const pages = Float64Array.from({ length: args.collected }, (_, i) => start + i)
+  args.dst.set(mirror.dmem.take(args.collected, pages))
   migratePages(args)
   migrateFinalize(args)
   for (let i = 0; i < args.dst.length; i++) mirror.dmem.name(args.dst[i] as number, start + i)

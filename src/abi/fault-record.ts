@@ -22,8 +22,14 @@ export const FAULT = {
   badSlot: 4,
   /** Invocations that ran out of fuel. */
   fuelOut: 5,
+  /**
+   * The direct variant stored to pages that were not known to be dirty: these and all between, counted from the window's first page. The first is kept as
+   * its distance from 0xffffffff, the last plus 1, so that 0 means none.
+   */
+  storedFirst: 6,
+  storedLast: 7,
   /** Faults that wanted to be examples, also those that found no room. */
-  exampleCount: 6,
+  exampleCount: 8,
   /** EXAMPLES records of EXAMPLE_WORDS: address, its high word, bits of NEED, slot. */
   examples: 16,
 } as const
@@ -96,6 +102,16 @@ export const CONTROL = {
   /** In a 64-bit space: word offset of the directory in the table, and its number of buckets less one. */
   directory: 17,
   directoryMask: 18,
+  /** In the direct variant: the address of the window's first byte, its words, and the place of its first word in the pool. */
+  windowStart: 19,
+  windowStartHigh: 20,
+  windowWords: 21,
+  windowPlace: 22,
+  /** Its parts that may be stored to, and that are dirty already (at least one word, if the kernel stores): words from its start, and their number. */
+  writableFrom: 23,
+  writableWords: 24,
+  dirtyFrom: 25,
+  dirtyWords: 26,
 } as const
 export const CONTROL_HEADER_WORDS = 32
 

@@ -55,7 +55,7 @@ export interface AuthorBinding {
   readonly type: string
 }
 
-export type ProgramVariant = 'attempt' | 'resident'
+export type ProgramVariant = 'attempt' | 'resident' | 'direct'
 
 /** One variant of a kernel, ready to be made: the text for devices that compile WGSL, the twin for the simulated one. */
 export interface ProgramDescriptor {

@@ -181,9 +181,10 @@ export function fillDestinations(mirror: Mirror, args: MigrateArgs, room: number
   const pages = args.src.length
   const upload = new Int32Array(pages).fill(-1)
   const zero = new Int32Array(pages).fill(-1)
+  const wanting = new Float64Array(pages)
   let wanted = 0
-  for (let i = 0; i < pages; i++) if (needsFrame(args.src[i] as number)) wanted++
-  const frames = mirror.dmem.take(Math.min(wanted, room, mirror.dmem.freeNow))
+  for (let i = 0; i < pages; i++) if (needsFrame(args.src[i] as number)) wanting[wanted++] = args.start + i
+  const frames = mirror.dmem.take(Math.min(wanted, room, mirror.dmem.freeNow), wanting)
   let next = 0
   for (let i = 0; i < pages; i++) {
     const src = args.src[i] as number

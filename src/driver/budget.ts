@@ -42,7 +42,13 @@ export function budgetDefault(limits: DeviceLimits, authorStorageBuffers: number
 }
 
 /** @throws SvmError invalid-value, when the budget or the device is too small */
-export function planMemory(wish: { budgetBytes: Bytes; pageBytes: Bytes; limits: DeviceLimits; authorStorageBuffers: number }): MemoryPlan {
+export function planMemory(wish: {
+  budgetBytes: Bytes
+  pageBytes: Bytes
+  limits: DeviceLimits
+  authorStorageBuffers: number
+  pools?: number | undefined
+}): MemoryPlan {
   const { budgetBytes, pageBytes, limits } = wish
   const least = budgetMin(pageBytes)
   if (budgetBytes < least) {
@@ -61,7 +67,7 @@ export function planMemory(wish: { budgetBytes: Bytes; pageBytes: Bytes; limits:
   const poolBytesMax = Math.min(limits.bufferBytes, POOL_BYTES_MAX) - POOL_HEAD_BYTES
   const spare = budgetBytes - reserveBytes - ringBytes - bouncePages * pageBytes - most * POOL_HEAD_BYTES
   const frames = Math.min(Math.floor(spare / pageBytes), Math.floor(poolBytesMax / pageBytes) * most)
-  const wanted = frames * pageBytes <= 32 * MIB ? 1 : frames * pageBytes <= 128 * MIB ? 2 : 4
+  const wanted = wish.pools !== undefined ? Math.min(wish.pools, frames) : frames * pageBytes <= 32 * MIB ? 1 : frames * pageBytes <= 128 * MIB ? 2 : 4
   const poolCount = Math.min(most, Math.max(wanted, Math.ceil((frames * pageBytes) / poolBytesMax)))
   const windowMax = Math.min(WINDOW_MAX, 2 ** Math.floor(Math.log2(reserveBytes / 24)))
   return { budgetBytes, reserveBytes, slotBytes, ringBytes, bouncePages, poolCount, poolFrames: Math.ceil(frames / poolCount), frames, windowMax }

@@ -1,7 +1,7 @@
 // One launch, from arguments to result: chooses the variant and counts. Always: the resident variant runs only when no fault is possible; a
 // failed launch leaves what SYSTEM.md section 5 says, and the space stays usable.
 
-import { WORKGROUP_BITMAP } from '../abi/fault-record.ts'
+import { NEED, WORKGROUP_BITMAP } from '../abi/fault-record.ts'
 import { PTE } from '../abi/pte.ts'
 import { testBit } from '../base/bitmap.ts'
 import { SvmError } from '../base/error.ts'
@@ -13,6 +13,7 @@ import { type PassReport, runPass } from './pass.ts'
 import { ReachTable } from './reach.ts'
 import { Remaining } from './remaining.ts'
 import { Replay } from './replay.ts'
+import { chooseSteady, type Steady } from './steady.ts'
 import type { Mirror } from './svmm.ts'
 
 export async function dispatch(mirror: Mirror, evictor: Evictor, launch: Launch): Promise<DispatchResult> {
@@ -24,12 +25,14 @@ export async function dispatch(mirror: Mirror, evictor: Evictor, launch: Launch)
   const started = mirror.device.now()
   const reach = new ReachTable(mirror, launch.reach)
   try {
-    if (reach.incomplete === 0 && !launch.atomic) {
-      result.variant = 'resident'
-      await runResident(mirror, launch, reach, total, result)
+    const steady = chooseSteady(mirror, launch, reach)
+    if (steady !== null) {
+      result.variant = steady.variant
+      await runSteady(mirror, launch, reach, total, result, steady)
     } else {
       refuseIfAllMustBeHere(launch, reach.incomplete)
       await new Replay(mirror, evictor, launch, reach, total, result).run()
+      noteNeeds(launch)
     }
   } finally {
     reach.release()
@@ -48,9 +51,11 @@ export async function dispatch(mirror: Mirror, evictor: Evictor, launch: Launch)
 }
 
 /** No fault is possible: no grants, no copies, no poison; the passes only bound the time of one submission. */
-async function runResident(mirror: Mirror, launch: Launch, reach: ReachTable, total: number, result: DispatchResult): Promise<void> {
+async function runSteady(mirror: Mirror, launch: Launch, reach: ReachTable, total: number, result: DispatchResult, steady: Steady): Promise<void> {
   const { kernel } = launch
-  const program = await kernel.program('resident', mirror.dmem.poolsInUse, launch.guard)
+  const { window: direct } = steady
+  // The direct variant has one pool, and no table.
+  const program = await kernel.program(steady.variant, direct === null ? mirror.dmem.poolsInUse : 1, launch.guard)
   const remaining = new Remaining(total)
   while (!remaining.empty) {
     refuseIfAborted(launch, remaining.retired)
@@ -59,14 +64,14 @@ async function runResident(mirror: Mirror, launch: Launch, reach: ReachTable, to
     if (launch.class === 'unsplittable' && window.slots < total) throw tooLargeUnsplit(launch, total, mirror.plan.windowMax)
     const tables = await mirror.tables.ready(window.slots, launch.args.byteLength)
     if (launch.args.byteLength > 0) mirror.device.write(tables.args, 0, launch.args)
-    const table = await reach.ready(tables)
-    const report = await runPass(mirror, tables, { program, launch, window, table, grants: null, fuel: 0, again: false }).catch((failure) => {
+    const table = direct === null ? await reach.ready(tables) : tables.table
+    const report = await runPass(mirror, tables, { program, launch, window, table, direct, grants: null, fuel: 0, again: false }).catch((failure) => {
       if (mirror.device.lostReason === null) noteAllStores(mirror)
       throw failure
     })
     result.rounds++
     kernel.millisecondsPerWorkgroup = report.milliseconds / window.slots
-    noteStores(mirror, report)
+    noteStores(mirror, launch, report, direct !== null)
     const faulted = report.workgroups[WORKGROUP_BITMAP.faulted] as Uint32Array
     const retired = remaining.settle(window, (slot) => testBit(faulted, slot))
     mirror.space.tracer.emit({
@@ -83,11 +88,36 @@ async function runResident(mirror: Mirror, launch: Launch, reach: ReachTable, to
   }
 }
 
-function noteStores(mirror: Mirror, report: PassReport): void {
-  for (const vpn of storedPages(mirror, report)) {
-    mirror.space.pages.markDirty(vpn)
-    mirror.refreshPage(vpn)
+/**
+ * The resident variant says exactly what was stored to. The direct one, which runs where that was foreseen, names a range that holds all that was not; then
+ * pages in it may count as dirty that are not, and the next launch is exact again.
+ */
+function noteStores(mirror: Mirror, launch: Launch, report: PassReport, direct: boolean): void {
+  const history = launch.kernel.steadyHistory(launch)
+  const stored = storedPages(mirror, report)
+  for (const vpn of stored) markStored(mirror, vpn)
+  if (!direct) return history.stored(stored)
+  if (report.unforeseen === null) return
+  let news = 0
+  for (let vpn = report.unforeseen.start; vpn < report.unforeseen.end; vpn++) {
+    if ((mirror.vmm.get(vpn) & (PTE.store | PTE.dirty)) !== PTE.store) continue
+    markStored(mirror, vpn)
+    news++
   }
+  if (news > 0) history.forget()
+}
+
+function markStored(mirror: Mirror, vpn: Vpn): void {
+  mirror.space.pages.markDirty(vpn)
+  mirror.refreshPage(vpn)
+}
+
+/** What a launch wanted to store to, the next one will store to. */
+function noteNeeds(launch: Launch): void {
+  const { kernel, historyKey } = launch
+  const stored: Vpn[] = []
+  for (const [vpn, bits] of kernel.history(historyKey).needs) if ((bits & ~NEED.read) !== 0) stored.push(vpn)
+  kernel.steadyHistory(launch).stored(stored)
 }
 
 /** The pass ran and its report did not arrive: whatever it could store to may differ from the host's bytes. */
@@ -96,10 +126,7 @@ function noteAllStores(mirror: Mirror): void {
   mirror.dmem.forEachPage((_frame, vpn) => {
     if ((mirror.vmm.get(vpn) & PTE.store) !== 0) storable.push(vpn)
   })
-  for (const vpn of storable) {
-    mirror.space.pages.markDirty(vpn)
-    mirror.refreshPage(vpn)
-  }
+  for (const vpn of storable) markStored(mirror, vpn)
 }
 
 function refuseIfAllMustBeHere(launch: Launch, incomplete: number): void {

@@ -24,6 +24,7 @@ export class DeviceMemory {
   readonly pageBytes: Bytes
   readonly #device: Device
   readonly #plan: MemoryPlan
+  readonly #spacePages: number
   readonly #tracer: Tracer
   readonly #pools: (Pool | null)[]
   readonly #records = new FrameRecords()
@@ -36,6 +37,7 @@ export class DeviceMemory {
     this.#device = device
     this.#plan = plan
     this.pageBytes = geometry.pageBytes
+    this.#spacePages = geometry.spacePages
     this.#tracer = tracer
     this.#pools = new Array<Pool | null>(plan.poolCount).fill(null)
     this.#capacity = plan.frames
@@ -103,21 +105,75 @@ export class DeviceMemory {
     return this.freeNow
   }
 
-  /** Takes `count` free frames (adjacent ones where there are), unnamed. The caller has reserved them. Compare nouveau_dmem_page_alloc_locked(). */
-  take(count: number): Int32Array {
-    const taken = new Int32Array(count)
-    const run = this.#findRun(count)
-    if (run >= 0) for (let i = 0; i < count; i++) taken[i] = run + i
-    else this.#gather(taken)
+  /**
+   * Takes `count` free frames, unnamed. Pages (ascending) get the frames that stand in one order with all others, where those are free: a kernel that reaches
+   * only such pages needs no page table. Else adjacent ones, where there are. The caller has reserved them. Compare nouveau_dmem_page_alloc_locked().
+   */
+  take(count: number, pages: ArrayLike<Vpn> | null = null): Int32Array {
+    const taken = new Int32Array(count).fill(-1)
     this.#tick++
-    for (const frame of taken) {
-      if (!this.#records.isFree(frame)) assert(false, `frame ${frame} is free when it is taken`)
-      this.#records.take(frame, this.#tick)
-      const pool = this.#pools[this.poolOf(frame)] as Pool
-      pool.used++
-    }
+    const left = pages === null ? count : this.#takeInOrder(taken, pages)
+    if (left > 0) this.#takeAnywhere(taken, left)
     this.#used += count
     return taken
+  }
+
+  /** Runs of pages whose frames in order are all free. Returns how many pages remain. */
+  #takeInOrder(taken: Int32Array, pages: ArrayLike<Vpn>): number {
+    let left = 0
+    for (let from = 0; from < taken.length; ) {
+      const first = pages[from] as Vpn
+      let to = from + 1
+      while (to < taken.length && pages[to] === first + to - from) to++
+      const start = this.#placeInOrder(first, to - from)
+      if (start < 0) left += to - from
+      else for (let n = from; n < to; n++) this.#takeFrame(taken, n, start + n - from)
+      from = to
+    }
+    return left
+  }
+
+  /**
+   * The first of the frames that stand in order for a run of pages; negative when one of them is not there or not free. Memory is handed out from the top of
+   * the space downwards, so the topmost page has the last frame of pool 0; adopted memory begins at the bottom, where page 0 has frame 0.
+   */
+  #placeInOrder(first: Vpn, count: number): number {
+    let all = 0
+    for (const pool of this.#pools) all += pool?.frames ?? 0
+    if (count > all) return -1
+    const below = first < this.#spacePages / 2
+    // In upper memory the distance from the top counts, of the run's last page.
+    let distance = (below ? first : this.#spacePages - 1 - first - count) % all
+    for (const pool of this.#pools) {
+      if (pool === null) continue
+      if (distance < pool.frames) {
+        if (distance + count > pool.frames) return -1
+        const start = pool.first + (below ? distance : pool.frames - distance - count)
+        for (let frame = start; frame < start + count; frame++) if (!this.#records.isFree(frame)) return -1
+        return start
+      }
+      distance -= pool.frames
+    }
+    return -1
+  }
+
+  #takeAnywhere(taken: Int32Array, left: number): void {
+    const found = this.#findRun(left)
+    let next = 0
+    const frames = found < 0 ? this.#gather(left) : null
+    for (let n = 0; n < taken.length; n++) {
+      if ((taken[n] as number) >= 0) continue
+      this.#takeFrame(taken, n, frames === null ? found + next : (frames[next] as number))
+      next++
+    }
+  }
+
+  #takeFrame(taken: Int32Array, n: number, frame: number): void {
+    if (!this.#records.isFree(frame)) assert(false, `frame ${frame} is free when it is taken`)
+    this.#records.take(frame, this.#tick)
+    const pool = this.#pools[this.poolOf(frame)] as Pool
+    pool.used++
+    taken[n] = frame
   }
 
   /** The frame now holds page `vpn`. */
@@ -265,7 +321,8 @@ export class DeviceMemory {
     return -1
   }
 
-  #gather(into: Int32Array): void {
+  #gather(count: number): Int32Array {
+    const into = new Int32Array(count)
     let got = 0
     for (const pool of this.#pools) {
       if (pool === null) continue
@@ -274,5 +331,6 @@ export class DeviceMemory {
       }
     }
     assert(got === into.length, `${into.length} frames were reserved before they are taken (${got} are free)`)
+    return into
   }
 }

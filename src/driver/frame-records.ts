@@ -1,5 +1,5 @@
-// What is known of each frame: the page it holds, and when it was last used. Always: frames that were never taken cost nothing; a record is nine
-// bytes, in spaces of both widths.
+// What is known of each frame: the page it holds, and when it was last used. Always: a block of frames that were never taken costs nothing; a record
+// is nine bytes, in spaces of both widths.
 
 import type { Bytes, Vpn } from '../base/units.ts'
 
@@ -11,73 +11,83 @@ export const UNNAMED = -2
 const HIGH_FREE = 0
 const HIGH_UNNAMED = 1
 const HIGH_PAGE = 2
-const LENGTH_FIRST = 64
-const GROWTH = 1.25
+const BLOCK_SHIFT = 8
+const BLOCK = 2 ** BLOCK_SHIFT
+const BLOCK_BYTES = BLOCK * 9
+
+interface Block {
+  /** The low 32 bits of the page number. */
+  readonly low: Uint32Array
+  /** HIGH_FREE, HIGH_UNNAMED, or HIGH_PAGE more than the rest of it. */
+  readonly high: Uint8Array
+  readonly lastUse: Uint32Array
+}
 
 export class FrameRecords {
-  /** The low 32 bits of the page number. */
-  #low = new Uint32Array(0)
-  /** HIGH_FREE, HIGH_UNNAMED, or HIGH_PAGE more than the rest of it. */
-  #high = new Uint8Array(0)
-  #lastUse = new Uint32Array(0)
+  /** Frames are taken from either end of a pool, so most blocks between may be missing. */
+  #blocks: (Block | undefined)[] = []
+  #made = 0
 
   get byteLength(): Bytes {
-    return this.#low.byteLength + this.#high.byteLength + this.#lastUse.byteLength
+    return this.#made * BLOCK_BYTES + this.#blocks.length * 8
   }
 
   /** The page in the frame, FREE or UNNAMED. */
   holds(frame: number): Vpn {
-    const high = frame < this.#high.length ? (this.#high[frame] as number) : HIGH_FREE
+    const block = this.#blocks[frame >>> BLOCK_SHIFT]
+    if (block === undefined) return FREE
+    const at = frame & (BLOCK - 1)
+    const high = block.high[at] as number
     if (high < HIGH_PAGE) return high === HIGH_FREE ? FREE : UNNAMED
-    return (high - HIGH_PAGE) * 2 ** 32 + (this.#low[frame] as number)
+    return (high - HIGH_PAGE) * 2 ** 32 + (block.low[at] as number)
   }
 
   isFree(frame: number): boolean {
-    return frame >= this.#high.length || this.#high[frame] === HIGH_FREE
+    const block = this.#blocks[frame >>> BLOCK_SHIFT]
+    return block === undefined || block.high[frame & (BLOCK - 1)] === HIGH_FREE
   }
 
   /** The frame is taken, at `tick`. */
   take(frame: number, tick: number): void {
-    if (frame >= this.#high.length) this.#grow(frame + 1)
-    this.#high[frame] = HIGH_UNNAMED
-    this.#lastUse[frame] = tick
+    const block = this.#blocks[frame >>> BLOCK_SHIFT] ?? this.#make(frame >>> BLOCK_SHIFT)
+    block.high[frame & (BLOCK - 1)] = HIGH_UNNAMED
+    block.lastUse[frame & (BLOCK - 1)] = tick
   }
 
   name(frame: number, vpn: Vpn): void {
-    const high = Math.floor(vpn / 2 ** 32)
-    this.#high[frame] = HIGH_PAGE + high
-    this.#low[frame] = vpn - high * 2 ** 32
+    const { high, low } = this.#of(frame)
+    const rest = Math.floor(vpn / 2 ** 32)
+    high[frame & (BLOCK - 1)] = HIGH_PAGE + rest
+    low[frame & (BLOCK - 1)] = vpn - rest * 2 ** 32
   }
 
   free(frame: number): void {
-    this.#high[frame] = HIGH_FREE
+    this.#of(frame).high[frame & (BLOCK - 1)] = HIGH_FREE
   }
 
   touch(frame: number, tick: number): void {
-    this.#lastUse[frame] = tick
+    this.#of(frame).lastUse[frame & (BLOCK - 1)] = tick
   }
 
   lastUse(frame: number): number {
-    return this.#lastUse[frame] as number
+    return this.#of(frame).lastUse[frame & (BLOCK - 1)] as number
   }
 
   /** No frame is taken any more. */
   clear(): void {
-    this.#low = new Uint32Array(0)
-    this.#high = new Uint8Array(0)
-    this.#lastUse = new Uint32Array(0)
+    this.#blocks = []
+    this.#made = 0
   }
 
-  #grow(least: number): void {
-    const length = Math.max(LENGTH_FIRST, least, Math.ceil(this.#high.length * GROWTH))
-    const low = new Uint32Array(length)
-    const high = new Uint8Array(length)
-    const lastUse = new Uint32Array(length)
-    low.set(this.#low)
-    high.set(this.#high)
-    lastUse.set(this.#lastUse)
-    this.#low = low
-    this.#high = high
-    this.#lastUse = lastUse
+  #of(frame: number): Block {
+    return this.#blocks[frame >>> BLOCK_SHIFT] as Block
+  }
+
+  #make(number: number): Block {
+    while (this.#blocks.length < number) this.#blocks.push(undefined)
+    const block = { low: new Uint32Array(BLOCK), high: new Uint8Array(BLOCK), lastUse: new Uint32Array(BLOCK) }
+    this.#blocks[number] = block
+    this.#made++
+    return block
   }
 }

@@ -6,6 +6,7 @@ import type { Bytes, Vpn, VpnRange } from '../base/units.ts'
 import { type Device, type Program, ProgramFailure, type ProgramVariant } from '../device/device.ts'
 import { explainPointerMisuse, explainProgramFailure, type KernelText } from '../wgsl/messages.ts'
 import type { LoopGuards, TranslatedKernel } from '../wgsl/program.ts'
+import { SteadyHistory } from './steady.ts'
 
 export type KernelClass = 'grants' | 'transactional' | 'unsplittable'
 
@@ -49,6 +50,7 @@ export interface NeedHistory {
 }
 
 const HISTORY_MAX = 8
+const STEADY_MAX = 32
 const NOTHING_KNOWN: NeedHistory = { needs: new Map(), fits: true }
 const GUARD_ORDER: readonly LoopGuards[] = ['all', 'accessing', 'none']
 
@@ -59,6 +61,8 @@ export class DriverKernel {
   millisecondsPerWorkgroup = 0
   readonly #programs = new Map<string, Promise<Program>>()
   readonly #histories = new Map<string, NeedHistory>()
+  readonly #steady = new Map<string, SteadyHistory>()
+  #last: SteadyHistory | null = null
   #checked = false
   readonly #text: KernelText
 
@@ -95,6 +99,20 @@ export class DriverKernel {
     this.#histories.delete(key)
     this.#histories.set(key, history)
     if (this.#histories.size > HISTORY_MAX) this.#histories.delete(this.#histories.keys().next().value as string)
+  }
+
+  /** What is known of launches with the same pointers and work-items that could not fault. */
+  steadyHistory({ historyKey, global, offset }: Launch): SteadyHistory {
+    const key = `${historyKey} ${global.join()} ${offset.join()}`
+    const history = this.#steady.get(key) ?? new SteadyHistory()
+    // The one used last comes last, so that the one unused for longest is the first to go.
+    if (this.#last !== history) {
+      this.#steady.delete(key)
+      this.#steady.set(key, history)
+      if (this.#steady.size > STEADY_MAX) this.#steady.delete(this.#steady.keys().next().value as string)
+      this.#last = history
+    }
+    return history
   }
 
   async #build(variant: ProgramVariant, pools: 1 | 2 | 4 | 8, guard: boolean): Promise<Program> {

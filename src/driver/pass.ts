@@ -3,10 +3,12 @@
 // that the device may have encoded it while it waited.
 
 import { CONTROL, CONTROL_HEADER_WORDS, CONTROL_MODE, EXAMPLE_WORDS, EXAMPLES, FAULT, type FaultLayout, WANTED_WORDS } from '../abi/fault-record.ts'
+import type { VpnRange } from '../base/units.ts'
 import type { DeviceBuffer, Program, Work } from '../device/device.ts'
 import type { Launch } from './launch.ts'
 import type { Window } from './remaining.ts'
 import type { ReportViews } from './report.ts'
+import type { DirectWindow } from './steady.ts'
 import type { Mirror } from './svmm.ts'
 import type { PassWork, TableBuffers } from './tables.ts'
 
@@ -37,6 +39,8 @@ export interface PassReport {
   readonly fuelOut: number
   /** For diagnosis: some of the faults, in no order. */
   examples(): FaultExample[]
+  /** In the direct variant: pages of which some were stored to, though they were not foreseen; null: none. */
+  readonly unforeseen: VpnRange | null
   readonly milliseconds: number
 }
 
@@ -46,6 +50,8 @@ export interface PassWish {
   readonly window: Window
   /** The table to use in place of the whole one: a narrowed reach. */
   readonly table: DeviceBuffer
+  /** In the direct variant: where its pages lie. */
+  readonly direct?: DirectWindow | null
   /** Desired grant words by table index; null in variants that have none. */
   readonly grants: ReadonlyMap<number, number> | null
   readonly fuel: number
@@ -62,12 +68,12 @@ export async function runPass(mirror: Mirror, tables: TableBuffers, wish: PassWi
   const { work, readbacks } = passWork(mirror, tables, wish, views)
   const started = device.now()
   await copies.submit(work, readbacks, wish.again)
-  return decode(views, device.now() - started)
+  return decode(views, wish.direct ?? null, device.now() - started)
 }
 
 /** The work of the last pass, if this one has nothing different; else new. */
-function passWork(mirror: Mirror, tables: TableBuffers, { program, launch, window, table }: PassWish, views: ReportViews): PassWork {
-  const pools = mirror.dmem.poolBuffers
+function passWork(mirror: Mirror, tables: TableBuffers, { program, launch, window, table, direct = null }: PassWish, views: ReportViews): PassWork {
+  const pools = direct === null ? mirror.dmem.poolBuffers : [mirror.dmem.poolBuffers[direct.pool] ?? null]
   const { last } = tables
   if (last !== null && last.program === program && last.launch === launch && last.table === table && last.views === views && same(last.pools, pools))
     return last
@@ -107,7 +113,7 @@ function fold(slots: number, limit: number): [number, number, number] {
   return [x, Math.ceil(slots / x), 1]
 }
 
-function sendControl(mirror: Mirror, tables: TableBuffers, { launch, window, fuel }: PassWish, layout: FaultLayout): void {
+function sendControl(mirror: Mirror, tables: TableBuffers, { launch, window, fuel, direct = null }: PassWish, layout: FaultLayout): void {
   const { sent, next: header } = tables.header
   header[CONTROL.mode] = window.worklist === null ? 0 : CONTROL_MODE.worklist
   header[CONTROL.slots] = window.slots
@@ -122,11 +128,26 @@ function sendControl(mirror: Mirror, tables: TableBuffers, { launch, window, fue
   header[CONTROL.pageWords] = layout.pageWords
   header[CONTROL.directory] = tables.entries
   header[CONTROL.directoryMask] = tables.directoryMask
+  if (direct !== null) describeWindow(mirror, direct, header)
   if (!same(header, sent)) {
     sent.set(header)
     mirror.device.write(tables.control, 0, bytesOf(header))
   }
   if (window.worklist !== null) mirror.device.write(tables.control, (CONTROL_HEADER_WORDS + tables.entries) * 4, bytesOf(window.worklist))
+}
+
+function describeWindow({ space }: Mirror, { pages, place, writable, dirty }: DirectWindow, header: Uint32Array): void {
+  const { pageBytes } = space.geometry
+  const words = (count: number) => (count * pageBytes) / 4
+  const address = pages.start * pageBytes
+  header[CONTROL.windowStart] = address % 2 ** 32
+  header[CONTROL.windowStartHigh] = Math.floor(address / 2 ** 32)
+  header[CONTROL.windowWords] = words(pages.end - pages.start)
+  header[CONTROL.windowPlace] = place
+  header[CONTROL.writableFrom] = words(writable.start - pages.start)
+  header[CONTROL.writableWords] = words(writable.end - writable.start)
+  header[CONTROL.dirtyFrom] = words(dirty.start - pages.start)
+  header[CONTROL.dirtyWords] = words(dirty.end - dirty.start)
 }
 
 /** Sends what differs from the grants that the device has; afterwards it has the wanted ones. */
@@ -161,10 +182,13 @@ function sendWords(mirror: Mirror, tables: TableBuffers, changed: number[]): voi
   }
 }
 
-function decode({ layout, words, workgroups, pages, misses }: ReportViews, milliseconds: number): PassReport {
+function decode({ layout, words, workgroups, pages, misses }: ReportViews, direct: DirectWindow | null, milliseconds: number): PassReport {
   const address = (words[FAULT.badAddressHigh] as number) * 4294967296 + (words[FAULT.badAddress] as number)
   const bad = words[FAULT.badClaim] === 0 ? null : { address, kind: words[FAULT.badKind] as number, slot: words[FAULT.badSlot] as number }
-  return { layout, workgroups, pages, misses, bad, fuelOut: words[FAULT.fuelOut] as number, examples: () => examplesIn(words), milliseconds }
+  const start = direct?.pages.start ?? 0
+  const end = words[FAULT.storedLast] as number
+  const unforeseen = end === 0 ? null : { start: start + 0xffffffff - (words[FAULT.storedFirst] as number), end: start + end }
+  return { layout, workgroups, pages, misses, bad, fuelOut: words[FAULT.fuelOut] as number, unforeseen, examples: () => examplesIn(words), milliseconds }
 }
 
 function examplesIn(words: Uint32Array): FaultExample[] {

@@ -151,7 +151,7 @@ function mapCopies(mirror: Mirror, vma: Vma, start: Vpn, end: Vpn): void {
   const { space, dmem } = mirror
   const missing: Vpn[] = []
   for (let vpn = start; vpn < end; vpn++) if (mirror.frameOf(vpn) < 0 && !space.pages.isDevicePrivate(vpn)) missing.push(vpn)
-  const frames = dmem.take(missing.length)
+  const frames = dmem.take(missing.length, missing)
   const upload = new Int32Array(end - start).fill(-1)
   let zero: Int32Array | null = null
   for (let n = 0; n < missing.length; n++) {

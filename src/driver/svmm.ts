@@ -34,6 +34,10 @@ export interface HomeComing {
 export interface MirrorOptions {
   readonly deviceMemory: number | undefined
   readonly authorStorageBuffers: number
+  /** False: the direct variant is never chosen. */
+  readonly direct?: boolean
+  /** Pools that the frames are divided into, if the device can bind so many; undefined: as their number asks for. */
+  readonly pools?: number | undefined
 }
 
 export class Mirror implements PageOwner {
@@ -47,10 +51,13 @@ export class Mirror implements PageOwner {
   readonly copies: CopyEngine
   readonly subscription: Subscription
   readonly authorStorageBuffers: number
+  /** The direct variant may be chosen. */
+  readonly direct: boolean
   /** Frames of read-only copies of host pages. */
   readonly #systemFrames: SystemFrames
   /** What `uncoveredIn` said of the whole space, and of which leaves it knew. */
   #uncovered: { readonly pages: number; readonly version: number } | null = null
+  #refreshes = 0
   #lossReaped = false
   evictions = 0
   /** Invalidations that this mirror was told of and heeded, and the entries with a right that it dropped for them. */
@@ -64,11 +71,18 @@ export class Mirror implements PageOwner {
     this.device = device
     this.memory = space.addOwner(this)
     this.authorStorageBuffers = options.authorStorageBuffers
+    this.direct = options.direct ?? true
     const budget = Math.min(
       options.deviceMemory ?? device.memory ?? budgetDefault(device.limits, options.authorStorageBuffers),
       device.memory ?? Number.POSITIVE_INFINITY,
     )
-    this.plan = planMemory({ budgetBytes: budget, pageBytes: geometry.pageBytes, limits: device.limits, authorStorageBuffers: options.authorStorageBuffers })
+    this.plan = planMemory({
+      budgetBytes: budget,
+      pageBytes: geometry.pageBytes,
+      limits: device.limits,
+      authorStorageBuffers: options.authorStorageBuffers,
+      pools: options.pools,
+    })
     device.configure({ ringBytes: this.plan.ringBytes, slotBytes: this.plan.slotBytes })
     this.dmem = new DeviceMemory(device, this.plan, geometry, space.tracer)
     this.vmm = new DeviceVmm(device, geometry)
@@ -138,6 +152,7 @@ export class Mirror implements PageOwner {
   /** Brings the entries of a range, where it has any, up to date with what is true. Returns how many changed. */
   refresh(range: VpnRange): number {
     this.#uncovered = null
+    this.#refreshes++
     let changed = 0
     for (const part of this.vmm.parts(range)) changed += this.#refreshPart(part)
     return changed
@@ -166,6 +181,11 @@ export class Mirror implements PageOwner {
     this.vmm.cover(vpn)
     this.#refreshPart(leaf)
     return true
+  }
+
+  /** Moves whenever an entry, or what has one, changes: what was said of the table holds as long as it stays. */
+  get version(): number {
+    return this.#refreshes + this.vmm.written + this.vmm.leafVersion
   }
 
   /** Pages that lack a right they may have, those included that have no entry yet: while it is 0 no fault is possible. */

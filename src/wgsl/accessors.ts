@@ -3,6 +3,8 @@
 //   svm_reach_load(address, misaligned)         -> place of the word to read, or SVM_ZERO
 //   svm_reach_store(address, misaligned)        -> place of the word to write, or SVM_SINK
 //   svm_reach_exclusive(address, misaligned)    -> place for an atomic, or SVM_SINK
+// Where pages stand in order the second argument is the bits of the address that must be 0, and svm_reach_load_wide and svm_reach_store_wide take
+// a vector of so many words more than one.
 //   svm_taint()                                 the invocation has seen what other workgroups may change
 //
 // and over the words of the pools (words.ts). A *place* is pool << 29 | word. Always: a refused load gives 0, a refused store changes no page, a
@@ -18,20 +20,27 @@ const WIDTHS = [2, 3, 4] as const
 const SIGNLESS = ['add', 'sub', 'and', 'or', 'xor', 'exchange'] as const
 const ORDERED = ['max', 'min'] as const
 
-function scalarAccessors(bits: AddressBits): string[] {
-  const word = `(${low(bits, 'p')} & 3u) != 0u`
-  const half = `(${low(bits, 'p')} & 1u) != 0u`
+/** What a verb is told of an access that is aligned to so many bytes. */
+function alignment(bits: AddressBits, contiguous: boolean, bytes: 1 | 2 | 4): string {
+  if (contiguous) return `${bytes - 1}u`
+  return bytes === 1 ? isNowhere(bits, 'p') : `(${low(bits, 'p')} & ${bytes - 1}u) != 0u`
+}
+
+function scalarAccessors(bits: AddressBits, contiguous: boolean): string[] {
+  const word = alignment(bits, contiguous, 4)
+  const half = alignment(bits, contiguous, 2)
+  const byte = alignment(bits, contiguous, 1)
   const part = `(${low(bits, 'p')} & 3u) * 8u`
   const texts = [
     `fn svm_load_u32(p: svm_ptr) -> u32 { return svm_word(svm_reach_load(p, ${word})); }`,
     `fn svm_store_u32(p: svm_ptr, value: u32) { svm_set_word(svm_reach_store(p, ${word}), value); }`,
     `fn svm_load_ptr(p: svm_ptr) -> svm_ptr { return ${bits === 32 ? 'svm_load_u32' : 'svm_load_words2'}(p); }`,
     `fn svm_store_ptr(p: svm_ptr, value: svm_ptr) { ${bits === 32 ? 'svm_store_u32' : 'svm_store_words2'}(p, value); }`,
-    `fn svm_load_u8(p: svm_ptr) -> u32 { return (svm_word(svm_reach_load(p, ${isNowhere(bits, 'p')})) >> (${part})) & 0xffu; }`,
+    `fn svm_load_u8(p: svm_ptr) -> u32 { return (svm_word(svm_reach_load(p, ${byte})) >> (${part})) & 0xffu; }`,
     `fn svm_load_u16(p: svm_ptr) -> u32 { return (svm_word(svm_reach_load(p, ${half})) >> (${part})) & 0xffffu; }`,
     `fn svm_store_u8(p: svm_ptr, value: u32) {
   let shift = ${part};
-  svm_set_part(svm_reach_store(p, ${isNowhere(bits, 'p')}), 0xffu << shift, (value & 0xffu) << shift);
+  svm_set_part(svm_reach_store(p, ${byte}), 0xffu << shift, (value & 0xffu) << shift);
 }`,
     `fn svm_store_u16(p: svm_ptr, value: u32) {
   let shift = ${part};
@@ -50,8 +59,9 @@ function scalarAccessors(bits: AddressBits): string[] {
 }
 
 /** A vector is translated once; one that crosses the end of a page goes word by word, in a loop to keep the module small. */
-function wideAccessors(bits: AddressBits): string[] {
-  const misaligned = `(${low(bits, 'p')} & 3u) != 0u`
+function wideAccessors(bits: AddressBits, contiguous: boolean): string[] {
+  if (contiguous) return [...WIDTHS.flatMap(contiguousWords), ...typedVectors()]
+  const misaligned = alignment(bits, false, 4)
   const texts = [`fn svm_straddles(p: svm_ptr, bytes: u32) -> bool { return (${low(bits, 'p')} & SVM_PAGE_MASK) > SVM_PAGE_MASK + 1u - bytes; }`]
   for (const width of WIDTHS) {
     texts.push(
@@ -71,26 +81,39 @@ function wideAccessors(bits: AddressBits): string[] {
   svm_set_words${width}(svm_reach_store(p, ${misaligned}), value);
 }`,
     )
-    for (const type of SCALARS) {
+  }
+  return [...texts, ...typedVectors()]
+}
+
+/** Where pages stand in order a vector is so many words in a row, on whatever pages. */
+function contiguousWords(width: number): string[] {
+  return [
+    `fn svm_load_words${width}(p: svm_ptr) -> vec${width}<u32> { return svm_words${width}(svm_reach_load_wide(p, ${width - 1}u)); }`,
+    `fn svm_store_words${width}(p: svm_ptr, value: vec${width}<u32>) { svm_set_words${width}(svm_reach_store_wide(p, ${width - 1}u), value); }`,
+  ]
+}
+
+function typedVectors(): string[] {
+  return WIDTHS.flatMap((width) =>
+    SCALARS.flatMap((type) => {
       const vector = `vec${width}<${type}>`
-      texts.push(
+      return [
         `fn svm_load_vec${width}_${type}(p: svm_ptr) -> ${vector} { return bitcast<${vector}>(svm_load_words${width}(p)); }`,
         `fn svm_store_vec${width}_${type}(p: svm_ptr, value: ${vector}) { svm_store_words${width}(p, bitcast<vec${width}<u32>>(value)); }`,
-      )
-    }
-  }
-  return texts
+      ]
+    }),
+  )
 }
 
 /** `atomic` is the function that authors call; `silent` the same without the taint, for calls whose result nobody uses. */
-function atomicPair(bits: AddressBits, name: string, type: string, parameters: string, raw: string): string[] {
+function atomicPair(word: string, name: string, type: string, parameters: string, raw: string): string[] {
   const names = parameters
     .split(', ')
     .map((parameter) => parameter.split(':')[0])
     .join(', ')
   return [
     `fn svm_silent_${name}_${type}(p: svm_ptr, ${parameters}) -> ${type} {
-  let at = svm_reach_exclusive(p, (${low(bits, 'p')} & 3u) != 0u);
+  let at = svm_reach_exclusive(p, ${word});
   if (at == SVM_SINK) { return ${type}(); }
   return ${raw};
 }`,
@@ -98,30 +121,31 @@ function atomicPair(bits: AddressBits, name: string, type: string, parameters: s
   ]
 }
 
-function atomicAccessors(bits: AddressBits): string[] {
+function atomicAccessors(bits: AddressBits, contiguous: boolean): string[] {
+  const aligned = alignment(bits, contiguous, 4)
   const texts: string[] = []
   for (const type of ['u32', 'i32'] as const) {
     const word = (text: string) => (type === 'u32' ? text : `bitcast<u32>(${text})`)
     const back = (text: string) => (type === 'u32' ? text : `bitcast<i32>(${text})`)
     texts.push(
-      `fn svm_atomic_load_${type}(p: svm_ptr) -> ${type} { let word = svm_word(svm_reach_load(p, (${low(bits, 'p')} & 3u) != 0u)); svm_taint(); return ${back('word')}; }`,
+      `fn svm_atomic_load_${type}(p: svm_ptr) -> ${type} { let word = svm_word(svm_reach_load(p, ${aligned})); svm_taint(); return ${back('word')}; }`,
       `fn svm_silent_store_${type}(p: svm_ptr, value: ${type}) {
-  let at = svm_reach_exclusive(p, (${low(bits, 'p')} & 3u) != 0u);
+  let at = svm_reach_exclusive(p, ${aligned});
   if (at != SVM_SINK) { svm_set_word(at, ${word('value')}); }
 }`,
       `fn svm_atomic_store_${type}(p: svm_ptr, value: ${type}) { svm_silent_store_${type}(p, value); }`,
     )
-    for (const name of SIGNLESS) texts.push(...atomicPair(bits, name, type, `value: ${type}`, back(`svm_raw_${name}(at, ${word('value')})`)))
-    for (const name of ORDERED) texts.push(...atomicPair(bits, name, type, `value: ${type}`, `svm_raw_${name}_${type}(at, value)`))
+    for (const name of SIGNLESS) texts.push(...atomicPair(aligned, name, type, `value: ${type}`, back(`svm_raw_${name}(at, ${word('value')})`)))
+    for (const name of ORDERED) texts.push(...atomicPair(aligned, name, type, `value: ${type}`, `svm_raw_${name}_${type}(at, value)`))
     const swap = back(`svm_raw_compare_exchange(at, ${word('expected')}, ${word('value')})`)
-    texts.push(...atomicPair(bits, 'compare_exchange', type, `expected: ${type}, value: ${type}`, swap))
+    texts.push(...atomicPair(aligned, 'compare_exchange', type, `expected: ${type}, value: ${type}`, swap))
   }
   return texts
 }
 
-/** All of them, as pieces. */
-export function addAccessors(pieces: Pieces, bits: AddressBits): void {
-  pieces.addAll([...pointerTexts(bits), ...scalarAccessors(bits), ...wideAccessors(bits), ...atomicAccessors(bits)])
+/** All of them, as pieces. @param contiguous pages stand in order: the direct variant */
+export function addAccessors(pieces: Pieces, bits: AddressBits, contiguous = false): void {
+  pieces.addAll([...pointerTexts(bits), ...scalarAccessors(bits, contiguous), ...wideAccessors(bits, contiguous), ...atomicAccessors(bits, contiguous)])
 }
 
 /** Names that belong to the runtime alone, though they look like an accessor's. */

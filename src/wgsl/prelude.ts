@@ -5,6 +5,7 @@
 import type { ProgramVariant } from '../device/device.ts'
 import { addAccessors } from './accessors.ts'
 import { type AttemptWish, addAttempt } from './attempt.ts'
+import { addDirect } from './direct.ts'
 import { addFaults } from './faults.ts'
 import { addResident } from './resident.ts'
 import { Pieces } from './wgsl-text.ts'
@@ -20,10 +21,11 @@ export interface PreludeWish extends AttemptWish {
 /** The declarations that these texts need. */
 export function preludeText(wish: PreludeWish, ...users: readonly string[]): string {
   const pieces = new Pieces()
-  addAccessors(pieces, wish.addressBits)
+  addAccessors(pieces, wish.addressBits, wish.variant === 'direct')
   addFaults(pieces, wish.addressBits, wish.pageShift)
   addWords(pieces, wish.pools, wish.atomicPools)
   if (wish.variant === 'attempt') addAttempt(pieces, wish)
-  else addResident(pieces)
+  else if (wish.variant === 'resident') addResident(pieces)
+  else addDirect(pieces, wish.addressBits, wish.pageShift)
   return pieces.link(...users)
 }

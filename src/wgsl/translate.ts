@@ -13,6 +13,7 @@ import type { AuthorBinding, ProgramDescriptor } from '../device/device.ts'
 import { PUBLIC_NAMES, stubText } from './accessors.ts'
 import { Analyser, type Behaviour, type Loop } from './analyse.ts'
 import { attemptPrologue } from './attempt.ts'
+import { directEpilogue } from './direct.ts'
 import { evaluateInteger, overrideKey } from './evaluate.ts'
 import { findings } from './findings.ts'
 import { attributeOf, type FunctionDeclaration, readModule, type SourceModule, type VariableDeclaration } from './module.ts'
@@ -91,7 +92,7 @@ class Translation implements TranslatedKernel {
       workgroupSize,
       guard: wish.guard,
       prologue: attempt ? attemptPrologue(startTainted) : [],
-      epilogue: attempt ? [] : residentEpilogue(),
+      epilogue: attempt ? [] : wish.variant === 'direct' ? directEpilogue(this.analysis.stores || this.analysis.atomics) : residentEpilogue(),
     })
     const prelude = preludeText(
       {

@@ -262,7 +262,7 @@ describe("the author's own groups", () => {
     const launch = { args: { src: source }, global: 4096, bindGroups }
     await expect(svm.queue.enqueue(kernel, launch).done).rejects.toMatchObject({ code: 'unsupported' })
     await svm.queue.migrate({ pointer: source }).done
-    expect((await svm.queue.enqueue(kernel, launch).done).variant).toBe('resident')
+    expect((await svm.queue.enqueue(kernel, launch).done).variant).toBe('direct')
     const back = svm.alloc(16384)
     await svm.queue.copyFromBuffer(out, 0, back, 16384).done
     expectSame(

@@ -1,15 +1,16 @@
-// One kernel test in three states of the device: nothing on it, everything on it, and a budget far below the working set. Always: the results are
-// the same in all three, the variant is the one that the state calls for, and the budget is never exceeded.
+// One kernel test in four states of the device: nothing on it, everything on it, everything on it and in order, and a budget far below the working set.
+// Always: the results are the same in all, the variant is the one that the state calls for, and the budget is never exceeded.
 
 import { expect, test } from 'vitest'
 import type { DispatchResult, KernelDescriptor, KernelLaunch, Svm, SvmKernel, SvmOptions, TypedArray } from '../../src/index.ts'
 import { KIB, MIB, PAGE, type TestGpu } from './device.ts'
 
-export type Regime = 'cold' | 'resident' | 'tight'
+export type Regime = 'cold' | 'resident' | 'direct' | 'tight'
 
-const OPTIONS: Readonly<Record<Regime, { pageSize: number; deviceMemory: number }>> = {
+const OPTIONS: Readonly<Record<Regime, Pick<SvmOptions, 'pageSize' | 'deviceMemory' | 'policy'>>> = {
   cold: { pageSize: PAGE, deviceMemory: 16 * MIB },
-  resident: { pageSize: PAGE, deviceMemory: 16 * MIB },
+  resident: { pageSize: PAGE, deviceMemory: 16 * MIB, policy: { direct: false } },
+  direct: { pageSize: PAGE, deviceMemory: 16 * MIB },
   // Some forty frames.
   tight: { pageSize: PAGE, deviceMemory: 512 * KIB },
 }
@@ -22,6 +23,7 @@ export class Bench {
   readonly regime: Regime
   readonly #kept: { pointer: number; byteLength: number }[] = []
   #launches = 0
+  #touch: SvmKernel | null = null
 
   constructor(svm: Svm, regime: Regime) {
     this.svm = svm
@@ -43,12 +45,28 @@ export class Bench {
 
   /** Launches as the regime says: all of the working set is migrated first, or nothing. */
   async launch(kernel: SvmKernel, launch: KernelLaunch): Promise<DispatchResult> {
-    if (this.regime === 'resident') await this.svm.queue.migrate(this.#kept).done
+    if (this.regime === 'resident' || this.regime === 'direct') await this.svm.queue.migrate(this.#kept).done
+    if (this.regime === 'direct') await this.#makeDirty()
     const result = await this.svm.queue.enqueue(kernel, launch).done
     if (this.regime === 'resident') expect(result).toMatchObject({ variant: 'resident', faults: 0, bytesIn: 0 })
+    if (this.regime === 'direct') expect(result).toMatchObject({ variant: 'direct', faults: 0, bytesIn: 0 })
     if (this.regime === 'cold' && this.#launches++ === 0) expect(result.variant).toBe('attempt')
     expectWithinBudget(this.svm)
     return result
+  }
+
+  /** Each page is stored to, as it is: no page is clean, so nothing need be known of what a kernel stores to. */
+  async #makeDirty(): Promise<void> {
+    const code = `struct Args { p: svm_ptr }
+@group(0) @binding(0) var<uniform> args: Args;
+@compute @workgroup_size(64) fn k(@builtin(global_invocation_id) id: vec3u) {
+  let p = svm_index(args.p, id.x, ${PAGE}u);
+  svm_store_u32(p, svm_load_u32(p));
+}`
+    this.#touch ??= await this.svm.createKernel({ code, entryPoint: 'k', label: 'touch' })
+    for (const { pointer, byteLength } of this.#kept) {
+      await this.svm.queue.enqueue(this.#touch, { args: { p: pointer }, global: Math.ceil(byteLength / PAGE) }).done
+    }
   }
 
   words(pointer: number, length: number): Promise<Uint32Array> {
@@ -67,7 +85,7 @@ export function expectWithinBudget(svm: Svm): void {
 
 /** The same test in every regime. */
 export function inEveryRegime(gpu: TestGpu, name: string, body: (bench: Bench) => Promise<void>, options: Partial<SvmOptions> = {}): void {
-  for (const regime of ['cold', 'resident', 'tight'] as const) {
+  for (const regime of ['cold', 'resident', 'direct', 'tight'] as const) {
     test(`${name} (${regime})`, async () => {
       const svm = await gpu.open({ ...OPTIONS[regime], ...options })
       await body(new Bench(svm, regime))

@@ -145,7 +145,7 @@ describe('classes and reach', () => {
     expect(await launch(0)).toMatchObject({ variant: 'attempt' })
     expect((await errorOf(launch(1))).message).toContain("outside the kernel's reach")
     await rig.svm.queue.migrate({ pointer }).done
-    expect(await launch(0)).toMatchObject({ variant: 'resident' })
+    expect(await launch(0)).toMatchObject({ variant: 'direct' })
     expect(await errorOf(launch(1))).toMatchObject({ code: 'access-violation', pointer: other })
     await checkInvariants(rig)
   })

@@ -207,7 +207,7 @@ describe('leaves without entries', () => {
     const other = rig.svm.alloc(1)
     expect((await rig.svm.queue.enqueue(kernel, launch).done).variant).toBe('attempt')
     rig.svm.free(other)
-    expect((await rig.svm.queue.enqueue(kernel, launch).done).variant).toBe('resident')
+    expect((await rig.svm.queue.enqueue(kernel, launch).done).variant).toBe('direct')
     await rig.svm.close()
   })
 })

@@ -93,7 +93,7 @@ export class Invocation {
     const outside = !(address >= 0 && address < nowhere)
     const asked = outside ? nowhere : address
     const index = pass.indexOf(asked)
-    const entry = pass.entry(index)
+    const entry = pass.entry(index, asked)
     const want = this.#want(kind)
     const misaligned = outside || asked % alignment !== 0
     if (misaligned || (entry & want.right) === 0) {
@@ -101,7 +101,7 @@ export class Invocation {
       return -1
     }
     if (kind !== 'load' && this.poisoned) return -1
-    this.#note(index, entry, kind)
+    this.#note(index, entry, kind, asked)
     this.words = pass.pool(entry)
     return pass.wordOf(entry, address, this.words)
   }
@@ -112,9 +112,9 @@ export class Invocation {
   }
 
   /** What a granted access leaves behind. */
-  #note(index: number, entry: number, kind: AccessKind): void {
+  #note(index: number, entry: number, kind: AccessKind, address: Address): void {
     const { pass, slot } = this
-    if (kind !== 'load' && (entry & PTE.dirty) === 0) pass.markPage(PAGE_BITMAP.dirty, index)
+    if (kind !== 'load' && (entry & PTE.dirty) === 0) pass.markStored(index, address)
     if (pass.resident) return
     if ((entry & PTE.private) !== 0) {
       pass.markWorkgroup(WORKGROUP_BITMAP.touched, slot)

@@ -10,6 +10,7 @@ import {
   FAULT,
   FAULT_HEADER_WORDS,
   missWords,
+  PAGE_BITMAP,
   PAGE_BITMAPS,
   WANTED_WORDS,
   WORKGROUP_BITMAP,
@@ -18,7 +19,7 @@ import {
 import { SPACE_BYTES } from '../../abi/geometry.ts'
 import { BUCKET_WORDS, LEAF_PAGES, leafHash, leafKey, MISS, MISS_KIND_SHIFT, MISS_LEAVES, MISS_PROBES, MISS_WANTS, MISS_WORDS } from '../../abi/leaf.ts'
 import { POOL_HEAD_WORDS } from '../../abi/pool.ts'
-import { PTE, PTE_FRAME_MASK, printPte, ptePool } from '../../abi/pte.ts'
+import { makePte, PTE, PTE_FRAME_MASK, printPte, ptePool } from '../../abi/pte.ts'
 import { assert } from '../../base/assert.ts'
 import { type Address, hex } from '../../base/units.ts'
 import type { ProgramDescriptor } from '../device.ts'
@@ -35,6 +36,7 @@ const NOT_WITHOUT_GRANT = ~(PTE.store | PTE.exclusive)
 
 export class SimPass {
   readonly label: string
+  /** No fault is possible: the resident variant, and the direct one. */
   readonly resident: boolean
   readonly startTainted: boolean
   readonly addressBits: 32 | 64
@@ -43,6 +45,7 @@ export class SimPass {
   readonly fuel: number
   /** Accesses made so far by all invocations. */
   accesses = 0
+  readonly #direct: boolean
   readonly #buffers: PassBuffers
   readonly #pageMask: number
   readonly #spaceEnd: number
@@ -60,7 +63,8 @@ export class SimPass {
   constructor(descriptor: ProgramDescriptor, buffers: PassBuffers) {
     const { control, table, faults } = buffers
     this.label = descriptor.label
-    this.resident = descriptor.variant === 'resident'
+    this.resident = descriptor.variant !== 'attempt'
+    this.#direct = descriptor.variant === 'direct'
     this.startTainted = descriptor.startTainted
     this.addressBits = descriptor.addressBits
     this.pageShift = descriptor.pageShift
@@ -131,12 +135,35 @@ export class SimPass {
     return (address % (this.#pageMask + 1)) + byteLength <= this.#pageMask + 1
   }
 
-  /** The entry that counts in this pass: the grant where there is one. */
-  entry(index: number): number {
+  /** The entry that counts in this pass: the grant where there is one. In the direct variant, what the window says of the address. */
+  entry(index: number, address: Address): number {
     const { table, control } = this.#buffers
+    if (this.#direct) return this.#windowEntry(address)
     if (this.resident) return table[index]
     const grant = control[this.#grants + index]
     return grant !== 0 ? grant : table[index] & NOT_WITHOUT_GRANT
+  }
+
+  #windowEntry(address: Address): number {
+    const { control } = this.#buffers
+    const start = control[CONTROL.windowStartHigh] * 2 ** 32 + control[CONTROL.windowStart]
+    const page = Math.floor(address / (this.#pageMask + 1)) * (this.#pageMask + 1)
+    const word = (page - start) / 4
+    const within = (from: number, words: number) => word >= control[from] && word < control[from] + control[words]
+    if (!(word >= 0 && word < control[CONTROL.windowWords])) return 0
+    const stores = within(CONTROL.writableFrom, CONTROL.writableWords) ? PTE.store | PTE.exclusive : 0
+    const dirty = within(CONTROL.dirtyFrom, CONTROL.dirtyWords) ? PTE.dirty : 0
+    return makePte(0, control[CONTROL.windowPlace] - POOL_HEAD_WORDS + word, PTE.load | stores | dirty)
+  }
+
+  /** A page was stored to that the driver did not know to be dirty. */
+  markStored(index: number, address: Address): void {
+    const { faults, control } = this.#buffers
+    if (!this.#direct) return this.markPage(PAGE_BITMAP.dirty, index)
+    const start = control[CONTROL.windowStartHigh] * 2 ** 32 + control[CONTROL.windowStart]
+    const page = Math.floor((address - start) / (this.#pageMask + 1))
+    faults[FAULT.storedFirst] = Math.max(faults[FAULT.storedFirst], 0xffffffff - page)
+    faults[FAULT.storedLast] = Math.max(faults[FAULT.storedLast], page + 1)
   }
 
   pool(entry: number): Uint32Array {

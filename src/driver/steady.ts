@@ -1,0 +1,158 @@
+// Whether a launch can fault, and if not, which variant runs it. Always: the answer is `null` unless no fault is possible; 'direct' only where every page of
+// one window is here in order and what the launch stores to is known to be dirty. What a kernel stored to is a hint: the window names the
+// pages that are dirty, and the kernel notes a store to any other.
+
+import { POOL_HEAD_WORDS } from '../abi/pool.ts'
+import { PTE, PTE_FLAGS_MASK, pteFrameWords, ptePool } from '../abi/pte.ts'
+import type { Vpn, VpnRange } from '../base/units.ts'
+import type { Launch } from './launch.ts'
+import type { ReachTable } from './reach.ts'
+import type { Mirror } from './svmm.ts'
+
+/** Pages that lie in one pool at `frame = page - base`. */
+export interface DirectWindow {
+  readonly pool: number
+  readonly pages: VpnRange
+  /** Words from the start of the pool's buffer to the first page. */
+  readonly place: number
+  /** Those that may be stored to. */
+  readonly writable: VpnRange
+  /** Those of them that are dirty already: a store there is no news. */
+  readonly dirty: VpnRange
+}
+
+export interface Steady {
+  readonly variant: 'resident' | 'direct'
+  /** Null in the resident variant. */
+  readonly window: DirectWindow | null
+}
+
+/** Runs of pages that a history keeps; more become one. */
+const RUNS_MAX = 64
+const RESIDENT: Steady = { variant: 'resident', window: null }
+const NO_PAGES: VpnRange = { start: 0, end: 0 }
+
+/** What one kernel, with the same pointers and of the same size, was last decided to be, and what it is known to store to. */
+export class SteadyHistory {
+  /** Of which state of the table `chosen` was said. */
+  version = -1
+  chosen: Steady | null = null
+  /** A launch that marks its stores exactly has ended. */
+  seen = false
+  /** Pages that it stored to while they were clean. */
+  stores: readonly VpnRange[] = []
+
+  /** The launch stored to these pages (in any order). */
+  stored(pages: Iterable<Vpn>): void {
+    if (!this.seen) this.version = -1
+    this.seen = true
+    const all = new Set(pages)
+    if (all.size === 0) return
+    for (const { start, end } of this.stores) for (let vpn = start; vpn < end; vpn++) all.add(vpn)
+    this.#keep([...all].sort((a, b) => a - b))
+  }
+
+  /** What was foreseen was wrong. */
+  forget(): void {
+    this.seen = false
+    this.stores = []
+    this.version = -1
+  }
+
+  #keep(pages: readonly Vpn[]): void {
+    const runs: { start: Vpn; end: Vpn }[] = []
+    for (const vpn of pages) {
+      const last = runs[runs.length - 1]
+      if (last !== undefined && (last.end === vpn || runs.length >= RUNS_MAX)) last.end = vpn + 1
+      else runs.push({ start: vpn, end: vpn + 1 })
+    }
+    this.stores = runs
+    this.version = -1
+  }
+}
+
+/** The variant of a launch that cannot fault; null when it can. Costs nothing to speak of while the table stays as it was. */
+export function chooseSteady(mirror: Mirror, launch: Launch, reach: ReachTable): Steady | null {
+  if (launch.atomic) return null
+  const history = launch.kernel.steadyHistory(launch)
+  const { version } = mirror
+  if (history.version === version) return history.chosen
+  if (reach.incomplete > 0) history.chosen = null
+  else {
+    const window = mirror.direct ? directWindow(mirror, launch, history) : null
+    history.chosen = window === null ? RESIDENT : { variant: 'direct', window }
+  }
+  history.version = version
+  return history.chosen
+}
+
+function directWindow(mirror: Mirror, launch: Launch, history: SteadyHistory): DirectWindow | null {
+  const { stores, atomics } = launch.kernel.translated.analysis
+  const pages = hullOf(mirror, launch.reach)
+  if (pages === null) return null
+  if (!stores && !atomics) return scan(mirror, pages)?.window ?? null
+  if (history.stores.some(({ start, end }) => start < pages.start || end > pages.end)) {
+    // What is known is of memory that is gone.
+    history.forget()
+  }
+  const found = scan(mirror, pages)
+  if (found === null) return null
+  const { writable } = found.window
+  // Where no page is clean nothing need be known of the kernel.
+  const all = found.dirty.find(({ start, end }) => start === writable.start && end === writable.end)
+  const dirty = all ?? (history.seen ? knownDirty(found.dirty, history.stores) : null)
+  return dirty === null ? null : { ...found.window, dirty }
+}
+
+/** The pages that the launch may reach, if there is no hole among them. */
+function hullOf({ space }: Mirror, reach: readonly VpnRange[] | null): VpnRange | null {
+  let start = -1
+  let end = -1
+  for (const range of reach === null ? [{ start: 0, end: space.geometry.spacePages }] : [...reach].sort((a, b) => a.start - b.start)) {
+    for (const piece of space.addresses.pieces(range)) {
+      if (start < 0) start = piece.start
+      else if (piece.start > end) return null
+      end = Math.max(end, piece.end)
+    }
+  }
+  return start < 0 ? null : { start, end }
+}
+
+/** The window of these pages, and the runs of it that are dirty; null when they do not stand in order, or one of them has no right. */
+function scan({ vmm, space }: Mirror, pages: VpnRange): { window: DirectWindow; dirty: readonly VpnRange[] } | null {
+  const pageWords = space.geometry.pageBytes / 4
+  const first = vmm.get(pages.start)
+  const dirty: { start: Vpn; end: Vpn }[] = []
+  let writable: { start: Vpn; end: Vpn } | null = null
+  for (let vpn = pages.start, place = (first & ~PTE_FLAGS_MASK) >>> 0; vpn < pages.end; vpn++, place += pageWords) {
+    const pte = vmm.get(vpn)
+    if ((pte & PTE.load) === 0 || (pte & ~PTE_FLAGS_MASK) >>> 0 !== place) return null
+    if ((pte & PTE.store) === 0) continue
+    if (writable === null) writable = { start: vpn, end: vpn + 1 }
+    else if (writable.end === vpn) writable.end = vpn + 1
+    else return null
+    if ((pte & PTE.dirty) === 0) continue
+    const last = dirty[dirty.length - 1]
+    if (last !== undefined && last.end === vpn) last.end = vpn + 1
+    else dirty.push({ start: vpn, end: vpn + 1 })
+  }
+  const window = { pool: ptePool(first), pages, place: POOL_HEAD_WORDS + pteFrameWords(first), writable: writable ?? NO_PAGES, dirty: NO_PAGES }
+  return { window, dirty }
+}
+
+/**
+ * The run of dirty pages that a window names; null when the launch will store to pages that are not dirty, or to more places than can be told apart: what
+ * it stores outside of the window's run must lie in one other.
+ */
+function knownDirty(dirty: readonly VpnRange[], stores: readonly VpnRange[]): VpnRange | null {
+  const needed = new Set<VpnRange>()
+  for (const store of stores) {
+    const holder = dirty.find(({ start, end }) => store.start >= start && store.end <= end)
+    if (holder === undefined) return null
+    needed.add(holder)
+  }
+  if (needed.size > 2) return null
+  let longest: VpnRange | null = null
+  for (const run of needed.size === 0 ? dirty : needed) if (longest === null || run.end - run.start > longest.end - longest.start) longest = run
+  return longest
+}
