@@ -131,6 +131,21 @@ export interface DeviceLimits {
   readonly invocationsPerWorkgroup: number
 }
 
+/**
+ * What may be done to the rounds of a dispatch on purpose: only tests have it. Whatever it answers, the run is a legal one, since the protocol allows pages
+ * to go between passes, any order of workgroups, and reports of which only a part arrives.
+ */
+export interface PassMischief {
+  /** Before a pass, of the pages that are here: those that lose their entry, and those that are sent home. */
+  disturb(pages: readonly number[]): { readonly absent: readonly number[]; readonly evicted: readonly number[] }
+  /** Most workgroups of the next pass, of so many. */
+  limit(slots: number): number
+  /** The order of the workgroups of a pass: permutes in place. */
+  order(workgroups: Uint32Array): void
+  /** What a pass wanted, a bitmap of pages for each kind of want: clears bits, but not the last one. */
+  truncate(wanted: readonly Uint32Array[]): void
+}
+
 export interface Device {
   readonly kind: 'webgpu' | 'sim'
   readonly label: string
@@ -139,6 +154,8 @@ export interface Device {
   readonly memory: number | undefined
   readonly liveBytes: number
   readonly peakBytes: number
+  /** Only in tests. */
+  readonly passMischief?: PassMischief | undefined
   /** Submissions and maps so far, for stats and tests. */
   readonly counters: { submits: number; maps: number; buffers: number }
   /** Why the device was lost; null while it lives. */

@@ -42,12 +42,17 @@ export class Evictor {
   }
 
   async #evict(wanted: number, keeps: (vpn: Vpn) => boolean): Promise<void> {
-    const { space } = this.#mirror
     const candidates = this.#candidates(keeps)
     const victims: Vpn[] = []
     for (const group of orderOfLeaving(this.#mirror, candidates)) {
       if (group.length > 0 && victims.length < wanted) victims.push(...this.#ask(group, wanted - victims.length))
     }
+    await this.sendAway(victims)
+  }
+
+  /** These pages leave the device. @throws DeviceFailure 'lost' */
+  async sendAway(victims: readonly Vpn[]): Promise<void> {
+    const { space } = this.#mirror
     if (victims.length === 0) return
     const home: Vpn[] = []
     for (const vpn of victims) {

@@ -7,6 +7,8 @@ export interface Window {
   readonly lead: number
   /** Workgroups by slot; null: lead + slot. */
   readonly worklist: Uint32Array | null
+  /** The worklist is not ascending. */
+  readonly shuffled?: true
 }
 
 export class Remaining {
@@ -63,6 +65,7 @@ export class Remaining {
   settle(window: Window, stays: (slot: number) => boolean): number {
     const again: number[] = []
     for (let slot = 0; slot < window.slots; slot++) if (stays(slot)) again.push(workgroupOf(window, slot))
+    if (window.shuffled) again.sort((a, b) => a - b)
     const old = Math.min(window.slots, this.#pending.length)
     this.#next += window.slots - old
     this.#pending = again.concat(this.#pending.slice(old))

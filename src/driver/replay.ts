@@ -17,6 +17,7 @@ import type { Evictor } from './evict.ts'
 import { accessError, fatalAccess, forEachFault, mustAbort, storedPages, traceFaults } from './fault.ts'
 import { Grants } from './grants.ts'
 import { type DispatchResult, type Launch, PASS_MILLISECONDS, refuseIfAborted, windowByTime } from './launch.ts'
+import { MischiefAtWork } from './mischief.ts'
 import { type Misses, resolveMisses } from './misses.ts'
 import { type PassReport, readWanted, runPass } from './pass.ts'
 import type { ReachTable } from './reach.ts'
@@ -54,6 +55,8 @@ export class Replay {
   readonly #result: DispatchResult
   readonly #grants: Grants
   readonly #remaining: Remaining
+  /** Only in tests. */
+  readonly #mischief: MischiefAtWork | null
   /** Wants that were not served yet, in workgroup order. */
   #backlog: Want[] = []
   /** Pages of the lead, by page. */
@@ -84,6 +87,8 @@ export class Replay {
     this.#result = result
     this.#grants = new Grants(mirror, { allPrivate: launch.class === 'transactional', snapshot: launch.atomic })
     this.#remaining = new Remaining(total)
+    const { passMischief } = mirror.device
+    this.#mischief = passMischief === undefined ? null : new MischiefAtWork(mirror, evictor, passMischief)
     this.#window = Math.min(total, mirror.plan.windowMax, windowByTime(launch, mirror.plan.windowMax))
   }
 
@@ -97,6 +102,7 @@ export class Replay {
       if (this.#launch.atomic && this.#mirror.device.lostReason === null) await this.#rollBack()
       throw failure
     } finally {
+      this.#mischief?.end()
       this.#grants.releaseCopies()
       this.#result.privateCopies = this.#grants.privateCopies
     }
@@ -104,9 +110,11 @@ export class Replay {
 
   async #round(): Promise<void> {
     refuseIfAborted(this.#launch, this.#remaining.retired)
+    if (this.#mischief !== null) await this.#mischief.disturb((vpn) => this.#grants.isSnapshot(vpn))
     const window = this.#chooseWindow()
     const tables = await this.#readyTables(window)
     const report = await this.#pass(window, tables)
+    this.#mischief?.truncate(report)
     const aborted = mustAbort(report, this.#launch.class === 'transactional')
     const retired = this.#retire(window, report, aborted)
     const learned = this.#learn(report)
@@ -157,7 +165,8 @@ export class Replay {
   #chooseWindow(): Window {
     const unserved = this.#backlog[0]
     const fits = unserved === undefined ? this.#window : Math.min(this.#window, this.#remaining.countBelow(unserved.workgroup))
-    return this.#remaining.window(Math.max(1, fits))
+    if (this.#mischief === null) return this.#remaining.window(Math.max(1, fits))
+    return this.#mischief.shuffle(this.#remaining.window(this.#mischief.limit(fits)), this.#split)
   }
 
   async #readyTables(window: Window): Promise<TableBuffers> {

@@ -9,7 +9,7 @@ import { Random } from '../../src/base/world.ts'
 import type { KernelTwin } from '../../src/device/twin.ts'
 import type { SvmKernel } from '../../src/types.ts'
 import { type Deal, nodeAt, type Program, randomPhases, runProgram, type Shape } from './programs.ts'
-import { ReferenceMemory, runFree, runSchedule, type Step } from './reference.ts'
+import { type LoggedStep, logged, ReferenceMemory, runFree, runSchedule, startProgram, witness } from './reference.ts'
 import { checkInvariants, makeKernel, openRig, PAGE_BYTES, PAGE_WORDS, type Rig } from './rig.ts'
 
 interface Area {
@@ -72,8 +72,8 @@ class SeedRun {
   readonly #program: Program
   readonly #areas: readonly Area[]
   readonly #random: Random
-  /** Steps of all attempts of this launch; `attempt` tells them apart. */
-  #log: { step: Step; attempt: object }[] = []
+  /** Steps of all attempts of this launch. */
+  #log: LoggedStep[] = []
   #memory = new ReferenceMemory()
   #kernel!: SvmKernel
 
@@ -126,36 +126,19 @@ class SeedRun {
     }
     await checkInvariants(this.#rig)
     if (refused) return this.#compare(before, 'after a refused atomic launch')
-    runSchedule(this.#program, this.#memory, this.#witness())
+    runSchedule(startProgram(this.#program, this.#memory), witness(this.#log))
     if (independent) this.#crossCheck(before)
     await this.#compare(this.#memory, 'under the witness schedule')
   }
 
-  /** Every work-item's last attempt: the one in which its workgroup retired. */
-  #witness(): Step[] {
-    const last = new Map<string, object>()
-    for (const { step, attempt } of this.#log) last.set(`${step.group} ${step.local}`, attempt)
-    return this.#log.filter(({ step, attempt }) => last.get(`${step.group} ${step.local}`) === attempt).map(({ step }) => step)
-  }
-
   #twin(): KernelTwin {
-    const log = (group: number, local: number, attempt: object) => this.#log.push({ step: { group, local }, attempt })
     const program = this.#program
-    return function* (item, _args, memory) {
-      const attempt = {}
-      const inner = runProgram(program, item, memory)
-      while (true) {
-        log(item.workgroupId[0], item.localIndex, attempt)
-        const { done, value } = inner.next()
-        if (done === true) return
-        yield value
-      }
-    }
+    return (item, _args, memory) => logged(runProgram(program, item, memory), { group: item.workgroupId[0], local: item.localIndex }, this.#log)
   }
 
   #crossCheck(before: ReferenceMemory): void {
     const other = before.copy()
-    runFree(this.#program, other, this.#random)
+    runFree(startProgram(this.#program, other), this.#random)
     const { deal } = this.#program
     expect(canonical(this.#memory, deal), 'queue, hash and list hold the same under another schedule').toEqual(canonical(other, deal))
     for (const words of deal.owned) for (const at of words) expect(this.#memory.words(at, 1)[0]).toBe(other.words(at, 1)[0])

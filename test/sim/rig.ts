@@ -4,6 +4,7 @@
 import { Checker } from '../../fuzz/check.ts'
 import { budgetWith } from '../../fuzz/world.ts'
 import type { Context } from '../../src/cl/context.ts'
+import { SvmDevice } from '../../src/cl/svm-device.ts'
 import type { SimDevice } from '../../src/device/sim/sim-device.ts'
 import type { Mirror } from '../../src/driver/svmm.ts'
 import type { LocalPort } from '../../src/drm/local-port.ts'
@@ -40,12 +41,14 @@ export interface RigOptions extends Omit<SvmOptions, 'device' | 'devices'> {
   frames?: number
   storageBuffers?: number
   bufferBytes?: number
+  /** The device as the space shall see it. */
+  wrap?: (device: SimDevice) => SimDevice
 }
 
 export async function openRig(options: RigOptions = {}): Promise<Rig> {
-  const { seed = 1, memory, mischief, costs, frames, storageBuffers, bufferBytes, ...rest } = options
+  const { seed = 1, memory, mischief, costs, frames, storageBuffers, bufferBytes, wrap = (device) => device, ...rest } = options
   const events: TraceEvent[] = []
-  const sim = simDevice({ seed, memory, mischief, costs, storageBuffers, bufferBytes })
+  const sim = new SvmDevice(wrap(simDevice({ seed, memory, mischief, costs, storageBuffers, bufferBytes }).device as SimDevice))
   const pageSize = rest.pageSize ?? PAGE_BYTES
   const deviceMemory = frames === undefined ? rest.deviceMemory : budgetWith(frames, pageSize, sim.device as SimDevice)
   const svm = await openSvm({

@@ -2,7 +2,7 @@
 // predicate and a number draw nothing, so adding one does not move the others.
 
 import type { Random } from '../../base/world.ts'
-import type { BufferRole } from '../device.ts'
+import type { BufferRole, PassMischief } from '../device.ts'
 
 export interface Mischief {
   /** createBuffer fails for want of memory: with this probability, or where this says so of the n-th call. */
@@ -18,6 +18,8 @@ export interface Mischief {
   failReadback?: number | ((nth: number) => boolean)
   /** createProgram fails for want of memory: with this probability, or where this says so of the n-th call. */
   failProgram?: number | ((nth: number) => boolean)
+  /** What is done to the rounds of dispatches. */
+  passes?: PassMischief
   /** Most turns that anything takes to settle; 0 settles at once. */
   latency?: number
 }

@@ -17,6 +17,7 @@ import {
   type DeviceBuffer,
   DeviceFailure,
   type DeviceLimits,
+  type PassMischief,
   type Program,
   type ProgramDescriptor,
   type Readback,
@@ -86,6 +87,7 @@ export class SimDevice implements Device {
   readonly label: string
   readonly limits: DeviceLimits
   readonly memory: number | undefined
+  readonly passMischief: PassMischief | undefined
   readonly counters = { submits: 0, maps: 0, buffers: 0 }
   readonly #clock: ModelClock
   readonly #latency: { pass(): Promise<void> }
@@ -105,6 +107,7 @@ export class SimDevice implements Device {
     const mischief = options.mischief ?? {}
     this.label = options.label ?? 'simulated device'
     this.memory = options.memory
+    this.passMischief = mischief.passes
     this.limits = {
       bufferBytes: options.bufferBytes ?? BUFFER_BYTES_DEFAULT,
       storageBuffers: options.storageBuffers ?? STORAGE_BUFFERS_DEFAULT,

@@ -1,0 +1,386 @@
+// Invariants of replay, looked at from between the driver and its device (I1 to I8 of the notes on restart semantics; ARCHITECTURE.md lists them).
+//
+// Always: it looks and never changes; it knows the table and the control buffer by what the driver wrote to them, and the report by what came
+// back, so that it works on any device. On a simulated device it also compares the bytes of every frame before and after each pass. The
+// first invariant that did not hold is kept, and thrown by `finish`.
+
+import { CONTROL, CONTROL_MODE, FAULT_HEADER_WORDS, PAGE_BITMAP, PAGE_BITMAPS, WORKGROUP_BITMAP, WORKGROUP_BITMAPS } from '../../src/abi/fault-record.ts'
+import { POOL_HEAD_WORDS } from '../../src/abi/pool.ts'
+import { PTE, PTE_RIGHTS, pteFrameWords, ptePool } from '../../src/abi/pte.ts'
+import { forEachBit, testBit } from '../../src/base/bitmap.ts'
+import type { Device, DeviceBuffer, PassMischief, Readback, Work } from '../../src/device/device.ts'
+import { SimDevice } from '../../src/device/sim/sim-device.ts'
+import type { KernelMemory } from '../../src/device/twin.ts'
+import type { Mirror } from '../../src/driver/svmm.ts'
+import type { TraceEvent } from '../../src/index.ts'
+import { PAGE } from '../../src/mm/page-table.ts'
+import type { TwinMemory } from '../kernels/kernel.ts'
+import { loggingMemory } from './logging-memory.ts'
+import { watched } from './watched.ts'
+
+type Dispatch = Extract<Work, { kind: 'dispatch' }>
+type PassEvent = Extract<TraceEvent, { kind: 'pass' }>
+
+const PAGE_WORDS = 1024
+/** As in driver/replay. */
+const PIN_RESETS = 3
+
+/** One pass, from its submission to its report. */
+interface Pass {
+  readonly resident: boolean
+  readonly transactional: boolean
+  readonly table: Uint32Array
+  readonly control: Uint32Array
+  /** By slot. */
+  readonly workgroups: readonly number[]
+  readonly total: number
+  readonly pools: readonly (DeviceBuffer | null)[]
+  /** Frame by page. */
+  readonly frames: ReadonlyMap<number, number>
+  /** What the pools held when it began; empty on a real device. */
+  readonly before: readonly (Uint32Array | null)[]
+  /** The report: as it came, where the driver then reads it. */
+  readonly report: Uint32Array
+}
+
+export class Monitor {
+  /** What was seen, to tell that a run met what it was made for. */
+  readonly seen = { passes: 0, resident: 0, aborted: 0, faults: 0, hints: 0, evictions: 0, replayed: 0, privatePages: 0, idle: 0 }
+  #broken: Error | null = null
+  #mirror!: Mirror
+  #sim: SimDevice | null = null
+  readonly #shadows = new WeakMap<DeviceBuffer, Uint8Array>()
+  #last: Pass | null = null
+  #transactional = false
+  readonly #done = new Set<number>()
+  readonly #needs = new Map<number, number>()
+  /** Dirty pages, and where they are on the device. */
+  readonly #dirty = new Map<number, { buffer: DeviceBuffer; offset: number }>()
+  #reads: Readback[] = []
+  /** Words that unpoisoned work-items stored to in this pass. */
+  readonly #stored = new Set<number>()
+  /** Nothing retired and nothing was learned in the last pass: something must have been served. */
+  #mustServe: number | null = null
+  /** The next window must have fewer workgroups. */
+  #below = Number.POSITIVE_INFINITY
+  #lead = -1
+  #idleAlone = 0
+
+  /** The device to open the space on. */
+  watch<T extends Device>(device: T, passMischief?: PassMischief): T {
+    this.#sim = device instanceof SimDevice ? device : null
+    return watched(device, {
+      ...(passMischief === undefined ? {} : { passMischief }),
+      write: (buffer, offset, bytes) => {
+        if (buffer.role === 'table' || buffer.role === 'control') this.#shadow(buffer).set(bytes, offset)
+        device.write(buffer, offset, bytes)
+      },
+      submit: (work, readbacks = [], again = false) => {
+        for (const one of readbacks) if (one.from.role === 'pool') this.#reads.push(one)
+        const dispatch = work.find((one) => one.kind === 'dispatch')
+        return dispatch === undefined ? device.submit(work, readbacks, again) : this.#pass(device, dispatch, work, readbacks, again)
+      },
+    })
+  }
+
+  attach(mirror: Mirror): void {
+    this.#mirror = mirror
+  }
+
+  /** A launch begins. */
+  begin({ transactional }: { transactional: boolean }): void {
+    this.#transactional = transactional
+    this.#last = null
+    this.#done.clear()
+    this.#needs.clear()
+    this.#mustServe = null
+    this.#below = Number.POSITIVE_INFINITY
+    this.#lead = -1
+    this.#noteDirty()
+  }
+
+  /** The memory of one work-item of a twin, with its stores logged. */
+  memory(inner: KernelMemory): TwinMemory {
+    return loggingMemory(inner, this.#stored)
+  }
+
+  /** A round begins (before any mischief): I6. */
+  round(): void {
+    const last = this.#last
+    if (last === null || this.#mustServe === null || this.#mirror.vmm.written > this.#mustServe) return
+    // What remains then is a smaller window, and for a lead that is alone already, to draw its pins anew: three times at most.
+    this.seen.idle++
+    const [lead] = last.workgroups
+    if (last.workgroups.length > 1) this.#below = last.workgroups.length
+    else {
+      this.#idleAlone = this.#lead === lead ? this.#idleAlone + 1 : 1
+      this.#expect('I6', this.#idleAlone <= PIN_RESETS, () => `workgroup ${lead} is alone, and rounds do nothing for it`)
+    }
+    this.#lead = lead
+  }
+
+  /** For the trace of the space. */
+  event(event: TraceEvent): void {
+    if (event.kind === 'pass') this.#settled(event)
+    else if (event.kind === 'evict') {
+      this.seen.evictions += event.pages
+      this.#checkWrittenBack()
+    } else if (event.kind === 'dispatch') {
+      const total = this.#last?.total ?? 0
+      this.#expect('I3', this.#done.size === total, () => `${this.#done.size} of ${total} workgroups retired`)
+    }
+  }
+
+  /** @throws Error the first invariant that did not hold */
+  finish(): void {
+    if (this.#broken !== null) throw this.#broken
+  }
+
+  #expect(invariant: string, holds: boolean, sentence: () => string): void {
+    if (!holds) this.#broken ??= new Error(`${invariant}: ${sentence()}`)
+  }
+
+  #shadow(buffer: DeviceBuffer): Uint8Array {
+    const known = this.#shadows.get(buffer) ?? new Uint8Array(buffer.byteLength)
+    this.#shadows.set(buffer, known)
+    return known
+  }
+
+  async #pass(device: Device, dispatch: Dispatch, work: readonly Work[], readbacks: readonly Readback[], again: boolean): Promise<void> {
+    const report = readbacks.find(({ from, offset }) => from === dispatch.bindings.faults && offset === 0)
+    if (report === undefined) throw new Error('a pass reads its report back')
+    const pass = this.#begin(dispatch, report)
+    const { length } = pass.workgroups
+    this.#expect(
+      'I6',
+      length < this.#below,
+      () => `a round retired nobody, learned nothing and served nothing, and the next one has ${length} workgroups all the same`,
+    )
+    this.#below = Number.POSITIVE_INFINITY
+    this.#checkFrames(pass)
+    this.#stored.clear()
+    const copies = this.#sim === null ? [] : this.#copiesOf(pass)
+    await device.submit(copies.length === 0 ? work : [...copies, ...work], readbacks, again)
+    this.#last = pass
+    this.#checkConstant(pass, dispatch)
+    this.#checkStores(pass)
+  }
+
+  #begin({ bindings, program }: Dispatch, { into }: Readback): Pass {
+    const control = this.#words(bindings.control)
+    const listed = (control[CONTROL.mode] & CONTROL_MODE.worklist) !== 0
+    const workgroup = (slot: number) => (listed ? control[control[CONTROL.worklist] + slot] : control[CONTROL.firstWorkgroup] + slot)
+    return {
+      resident: program.descriptor.variant !== 'attempt',
+      transactional: this.#transactional,
+      table: this.#words(bindings.table),
+      control,
+      workgroups: Array.from({ length: control[CONTROL.slots] }, (_, slot) => workgroup(slot)),
+      total: control[CONTROL.workgroupsX] * control[CONTROL.workgroupsY] * control[CONTROL.workgroupsZ],
+      pools: bindings.pools,
+      frames: this.#frames(),
+      before: this.#sim === null ? [] : bindings.pools.map((pool) => (pool === null ? null : new Uint32Array(pool.byteLength / 4))),
+      report: new Uint32Array(into.buffer, into.byteOffset, into.byteLength / 4),
+    }
+  }
+
+  #words(buffer: DeviceBuffer): Uint32Array {
+    return new Uint32Array(this.#shadow(buffer).slice().buffer)
+  }
+
+  #frames(): Map<number, number> {
+    const frames = new Map<number, number>()
+    this.#mirror.dmem.forEachPage((frame, vpn) => frames.set(vpn, frame))
+    return frames
+  }
+
+  #copiesOf({ pools, before }: Pass): Work[] {
+    return pools.flatMap((pool, n) => {
+      const words = before[n]
+      if (pool === null || words === null || this.#sim === null) return []
+      return [{ kind: 'copy', from: pool, fromOffset: 0, to: this.#sim.foreignBuffer(words), toOffset: 0, byteLength: pool.byteLength } as const]
+    })
+  }
+
+  /** What counts for a page in a pass. */
+  #entry({ resident, table, control }: Pass, index: number): number {
+    if (resident) return table[index]
+    const grant = control[control[CONTROL.grants] + index]
+    return grant !== 0 ? grant : table[index] & ~(PTE.store | PTE.exclusive)
+  }
+
+  #entries({ control, table }: Pass): number {
+    return Math.min(table.length, control[CONTROL.pageWords] * 32)
+  }
+
+  /** I8: no frame is mapped twice. */
+  #checkFrames(pass: Pass): void {
+    const { vmm, dmem, plan } = this.#mirror
+    const owner = new Map<number, number>()
+    for (let index = 0; index < this.#entries(pass); index++) {
+      const entry = this.#entry(pass, index)
+      if ((entry & PTE_RIGHTS) === 0) continue
+      if ((entry & PTE.private) !== 0) this.seen.privatePages++
+      const frame = ptePool(entry) * plan.poolFrames + pteFrameWords(entry) / PAGE_WORDS
+      const other = owner.get(frame)
+      owner.set(frame, index)
+      this.#expect('I8', other === undefined, () => `frame ${frame} is mapped by entries ${other} and ${index}`)
+      const holds = dmem.vpnOf(frame)
+      this.#expect(
+        'I8',
+        holds === vmm.vpnOf(index) || (holds < 0 && (entry & PTE.private) !== 0),
+        () => `frame ${frame} holds page ${holds}, not that of entry ${index}`,
+      )
+    }
+  }
+
+  /** I1: table, control and frames are as they were when the pass began. */
+  #checkConstant(pass: Pass, { bindings }: Dispatch): void {
+    const { table, control } = bindings
+    for (const [name, buffer, then] of [['table', table, pass.table] as const, ['control', control, pass.control] as const]) {
+      this.#expect('I1', same(this.#words(buffer), then), () => `the driver wrote to the ${name} while a pass ran`)
+      if (this.#sim === null) continue
+      const { bytes } = { bytes: this.#sim.peek(buffer) }
+      const now = new Uint32Array(bytes.buffer, bytes.byteOffset, bytes.byteLength / 4)
+      this.#expect('I1', same(now, then), () => `the ${name} of the device is not what the driver wrote`)
+    }
+    const frames = this.#frames()
+    const moved = [...pass.frames].find(([vpn, frame]) => frames.get(vpn) !== frame)
+    this.#expect('I1', frames.size === pass.frames.size && moved === undefined, () => `page ${moved?.[0]} moved while a pass ran`)
+  }
+
+  /** I2: what changed was stored by an unpoisoned work-item, with the right to. */
+  #checkStores(pass: Pass): void {
+    const { vmm, plan } = this.#mirror
+    forEachBit(bitmap(pass, FAULT_HEADER_WORDS, PAGE_BITMAP.dirty, true), (index) => {
+      const entry = this.#entry(pass, index)
+      this.#expect('I2', (entry & (PTE.store | PTE.exclusive)) !== 0, () => `page ${vmm.vpnOf(index)} was stored to without the right`)
+    })
+    if (this.#sim === null) return
+    const writable = new Map<number, number>()
+    for (let index = 0; index < this.#entries(pass); index++) {
+      const entry = this.#entry(pass, index)
+      if ((entry & (PTE.store | PTE.exclusive)) !== 0) writable.set(ptePool(entry) * plan.poolFrames + pteFrameWords(entry) / PAGE_WORDS, vmm.vpnOf(index))
+    }
+    pass.pools.forEach((pool, n) => {
+      if (pool === null || this.#sim === null) return
+      const now = wordsOf(this.#sim.peek(pool))
+      const then = pass.before[n] as Uint32Array
+      for (let word = POOL_HEAD_WORDS; word < now.length; word++) {
+        if (now[word] === then[word]) continue
+        const vpn = writable.get(n * plan.poolFrames + Math.floor((word - POOL_HEAD_WORDS) / PAGE_WORDS))
+        this.#expect('I2', vpn !== undefined, () => `word ${word} of pool ${n} changed, which no entry lets a kernel change`)
+        const address = (vpn ?? 0) * PAGE_WORDS * 4 + ((word - POOL_HEAD_WORDS) % PAGE_WORDS) * 4
+        this.#expect('I2', this.#stored.has(address), () => `the word at ${address} changed, and no unpoisoned work-item stored to it`)
+      }
+    })
+  }
+
+  /** The driver has drawn its conclusions from the last pass. */
+  #settled(event: PassEvent): void {
+    const pass = this.#last
+    if (pass === null) return
+    this.seen.passes++
+    if (pass.resident) this.seen.resident++
+    this.seen.faults += event.faults
+    this.seen.hints += event.hints
+    if (event.aborted) this.seen.aborted++
+    const retired = this.#checkRetired(pass, event)
+    const news = this.#learn(pass)
+    if (event.aborted) this.#checkUndone(pass)
+    this.#mustServe = retired > 0 || news || this.#done.size === pass.total ? null : this.#mirror.vmm.written
+    this.#noteDirty()
+  }
+
+  /** I3: who retired took no fault, and runs no more; who must run again does. */
+  #checkRetired(pass: Pass, event: PassEvent): number {
+    const bits = (n: number) => bitmap(pass, FAULT_HEADER_WORDS, n, false)
+    const [faulted, touched, dirty] = [bits(WORKGROUP_BITMAP.faulted), bits(WORKGROUP_BITMAP.touched), bits(WORKGROUP_BITMAP.dirty)]
+    const slots = pass.workgroups.map((_, slot) => slot)
+    const aborted = slots.some((slot) => testBit(faulted, slot) && (pass.transactional || testBit(dirty, slot)))
+    this.#expect('I3', pass.resident || aborted === event.aborted, () => `the pass ${aborted ? 'must be' : 'need not be'} dropped`)
+    let retired = 0
+    for (const slot of slots) {
+      const workgroup = pass.workgroups[slot]
+      this.#expect('I3', !this.#done.has(workgroup), () => `workgroup ${workgroup} ran again after it had retired`)
+      if (testBit(faulted, slot) || (aborted && (pass.transactional || testBit(touched, slot)))) {
+        this.seen.replayed++
+        continue
+      }
+      this.#done.add(workgroup)
+      retired++
+    }
+    this.#expect('I3', retired === event.retired, () => `${event.retired} workgroups retired, and ${retired} took no fault`)
+    return retired
+  }
+
+  /** What the driver was told that it did not know: after truncation. */
+  #learn(pass: Pass): boolean {
+    let news = false
+    for (let kind = PAGE_BITMAP.read; kind <= PAGE_BITMAP.hintExclusive; kind++) {
+      forEachBit(bitmap(pass, FAULT_HEADER_WORDS, kind, true), (index) => {
+        const known = this.#needs.get(index) ?? 0
+        const bit = 1 << (kind % 3)
+        if ((known & bit) === 0) news = true
+        this.#needs.set(index, known | bit)
+      })
+    }
+    // Misses of a sparse table have no bit; they are records at the end of the report.
+    const misses = FAULT_HEADER_WORDS + WORKGROUP_BITMAPS * pass.control[CONTROL.workgroupWords] + PAGE_BITMAPS * pass.control[CONTROL.pageWords]
+    return news || pass.report.subarray(misses).some((word) => word !== 0)
+  }
+
+  /** I4: after a dropped pass, private pages (of a transactional kernel, all pages) hold what they held before it. */
+  #checkUndone(pass: Pass): void {
+    if (this.#sim === null) return
+    const { vmm, dmem } = this.#mirror
+    for (const [vpn, frame] of pass.frames) {
+      if (!pass.transactional && (this.#entry(pass, vmm.indexOf(vpn)) & PTE.private) === 0) continue
+      const now = this.#mirror.frameOf(vpn)
+      this.#expect('I4', now >= 0, () => `page ${vpn} is gone after a dropped pass`)
+      if (now < 0) continue
+      const then = (pass.before[dmem.poolOf(frame)] as Uint32Array).subarray(POOL_HEAD_WORDS + dmem.frameWords(frame)).subarray(0, PAGE_WORDS)
+      const words = wordsOf(this.#sim.peek(dmem.buffer(now)))
+        .subarray(dmem.byteOffset(now) / 4)
+        .subarray(0, PAGE_WORDS)
+      this.#expect('I4', same(words, then), () => `page ${vpn} differs after a dropped pass`)
+    }
+  }
+
+  #noteDirty(): void {
+    const { dmem, space } = this.#mirror
+    this.#reads = []
+    this.#dirty.clear()
+    dmem.forEachPage((frame, vpn) => {
+      if (space.pages.state(vpn) === PAGE.dirty) this.#dirty.set(vpn, { buffer: dmem.buffer(frame), offset: dmem.byteOffset(frame) })
+    })
+  }
+
+  /** I8: a dirty page that left was read back. */
+  #checkWrittenBack(): void {
+    for (const [vpn, { buffer, offset }] of this.#dirty) {
+      if (this.#mirror.space.pages.isDevicePrivate(vpn)) continue
+      const read = this.#reads.some((one) => one.from === buffer && one.offset <= offset && one.offset + one.into.byteLength >= offset + PAGE_WORDS * 4)
+      this.#expect('I8', read, () => `page ${vpn} was dirty, and was evicted without being read back`)
+      this.#dirty.delete(vpn)
+    }
+  }
+}
+
+/** A bitmap of a report: of pages or of workgroups. */
+function bitmap({ report, control }: Pass, start: number, n: number, ofPages: boolean): Uint32Array {
+  const workgroupWords = control[CONTROL.workgroupWords]
+  const pageWords = control[CONTROL.pageWords]
+  const from = ofPages ? start + WORKGROUP_BITMAPS * workgroupWords + n * pageWords : start + n * workgroupWords
+  return report.subarray(from, from + (ofPages ? pageWords : workgroupWords))
+}
+
+function wordsOf(bytes: Uint8Array): Uint32Array {
+  return new Uint32Array(bytes.buffer, bytes.byteOffset, bytes.byteLength / 4)
+}
+
+function same(a: Uint32Array, b: Uint32Array): boolean {
+  if (a.length !== b.length) return false
+  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false
+  return true
+}

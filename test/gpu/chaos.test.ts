@@ -1,0 +1,76 @@
+// chaos.test.ts: the kernels of the chaos run on a real device, with the same mischief: whatever faults, whenever, every effect is there exactly once. I1 to
+// I3 and I6 to I8 are looked at in every pass. SVM_SEED=17 (in Node) draws other inputs and other mischief.
+
+import { expect, test } from 'vitest'
+import { Random } from '../../src/base/world.ts'
+import type { Context } from '../../src/cl/context.ts'
+import { SvmDevice } from '../../src/cl/svm-device.ts'
+import { budgetMin, planMemory } from '../../src/driver/budget.ts'
+import type { LocalPort } from '../../src/drm/local-port.ts'
+import { webgpuDevice } from '../../src/index.ts'
+import { neediest, Placed } from '../chaos/launch.ts'
+import { RandomMischief } from '../chaos/mischief.ts'
+import { Monitor } from '../chaos/monitor.ts'
+import { KERNELS } from '../kernels/all.ts'
+import { type Kernel, PAGE_BYTES } from '../kernels/kernel.ts'
+import { useGpu } from './device.ts'
+
+const gpu = useGpu()
+const FRAMES_LEAST = 7
+const seed = Number((globalThis as { process?: { env: Record<string, string | undefined> } }).process?.env.SVM_SEED ?? 1)
+
+const met = { absent: 0, evicted: 0, truncated: 0, aborted: 0, hints: 0, replayed: 0 }
+
+/** A budget that gives so many frames. */
+function budgetFor(frames: number, device: SvmDevice): number {
+  let budgetBytes = budgetMin(PAGE_BYTES)
+  const { limits } = device.device
+  while (planMemory({ budgetBytes, pageBytes: PAGE_BYTES, limits, authorStorageBuffers: 0 }).frames < frames) budgetBytes += 256
+  return budgetBytes
+}
+
+async function underMischief(kernel: Kernel, random: Random, spare: number): Promise<void> {
+  const run = kernel.draw(random)
+  const mischief = new RandomMischief(random)
+  const monitor = new Monitor()
+  mischief.onRound = () => monitor.round()
+  const plain = webgpuDevice(gpu.device)
+  const device = new SvmDevice(monitor.watch(plain.device, mischief))
+  const frames = Math.max(FRAMES_LEAST, neediest({ kernel, run, twin: kernel.twin }) + spare)
+  const deviceMemory = budgetFor(frames, plain)
+  const svm = await gpu.openOn([device], { deviceMemory, trace: (event) => monitor.event(event) })
+  monitor.attach(((svm as Context).port as LocalPort).mirrors[0])
+  const placed = new Placed(svm, kernel, run)
+  const made = await placed.make()
+  for (let launch = 0; launch < 2; launch++) {
+    await placed.fill()
+    monitor.begin({ transactional: kernel.class === 'transactional' })
+    mischief.begin()
+    await placed.launch(made)
+    mischief.end()
+    monitor.finish()
+    await placed.check()
+    monitor.finish()
+  }
+  await svm.close()
+  for (const kind of ['absent', 'evicted', 'truncated'] as const) met[kind] += mischief.done[kind]
+  for (const kind of ['aborted', 'hints', 'replayed'] as const) met[kind] += monitor.seen[kind]
+}
+
+for (const kernel of KERNELS) {
+  test(`chaos: ${kernel.name}`, async () => {
+    const random = new Random(seed * 1000 + KERNELS.indexOf(kernel))
+    for (const spare of [0, 30]) {
+      try {
+        await underMischief(kernel, random, spare)
+      } catch (error) {
+        const line = `SVM_SEED=${seed} npx vitest run --project gpu test/gpu/chaos.test.ts -t 'chaos: ${kernel.name}'`
+        throw new Error(`${spare} frames to spare: ${error instanceof Error ? error.message : String(error)}\nrepeat with: ${line}`, { cause: error })
+      }
+    }
+  })
+}
+
+test('chaos met everything that it was made for', () => {
+  for (const [kind, count] of Object.entries(met)) expect(count, kind).toBeGreaterThan(10)
+})
