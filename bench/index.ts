@@ -3,6 +3,7 @@
 
 import { findGpu, openSvm, webgpuDevice } from '../src/node.ts'
 import { type Bed, type Bench, type BenchResult, type Measured, median } from './case.ts'
+import { CHAIN_BENCHES } from './cases/chain.ts'
 import { faultLaunch } from './cases/fault-launch.ts'
 import { faultRound } from './cases/fault-round.ts'
 import { migrateToDevice } from './cases/migrate-to-device.ts'
@@ -13,7 +14,7 @@ import { INSIDE_BENCHES } from './inside/migrate-cost.ts'
 
 export type { BenchResult } from './case.ts'
 
-export const BENCHES: readonly Bench[] = [migrateToDevice, migrateToHost, secondMigrate, faultRound, faultLaunch, ...INSIDE_BENCHES, ...WORKLOAD_BENCHES]
+export const BENCHES: readonly Bench[] = [migrateToDevice, migrateToHost, secondMigrate, faultRound, faultLaunch, ...CHAIN_BENCHES, ...INSIDE_BENCHES, ...WORKLOAD_BENCHES]
 export const ROUNDS_MIN = 5
 export const ROUNDS_DEFAULT = 9
 

@@ -32,6 +32,8 @@ export const FAULT = {
   exampleCount: 8,
   /** EXAMPLES records of EXAMPLE_WORDS: address, its high word, bits of NEED, slot. */
   examples: 16,
+  /** Of a chain of dispatches: 0xffffffff minus the first in which something went wrong (atomicMax keeps the smallest); 0: none. Later ones do nothing. */
+  abort: 15,
 } as const
 export const EXAMPLES = 32
 export const EXAMPLE_WORDS = 4
@@ -112,6 +114,10 @@ export const CONTROL = {
   writableWords: 24,
   dirtyFrom: 25,
   dirtyWords: 26,
+  /** FAULT.abort as it was before this dispatch: for kernels with barriers, whose invocations must all see the same. */
+  aborted: 30,
+  /** 0xffffffff minus the place of this dispatch in its chain; 0xffffffff for the first, and for one alone. */
+  link: 31,
 } as const
 export const CONTROL_HEADER_WORDS = 32
 

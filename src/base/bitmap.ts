@@ -24,3 +24,9 @@ export function anyBit(words: Uint32Array): boolean {
   for (const word of words) if (word !== 0) return true
   return false
 }
+
+export function countBits(words: Uint32Array): number {
+  let count = 0
+  for (const word of words) for (let rest = word; rest !== 0; rest &= rest - 1) count++
+  return count
+}

@@ -25,7 +25,7 @@ import type {
 import { CommandEvent } from './event.ts'
 import { LiveHostMapping } from './host-mapping.ts'
 import { Kernel } from './kernel.ts'
-import type { Entry, Lane, Sequencer } from './sequencer.ts'
+import { dependencyFailed, type Entry, type Lane, type Sequencer } from './sequencer.ts'
 
 /** What a queue needs of its context. */
 export interface QueueHome {
@@ -43,6 +43,15 @@ export interface QueueHome {
 /** A buffer of the program's own, on the queue's device. */
 type ProgramBuffer = Parameters<SvmQueue['copyFromBuffer']>[0]
 type Wish = { command: SvmCommandType; options: CommandOptions | undefined; hardy?: boolean; onRefused?: () => void }
+
+/** A kernel command. */
+interface LaunchEntry extends Entry {
+  readonly event: CommandEvent<DispatchResult>
+  readonly request: ReturnType<Kernel['request']>
+  /** The driver's kernel on this device. */
+  readonly kernel: number
+  readonly groups: readonly unknown[]
+}
 
 export class Queue implements SvmQueue, Lane {
   readonly inOrder: boolean
@@ -160,20 +169,30 @@ export class Queue implements SvmQueue, Lane {
     if (!(kernel instanceof Kernel)) throw new SvmError('invalid-value', 'enqueue: pass a kernel that createKernel returned.')
     if (kernel.port !== this.#home.port)
       throw new SvmError('invalid-value', `enqueue: ${kernel.label} belongs to another space. Create it in this one.`, { kernel: kernel.label })
-    const { port } = this.#home
     const request = kernel.request(launch)
     const groups = [...(launch.bindGroups ?? [])]
     if (groups.length > 3)
       throw new SvmError('invalid-value', `enqueue: bindGroups are for groups 0 to 2, but ${groups.length} were given.`, { kernel: kernel.label })
-    return this.#add({ command: 'kernel', options: { ...launch, label: launch.label ?? kernel.label } }, async () => {
-      const bindGroups = groups.map((group) => (group === undefined ? -1 : port.register('bind-group', group)))
-      const signal = launch.signal === undefined ? -1 : port.register('signal', launch.signal)
-      try {
-        return await port.ioctl('SVM_EXEC', { ...request, memory: this.#memory, kernel: kernel.handles[this.#memory] as number, bindGroups, signal })
-      } finally {
-        for (const handle of [...bindGroups, signal]) port.unregister(handle)
-      }
-    })
+    const waitFor = waitsOf(launch)
+    const event = new CommandEvent<DispatchResult>('kernel', launch.label ?? kernel.label, this.#home.clock)
+    this.#events.add(event as CommandEvent<unknown>)
+    const entry: LaunchEntry = {
+      lane: this,
+      barrier: false,
+      hardy: false,
+      waitFor,
+      signal: launch.signal,
+      event,
+      request,
+      kernel: kernel.handles[this.#memory] as number,
+      groups,
+      run: () => this.#runLaunches([entry]),
+      // What the device says of the author's groups it says of a whole submission.
+      ...(groups.length === 0 ? { runAll: this.#runLaunches } : {}),
+      refuse: (error) => this.#failed(event as CommandEvent<unknown>, entry, error),
+    }
+    this.#home.sequencer.add(entry)
+    return event
   }
 
   /** Commands start as soon as they may; this marks those that wait as handed over. */
@@ -250,6 +269,51 @@ export class Queue implements SvmQueue, Lane {
     if (view === undefined)
       throw new SvmError('invalid-value', `${what}: a side must be an SVM pointer (a number) or an ArrayBufferView, but is ${typeof side}.`)
     if (byteLength > view) throw new SvmError('invalid-value', `${what}: ${byteLength} bytes do not fit the view, which has ${view}.`)
+  }
+
+  /** Kernel commands that follow each other, as one request. */
+  readonly #runLaunches = async (entries: readonly Entry[]): Promise<void> => {
+    const launches = entries as readonly LaunchEntry[]
+    for (const { event } of launches) event.started()
+    const { results, failure } = await this.#exec(launches)
+    for (const [n, entry] of launches.entries()) {
+      const event = entry.event as CommandEvent<unknown>
+      const result = results[n]
+      if (result !== undefined) {
+        event.complete(result)
+        this.#events.delete(event)
+      } else if (n === results.length) this.#failed(event, entry, failure)
+      else event.fail(dependencyFailed(failure))
+    }
+  }
+
+  /** The results of those that were done, and why the one behind them was not. Never rejects. */
+  async #exec(entries: readonly LaunchEntry[]): Promise<{ results: readonly DispatchResult[]; failure: unknown }> {
+    const { port } = this.#home
+    const handles: number[] = []
+    const hold = (handle: number) => {
+      handles.push(handle)
+      return handle
+    }
+    const results: DispatchResult[] = []
+    try {
+      const launches = entries.map(({ request, kernel, groups, signal }) => ({
+        ...request,
+        memory: this.#memory,
+        kernel,
+        bindGroups: groups.map((group) => (group === undefined ? -1 : hold(port.register('bind-group', group)))),
+        signal: signal === undefined ? -1 : hold(port.register('signal', signal)),
+      }))
+      // What is wrong with one of several refuses them all, before any effect: alone it is refused for itself.
+      const reply = launches.length > 1 ? await port.ioctl('SVM_EXEC_CHAIN', { launches }).catch(() => null) : null
+      if (reply !== null) return reply
+      for (const launch of launches) results.push(await port.ioctl('SVM_EXEC', launch))
+      return { results, failure: null }
+    } catch (failure) {
+      return { results, failure }
+    } finally {
+      for (const handle of handles) port.unregister(handle)
+    }
   }
 
   #addVoid(wish: Wish, run: () => Promise<unknown>): SvmEvent {

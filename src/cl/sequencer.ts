@@ -1,10 +1,13 @@
 // The one order of a space. Every command and every call on Svm takes a place in it, the order of the JavaScript calls.
 //
-// Always: at most one entry runs; an entry runs when its own wait list is settled, its in-order predecessor has ended and no barrier before it
+// Entries of an in-order lane that may run one after the other and can be run together are: that is a chain (driver/chain).
+//
+// Always: at most one entry or chain runs; an entry runs when its own wait list is settled, its in-order predecessor has ended and no barrier before it
 // is left; a barrier (a call on Svm) runs when everything before it has ended. Of those that may run, the earliest does. So a dispatch is
 // isolated: between its rounds nothing else happens.
 
 import { SvmError } from '../base/error.ts'
+import { LAUNCHES_MAX } from '../drm/request.ts'
 
 /** What an in-order queue contributes: who failed, and what comes behind. */
 export interface Lane {
@@ -21,9 +24,20 @@ export interface Entry {
   readonly signal: AbortSignal | undefined
   /** Does the work. Never throws synchronously. */
   run(): Promise<void>
+  /** Where several entries that follow each other can be run in one go: does that, in their order. The same function for all of them. */
+  readonly runAll?: (entries: readonly Entry[]) => Promise<void>
   /** The entry will not run. */
   refuse(error: SvmError): void
 }
+
+/** What becomes of a command when one before it in its in-order queue failed. */
+export function dependencyFailed(cause: unknown): SvmError {
+  const why = cause instanceof Error ? cause.message : String(cause)
+  return new SvmError('dependency-failed', `A command before this one in its queue failed, so this one did not run: ${why}`, { cause })
+}
+
+/** Entries that run in one go. */
+const CHAIN_MAX = LAUNCHES_MAX
 
 interface Place {
   readonly entry: Entry
@@ -34,8 +48,10 @@ interface Place {
 
 export class Sequencer {
   /** In the order of the calls. */
-  readonly #places: Place[] = []
+  #places: Place[] = []
   #running = false
+  /** A look at what may run is due, when the program has made its calls. */
+  #due = false
   #idle: (() => void)[] = []
   #closed: SvmError | null = null
 
@@ -48,7 +64,8 @@ export class Sequencer {
     this.#places.push(place)
     for (const wait of entry.waitFor) this.#watch(place, wait)
     entry.signal?.addEventListener('abort', () => this.#abort(place), { once: true })
-    this.#pump()
+    if (entry.runAll === undefined) this.#pump()
+    else this.#pumpSoon()
   }
 
   /** Resolves when nothing is left. */
@@ -71,8 +88,7 @@ export class Sequencer {
     const at = this.#places.findIndex((place) => place.entry === failed)
     for (const place of this.#places.slice(at + 1)) {
       if (place.entry.lane !== lane || place.entry.hardy || place.failure !== null) continue
-      const why = cause instanceof Error ? cause.message : String(cause)
-      place.failure = new SvmError('dependency-failed', `A command before this one in its queue failed, so this one did not run: ${why}`, { cause })
+      place.failure = dependencyFailed(cause)
     }
   }
 
@@ -103,6 +119,16 @@ export class Sequencer {
     if (next !== null) void this.#start(next)
   }
 
+  /** What the program enqueues in the same go as this can be run with it. */
+  #pumpSoon(): void {
+    if (this.#running || this.#due) return
+    this.#due = true
+    queueMicrotask(() => {
+      this.#due = false
+      this.#pump()
+    })
+  }
+
   /** The earliest entry that may run. */
   #next(): Place | null {
     const lanes = new Set<Lane>()
@@ -123,10 +149,38 @@ export class Sequencer {
     if (place.failure !== null || place.entry.signal?.aborted === true) {
       place.failure ??= new SvmError('aborted', 'The command was aborted by its signal before it started. Nothing ran.', { cause: place.entry.signal?.reason })
       place.entry.refuse(place.failure)
-    } else await place.entry.run()
-    this.#places.splice(this.#places.indexOf(place), 1)
+    } else {
+      const chain = this.#chainFrom(place)
+      if (chain.length > 1 && place.entry.runAll !== undefined) await place.entry.runAll(chain)
+      else await place.entry.run()
+    }
+    this.#places = this.#places.filter(({ running }) => !running)
     this.#running = false
     if (this.#places.length === 0) for (const resolve of this.#idle.splice(0)) resolve()
     this.#pump()
+  }
+
+  /** The entry, and those of its lane that would run right after it, one after the other, and can be run with it. */
+  #chainFrom(first: Place): Entry[] {
+    const { lane, runAll } = first.entry
+    const chain = [first.entry]
+    if (lane?.inOrder !== true || runAll === undefined) return chain
+    const waiting = new Set<Lane>()
+    for (let at = this.#places.indexOf(first) + 1; at < this.#places.length && chain.length < CHAIN_MAX; at++) {
+      const place = this.#places[at] as Place
+      const { entry } = place
+      const ready = place.waits === 0 || place.failure !== null
+      if (entry.barrier) break
+      if (entry.lane !== lane) {
+        // Of another queue: its turn comes before what was called later, unless it waits.
+        if (ready && !(entry.lane?.inOrder === true && waiting.has(entry.lane))) break
+        if (entry.lane !== null) waiting.add(entry.lane)
+        continue
+      }
+      if (entry.runAll !== runAll || place.waits > 0 || place.failure !== null || entry.signal?.aborted === true) break
+      place.running = true
+      chain.push(entry)
+    }
+    return chain
   }
 }

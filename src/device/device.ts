@@ -74,6 +74,8 @@ export interface ProgramDescriptor {
   readonly guard: boolean
   /** Every invocation starts tainted (a used workgroup atomic somewhere in the module). */
   readonly startTainted: boolean
+  /** Invocations of a workgroup wait for each other: in a chain it looks at CONTROL.aborted, which must be brought up to date before it. */
+  readonly collective: boolean
   readonly addressBits: 32 | 64
   readonly pageShift: number
   readonly twin?: KernelTwin
@@ -84,7 +86,10 @@ export interface Program {
   readonly descriptor: ProgramDescriptor
 }
 
-/** Group 3 as the program sees it. */
+/** What every device lets parts of buffers begin at. */
+export const WINDOW_UNIT = 256
+
+/** Group 3 as the program sees it: a value, never changed, so that a device may remember what it made of it. */
 export interface DispatchBindings {
   readonly table: DeviceBuffer
   readonly faults: DeviceBuffer
@@ -92,6 +97,8 @@ export interface DispatchBindings {
   readonly args: DeviceBuffer
   /** By pool number; null where there is none. */
   readonly pools: readonly (DeviceBuffer | null)[]
+  /** Bytes of control and args that a dispatch sees, from where its part begins; missing: all. */
+  readonly window?: { readonly control: number; readonly args: number }
 }
 
 export type Work =
@@ -108,6 +115,8 @@ export type Work =
       readonly kind: 'dispatch'
       readonly program: Program
       readonly bindings: DispatchBindings
+      /** Where its part of control and of args begins, in bytes: multiples of WINDOW_UNIT. Missing: 0. */
+      readonly at?: { readonly control: number; readonly args: number }
       /** Workgroups as dispatched (already folded), each at most `workgroupsPerDimension`. */
       readonly groups: readonly [number, number, number]
       /** The author's GPUBindGroups for groups 0 to 2; undefined entries are empty. */

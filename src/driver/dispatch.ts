@@ -92,7 +92,7 @@ async function runSteady(mirror: Mirror, launch: Launch, reach: ReachTable, tota
  * The resident variant says exactly what was stored to. The direct one, which runs where that was foreseen, names a range that holds all that was not; then
  * pages in it may count as dirty that are not, and the next launch is exact again.
  */
-function noteStores(mirror: Mirror, launch: Launch, report: PassReport, direct: boolean): void {
+export function noteStores(mirror: Mirror, launch: Launch, report: PassReport, direct: boolean): void {
   const history = launch.kernel.steadyHistory(launch)
   const stored = storedPages(mirror, report)
   for (const vpn of stored) markStored(mirror, vpn)
@@ -107,7 +107,8 @@ function noteStores(mirror: Mirror, launch: Launch, report: PassReport, direct: 
   if (news > 0) history.forget()
 }
 
-function markStored(mirror: Mirror, vpn: Vpn): void {
+/** The page differs from the host's bytes. */
+export function markStored(mirror: Mirror, vpn: Vpn): void {
   mirror.space.pages.markDirty(vpn)
   mirror.refreshPage(vpn)
 }
@@ -121,7 +122,7 @@ function noteNeeds(launch: Launch): void {
 }
 
 /** The pass ran and its report did not arrive: whatever it could store to may differ from the host's bytes. */
-function noteAllStores(mirror: Mirror): void {
+export export function noteAllStores(mirror: Mirror): void {
   const storable: Vpn[] = []
   mirror.dmem.forEachPage((_frame, vpn) => {
     if ((mirror.vmm.get(vpn) & PTE.store) !== 0) storable.push(vpn)

@@ -51,6 +51,7 @@ export interface NeedHistory {
 
 const HISTORY_MAX = 8
 const STEADY_MAX = 32
+const UNCHAINED_MAX = 64
 const NOTHING_KNOWN: NeedHistory = { needs: new Map(), fits: true }
 const GUARD_ORDER: readonly LoopGuards[] = ['all', 'accessing', 'none']
 
@@ -59,7 +60,12 @@ export class DriverKernel {
   readonly device: Device
   /** Milliseconds that one workgroup took in the last pass; 0: unknown. */
   millisecondsPerWorkgroup = 0
+  /** Launches that are not chained where faults are possible, since one in a chain faulted against all expectation; and how many the next time. */
+  unchained = 0
+  #unchainedNext = 1
   readonly #programs = new Map<string, Promise<Program>>()
+  /** Those of them that are made. */
+  readonly #made = new Map<string, Program>()
   readonly #histories = new Map<string, NeedHistory>()
   readonly #steady = new Map<string, SteadyHistory>()
   #last: SteadyHistory | null = null
@@ -78,16 +84,30 @@ export class DriverKernel {
 
   /** @throws SvmError build-failed */
   async program(variant: ProgramVariant, pools: number, guard: boolean): Promise<Program> {
-    const width = pools <= 1 ? 1 : pools <= 2 ? 2 : pools <= 4 ? 4 : 8
+    const width = widthOf(pools)
     const key = `${variant} ${width} ${guard}`
     let program = this.#programs.get(key)
     if (program === undefined) {
       program = this.#build(variant, width, guard)
       this.#programs.set(key, program)
       // A failed build may be tried again (the device may have been busy); the failure itself goes to whoever waits.
-      program.catch(() => this.#programs.delete(key))
+      program.then(
+        (made) => this.#made.set(key, made),
+        () => this.#programs.delete(key),
+      )
     }
     return program
+  }
+
+  /** The same, if it was made before. */
+  programNow(variant: ProgramVariant, pools: number, guard: boolean): Program | null {
+    return this.#made.get(`${variant} ${widthOf(pools)} ${guard}`) ?? null
+  }
+
+  /** A link of a chain faulted, or a chain ended without a fault. */
+  chained(faulted: boolean): void {
+    if (faulted) this.unchained = this.#unchainedNext
+    this.#unchainedNext = faulted ? Math.min(UNCHAINED_MAX, this.#unchainedNext * 2) : 1
   }
 
   /** What the last launch with the same pointers needed. */
@@ -148,6 +168,14 @@ export class DriverKernel {
     )
   }
 }
+
+/** Modules declare 1, 2, 4 or 8 pools. */
+function widthOf(pools: number): 1 | 2 | 4 | 8 {
+  return pools <= 1 ? 1 : pools <= 2 ? 2 : pools <= 4 ? 4 : 8
+}
+
+/** Loop iterations of an invocation in its first passes. */
+export const FUEL_FIRST = 1 << 22
 
 /** Browsers end passes that take long; aim well below. */
 export const PASS_MILLISECONDS = 100

@@ -15,6 +15,9 @@ import type { PassWork, TableBuffers } from './tables.ts'
 /** Unchanged grant words between two changed ones that are cheaper to write than to leave out. */
 const GAP = 64
 
+/** CONTROL.link of the first dispatch of a chain, and of one alone. */
+export const FIRST_LINK = 0xffffffff
+
 /** A bad access as the kernel recorded it. */
 export interface BadAccess {
   readonly address: number
@@ -107,7 +110,7 @@ export async function readWanted(mirror: Mirror, tables: TableBuffers, layout: F
 }
 
 /** Workgroups of a pass as a dispatch that no dimension refuses. */
-function fold(slots: number, limit: number): [number, number, number] {
+export function fold(slots: number, limit: number): [number, number, number] {
   if (slots <= limit) return [slots, 1, 1]
   const x = Math.min(limit, Math.ceil(Math.sqrt(slots)))
   return [x, Math.ceil(slots / x), 1]
@@ -115,6 +118,22 @@ function fold(slots: number, limit: number): [number, number, number] {
 
 function sendControl(mirror: Mirror, tables: TableBuffers, { launch, window, fuel, direct = null }: PassWish, layout: FaultLayout): void {
   const { sent, next: header } = tables.header
+  fillHeader(mirror, header, tables, { launch, window, fuel, direct }, layout)
+  if (!same(header, sent)) {
+    sent.set(header)
+    mirror.device.write(tables.control, 0, bytesOf(header))
+  }
+  if (window.worklist !== null) mirror.device.write(tables.control, (CONTROL_HEADER_WORDS + tables.entries) * 4, bytesOf(window.worklist))
+}
+
+/** What a kernel is told when it starts. */
+export function fillHeader(
+  mirror: Mirror,
+  header: Uint32Array,
+  tables: TableBuffers,
+  { launch, window, fuel, direct = null }: Pick<PassWish, 'launch' | 'window' | 'fuel' | 'direct'>,
+  layout: FaultLayout,
+): void {
   header[CONTROL.mode] = window.worklist === null ? 0 : CONTROL_MODE.worklist
   header[CONTROL.slots] = window.slots
   header[CONTROL.firstWorkgroup] = window.lead
@@ -129,11 +148,8 @@ function sendControl(mirror: Mirror, tables: TableBuffers, { launch, window, fue
   header[CONTROL.directory] = tables.entries
   header[CONTROL.directoryMask] = tables.directoryMask
   if (direct !== null) describeWindow(mirror, direct, header)
-  if (!same(header, sent)) {
-    sent.set(header)
-    mirror.device.write(tables.control, 0, bytesOf(header))
-  }
-  if (window.worklist !== null) mirror.device.write(tables.control, (CONTROL_HEADER_WORDS + tables.entries) * 4, bytesOf(window.worklist))
+  header[CONTROL.aborted] = 0
+  header[CONTROL.link] = FIRST_LINK
 }
 
 function describeWindow({ space }: Mirror, { pages, place, writable, dirty }: DirectWindow, header: Uint32Array): void {
@@ -182,7 +198,8 @@ function sendWords(mirror: Mirror, tables: TableBuffers, changed: number[]): voi
   }
 }
 
-function decode({ layout, words, workgroups, pages, misses }: ReportViews, direct: DirectWindow | null, milliseconds: number): PassReport {
+/** What is in the report that was read to `views`. */
+export function decode({ layout, words, workgroups, pages, misses }: ReportViews, direct: DirectWindow | null, milliseconds: number): PassReport {
   const address = (words[FAULT.badAddressHigh] as number) * 4294967296 + (words[FAULT.badAddress] as number)
   const bad = words[FAULT.badClaim] === 0 ? null : { address, kind: words[FAULT.badKind] as number, slot: words[FAULT.badSlot] as number }
   const start = direct?.pages.start ?? 0

@@ -16,8 +16,8 @@ import { staysMapped } from './advice.ts'
 import type { Evictor } from './evict.ts'
 import { accessError, fatalAccess, forEachFault, mustAbort, storedPages, traceFaults } from './fault.ts'
 import { Grants } from './grants.ts'
-import { type DispatchResult, type Launch, PASS_MILLISECONDS, refuseIfAborted, windowByTime } from './launch.ts'
 import { MischiefAtWork } from './mischief.ts'
+import { type DispatchResult, FUEL_FIRST, type Launch, PASS_MILLISECONDS, refuseIfAborted, windowByTime } from './launch.ts'
 import { type Misses, resolveMisses } from './misses.ts'
 import { type PassReport, readWanted, runPass } from './pass.ts'
 import type { ReachTable } from './reach.ts'
@@ -32,7 +32,6 @@ const LEAD_ROUNDS = 6
 const PIN_RESETS = 3
 /** Rounds without a retired workgroup, a new need or a served page. */
 const IDLE_ROUNDS = 8
-const FUEL_FIRST = 1 << 22
 const FUEL_LAST = 2 ** 31
 const NOTHING: Want[] = []
 

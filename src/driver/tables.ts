@@ -7,6 +7,7 @@ import { SvmError } from '../base/error.ts'
 import { type Bytes, printBytes } from '../base/units.ts'
 import type { BufferRole, Device, DeviceBuffer, Program, Readback, Work } from '../device/device.ts'
 import type { MemoryPlan } from './budget.ts'
+import type { ChainBuffers } from './chain-buffers.ts'
 import type { Launch } from './launch.ts'
 import { ReportBuffer, type ReportViews } from './report.ts'
 import type { DeviceVmm } from './vmm.ts'
@@ -31,6 +32,9 @@ export interface TableBuffers {
   readonly report: ReportBuffer
   /** The last pass that ran with these. */
   last: PassWork | null
+  /** Bytes of the reserve that are left beside these, and what of them chains have. */
+  readonly spareBytes: Bytes
+  chain: ChainBuffers | null
 }
 
 /** The work of a pass, and what it was made of. */
@@ -94,8 +98,8 @@ export class Tables {
 
   drop(): void {
     if (this.#buffers === null) return
-    const { table, control, faults, args } = this.#buffers
-    for (const buffer of [table, control, faults, args]) buffer.destroy()
+    const { table, control, faults, args, chain } = this.#buffers
+    for (const buffer of [table, control, faults, args, chain?.control, chain?.args]) buffer?.destroy()
     this.#buffers = null
   }
 
@@ -104,7 +108,8 @@ export class Tables {
     const faultBytes = faultLayout(slots, entries, this.#vmm.addressBits).endWords * 4
     const tableBytes = (entries + this.#vmm.directoryWords(entries)) * 4
     // A table narrowed to a kernel's reach may be needed beside the whole one.
-    if (tableBytes * 2 + controlBytes + faultBytes + argumentBytes > this.#plan.reserveBytes) return null
+    const spareBytes = this.#plan.reserveBytes - (tableBytes * 2 + controlBytes + faultBytes + argumentBytes)
+    if (spareBytes < 0) return null
     const made: DeviceBuffer[] = []
     const make = async (role: BufferRole, byteLength: Bytes) => {
       const buffer = await this.#device.createBuffer(role, byteLength, `svm:${role}`)
@@ -118,7 +123,7 @@ export class Tables {
       const args = await make('arguments', argumentBytes)
       const report = new ReportBuffer(slots, entries, this.#vmm.addressBits)
       const directoryMask = Math.max(0, this.#vmm.directoryWords(entries) / BUCKET_WORDS - 1)
-      return { table, control, faults, args, entries, directoryMask, slots, ...shadows(entries), report, last: null }
+      return { table, control, faults, args, entries, directoryMask, slots, ...shadows(entries), report, last: null, spareBytes, chain: null }
     } catch (failure) {
       // All of them or none: what is half made nobody would ever destroy.
       for (const buffer of made) buffer.destroy()

@@ -7,8 +7,10 @@ import { SvmError } from '../base/error.ts'
 import { pagesAround, pagesInside, type VpnRange } from '../base/units.ts'
 import { type Device, DeviceFailure } from '../device/device.ts'
 import { bind } from '../driver/bind.ts'
+import { dispatchAll } from '../driver/chain.ts'
 import { dispatch } from '../driver/dispatch.ts'
 import { Evictor } from '../driver/evict.ts'
+import type { DispatchResult } from '../driver/launch.ts'
 import { Mirror, type MirrorOptions } from '../driver/svmm.ts'
 import type { Space } from '../mm/space.ts'
 import type { EvictionPolicy } from '../policy/policy.ts'
@@ -97,6 +99,7 @@ export class LocalPort implements Port {
       SVM_FILL: later((request) => fillBytes(space, request)),
       SVM_BUFFER: later((request) => this.#transfer(request)),
       SVM_EXEC: later((request) => this.#exec(request)),
+      SVM_EXEC_CHAIN: later((request) => this.#execChain(request.launches)),
       SVM_QUERY: now((request) => this.#query(request)),
       SVM_STATS: now(() => spaceStats(space, this.mirrors, this.#counts, (memory) => this.isReleased(memory))),
       SVM_SNAPSHOT: now(() => dumpSpace(space)),
@@ -292,11 +295,30 @@ export class LocalPort implements Port {
     const launch = launchOf(this.space, mirror, this.resources, request)
     this.#refuseLost(mirror)
     const result = await dispatch(mirror, this.#evictors[request.memory] as Evictor, launch)
-    this.#counts[result.variant]++
-    this.#counts.rounds += result.rounds
-    this.#counts.faults += result.faults
-    this.#counts.hints += result.hints
+    this.#count(result)
     return result
+  }
+
+  async #execChain(requests: readonly Requests['SVM_EXEC'][]): Promise<Awaited<Replies['SVM_EXEC_CHAIN']>> {
+    const [first] = requests
+    if (first === undefined) return { results: [], failure: null }
+    const mirror = this.#mirror(first.memory)
+    const other = requests.find(({ memory }) => memory !== first.memory)
+    if (other !== undefined) {
+      refuse('chain-of-two-devices', 'invalid-value', `Launches of devices ${first.memory} and ${other.memory} are no chain. Send one request for each device.`)
+    }
+    const launches = requests.map((request) => launchOf(this.space, mirror, this.resources, request))
+    this.#refuseLost(mirror)
+    const { results, failure } = await dispatchAll(mirror, this.#evictors[first.memory] as Evictor, launches)
+    for (const result of results) this.#count(result)
+    return { results, failure: failure === null ? null : this.explain(failure) }
+  }
+
+  #count({ variant, rounds, faults, hints }: DispatchResult): void {
+    this.#counts[variant]++
+    this.#counts.rounds += rounds
+    this.#counts.faults += faults
+    this.#counts.hints += hints
   }
 
   /** Compare nouveau_svmm_fini(): what only this device has comes home first. What did come home stays there if the rest fails. */

@@ -56,6 +56,7 @@ export const CHECKS = [
   'beyond-buffer',
   'launch-size',
   'launch-arguments',
+  'chain-of-two-devices',
 ] as const
 export type Check = (typeof CHECKS)[number]
 

@@ -14,7 +14,10 @@ import type { Access } from '../mm/vma.ts'
 import type { ResourceKind, ResourceTypes } from './resources.ts'
 
 /** Goes up when a request changes its meaning. */
-export const DRM_VERSION = 2
+export const DRM_VERSION = 3
+
+/** Launches that one request may hold. */
+export const LAUNCHES_MAX = 1024
 
 export interface ByteRange {
   readonly pointer: number
@@ -100,6 +103,8 @@ export interface Requests {
     /** Handle of an AbortSignal; -1: none. */
     readonly signal: number
   }
+  /** Launches of one device, one after the other, until one fails: then those behind it change nothing. Either all are valid, or none runs. */
+  SVM_EXEC_CHAIN: { readonly launches: readonly Requests['SVM_EXEC'][] }
   SVM_QUERY: { readonly pointer: number; readonly byteLength: number }
   SVM_STATS: Record<never, never>
   SVM_SNAPSHOT: Record<never, never>
@@ -204,6 +209,8 @@ export interface Replies {
   SVM_FILL: Promise<null>
   SVM_BUFFER: Promise<null>
   SVM_EXEC: Promise<DispatchResult>
+  /** Of the launches that are done; `failure` is why the one behind them is not, null when all are. */
+  SVM_EXEC_CHAIN: Promise<{ readonly results: readonly DispatchResult[]; readonly failure: unknown }>
   SVM_QUERY: readonly QueryRun[]
   SVM_STATS: SpaceStats
   SVM_SNAPSHOT: SpaceDump

@@ -5,7 +5,7 @@
 
 import { isPowerOfTwo } from '../base/units.ts'
 import { refuse } from './refuse.ts'
-import { ADVICE, type Op, type Requests } from './request.ts'
+import { ADVICE, LAUNCHES_MAX, type Op, type Requests } from './request.ts'
 
 /** What the value should have been; null: it is. */
 type FieldCheck = (value: unknown) => string | null
@@ -80,6 +80,33 @@ const values = when((value) => isRecord(value) && isArguments(Object.values(valu
 const bytesAt = { pointer, byteLength: whole() }
 const adviceAt = { ...bytesAt, advice: oneOf(...ADVICE), memory: memoryOrNone }
 
+const LAUNCH: Shape<'SVM_EXEC'>['fields'] = {
+  memory,
+  kernel: handle,
+  args: bytes,
+  argValues: values,
+  historyKey: text,
+  workgroups: triple,
+  global: triple,
+  offset: triple,
+  guard: flag,
+  reach: orNull(list(pointer)),
+  class: oneOf('grants', 'transactional', 'unsplittable'),
+  atomic: flag,
+  bindGroups: list(handleOrNone, 3),
+  signal: handleOrNone,
+}
+const LAUNCH_FIELDS = Object.entries(LAUNCH)
+/** One of several launches: as a request of its own. */
+const launch: FieldCheck = (value) => {
+  if (!isRecord(value) || Object.keys(value).length !== LAUNCH_FIELDS.length) return 'a launch'
+  for (const [field, check] of LAUNCH_FIELDS) {
+    const expected = check(Object.hasOwn(value, field) ? value[field] : undefined)
+    if (expected !== null) return `a launch in which ${field} is ${expected}`
+  }
+  return null
+}
+
 const SHAPES: { readonly [O in Op]: Shape<O> } = {
   SVM_INIT: { call: 'init', fields: { version: whole(), pageBytes: whole(), addressBits: whole() } },
   SVM_ALLOC: {
@@ -107,25 +134,8 @@ const SHAPES: { readonly [O in Op]: Shape<O> } = {
   SVM_COPY: { call: 'memcpy', fields: { destination: pointer, source: pointer, byteLength: whole() } },
   SVM_FILL: { call: 'memfill', fields: { pointer, pattern: bytes, byteLength: whole() } },
   SVM_BUFFER: { call: 'copy with a buffer', fields: { memory, buffer: handle, offset: whole(), ...bytesAt, direction: oneOf('in', 'out') } },
-  SVM_EXEC: {
-    call: 'enqueue',
-    fields: {
-      memory,
-      kernel: handle,
-      args: bytes,
-      argValues: values,
-      historyKey: text,
-      workgroups: triple,
-      global: triple,
-      offset: triple,
-      guard: flag,
-      reach: orNull(list(pointer)),
-      class: oneOf('grants', 'transactional', 'unsplittable'),
-      atomic: flag,
-      bindGroups: list(handleOrNone, 3),
-      signal: handleOrNone,
-    },
-  },
+  SVM_EXEC: { call: 'enqueue', fields: LAUNCH },
+  SVM_EXEC_CHAIN: { call: 'enqueue', fields: { launches: list(launch, LAUNCHES_MAX) } },
   SVM_QUERY: { call: 'residency', fields: bytesAt },
   SVM_STATS: { call: 'stats', fields: {} },
   SVM_SNAPSHOT: { call: 'snapshot', fields: {} },
@@ -143,7 +153,7 @@ export const FIELD_CHECKS: readonly string[] = Object.entries(SHAPES).flatMap(([
 /** A copy of the request that has the shape of `op`. @throws SvmError invalid-value */
 export function checkShape<O extends Op>(op: O, request: unknown): Requests[O] {
   const { call, fields } = SHAPES[op] as { call: string; fields: Record<string, FieldCheck> }
-  const copy = copyPlain(request, 3)
+  const copy = copyPlain(request, 5)
   if (!isRecord(copy)) refuse('not-plain', 'invalid-value', `${call}: a request is an object of plain data, but this is ${print(request)}.`)
   for (const field of Object.keys(copy)) {
     if (Object.hasOwn(fields, field)) continue

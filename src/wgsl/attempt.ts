@@ -33,7 +33,7 @@ function state(wish: AttemptWish): string[] {
     'var<private> svm_fuel: u32;',
     'var<private> svm_was_touched: bool;',
     'var<private> svm_was_dirty: bool;',
-    `fn svm_poison() { svm_poisoned = true;${share(1)} }`,
+    `fn svm_poison() { svm_poisoned = true;${share(1)} svm_abort(); }`,
     `fn svm_taint() { if (!svm_tainted) { svm_tainted = true;${share(2)} } }`,
   ]
   if (wish.workgroupFlag) {

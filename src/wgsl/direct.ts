@@ -108,6 +108,7 @@ function ends(bits: AddressBits, pageShift: number): string[] {
   let past = select(0u, end - offset, !misaligned & (offset < end));
   svm_mark_all(SVM_MARK_FAULTED, 0u);
   svm_record_bad(svm_add(svm_bad_address, past), need | select(0u, SVM_MISALIGNED, misaligned));
+  svm_abort();
 }`,
     `fn svm_report_stores() {
   let first = svm_stored_low + ${control('dirtyFrom')} + ${control('dirtyWords')};

@@ -60,6 +60,11 @@ export function addFaults(pieces: Pieces, bits: AddressBits, pageShift: number):
     constant('SVM_PLACE_MASK', ~PTE_FLAGS_MASK >>> 0),
     'var<private> svm_slot: u32;',
     `fn svm_place(e: u32, a: svm_ptr) -> u32 { return (e & SVM_PLACE_MASK) + ${POOL_HEAD_WORDS}u + ((${low(bits, 'a')} & SVM_PAGE_MASK) >> 2u); }`,
+    // What follows in the chain must not run: see the wrapper.
+    `fn svm_abort() {
+  let mine = svm_control[${CONTROL.link}];
+  if (atomicLoad(&svm_faults[${FAULT.abort}]) < mine) { atomicMax(&svm_faults[${FAULT.abort}], mine); }
+}`,
     'fn svm_mark(word: u32, bit: u32) { if ((atomicLoad(&svm_faults[word]) & bit) == 0u) { atomicOr(&svm_faults[word], bit); } }',
     // A set of marks: bits 0 to 7 are the page bitmaps, bits 8 to 11 the workgroup bitmaps. One loop, so that an access holds one copy of it.
     `fn svm_mark_all(marks: u32, i: u32) {

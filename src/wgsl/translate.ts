@@ -86,11 +86,13 @@ class Translation implements TranslatedKernel {
       )
     }
     const attempt = wish.variant === 'attempt'
+    const collective = barriers || subgroups
     const author = this.#rewriter.program({ ...wish, entry: this.#entry, args: this.#argsVariable, loops: this.#loops })
     const wrapper = wrapperText(this.#module, {
       entry: this.#entry,
       workgroupSize,
       guard: wish.guard,
+      collective,
       prologue: attempt ? attemptPrologue(startTainted) : [],
       epilogue: attempt ? [] : wish.variant === 'direct' ? directEpilogue(this.analysis.stores || this.analysis.atomics) : residentEpilogue(),
     })
@@ -119,6 +121,7 @@ class Translation implements TranslatedKernel {
       workgroupSize,
       guard: wish.guard,
       startTainted,
+      collective,
       addressBits: this.#options.addressBits,
       pageShift: this.#options.pageShift,
       ...(this.#options.twin === undefined ? {} : { twin: this.#options.twin }),

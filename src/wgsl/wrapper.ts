@@ -1,9 +1,9 @@
 // The entry point that the device calls, in place of the author's.
 //
 // Always: every invocation of a workgroup takes the same way through it (it reads only built-ins and read-only storage), so that barriers may
-// follow. The built-ins that the author sees are those of the whole launch, however it was split or folded.
+// follow; only a kernel without barriers asks the word that another invocation may just write, whether a dispatch before it in its chain failed. The built-ins that the author sees are those of the whole launch, however it was split or folded.
 
-import { CONTROL, CONTROL_MODE } from '../abi/fault-record.ts'
+import { CONTROL, CONTROL_MODE, FAULT } from '../abi/fault-record.ts'
 import { attributeOf, type FunctionDeclaration, rangeText, type SourceModule } from './module.ts'
 import { ENTRY_PREFIX } from './rewrite.ts'
 import { textError } from './scanner.ts'
@@ -25,6 +25,8 @@ export interface WrapperWish {
   readonly entry: FunctionDeclaration
   readonly workgroupSize: readonly [number, number, number]
   readonly guard: boolean
+  /** Invocations of a workgroup wait for each other. */
+  readonly collective: boolean
   readonly prologue: readonly string[]
   readonly epilogue: readonly string[]
 }
@@ -48,6 +50,9 @@ export function wrapperText(module: SourceModule, wish: WrapperWish): string {
     `fn ${WRAPPER_ENTRY}(${parameters.join(', ')}) {`,
     '  let svm_this = svm_wid.x + svm_count.x * (svm_wid.y + svm_count.y * svm_wid.z);',
     `  if (svm_this >= ${c('slots')}) { return; }`,
+    ...(wish.collective
+      ? [`  if (${c('aborted')} > ${c('link')}) { return; }`]
+      : [`  if (${c('link')} != 0xffffffffu) { if (atomicLoad(&svm_faults[${FAULT.abort}]) > ${c('link')}) { return; } }`]),
     '  svm_slot = svm_this;',
     `  var svm_w = ${c('firstWorkgroup')} + svm_this;`,
     `  if ((${c('mode')} & ${CONTROL_MODE.worklist}u) != 0u) { svm_w = svm_control[${c('worklist')} + svm_this]; }`,

@@ -66,6 +66,19 @@ export const VALID: { readonly [O in Op]: (world: World, random: Random) => Requ
     const { launch, kernels, signal, group } = world
     return { ...launch, memory, kernel: kernels[memory], bindGroups: random.chance(1, 2) ? [-1, group] : [], signal: random.pick([-1, signal]), reach: null }
   },
+  SVM_EXEC_CHAIN: (world, random) => {
+    const memory = random.below(2)
+    const { launch, kernels, signal, group } = world
+    const one = () => ({
+      ...launch,
+      memory,
+      kernel: kernels[memory],
+      bindGroups: random.chance(1, 8) ? [group] : [],
+      signal: random.pick([-1, signal]),
+      reach: null,
+    })
+    return { launches: Array.from({ length: random.below(5) }, one) }
+  },
   SVM_QUERY: (world, random) => ({ pointer: world.good + random.below(P), byteLength: random.below(4 * P) }),
   SVM_STATS: () => ({}),
   SVM_SNAPSHOT: () => ({}),
@@ -284,5 +297,6 @@ export const AIMS: readonly Aim[] = [
   aim('SVM_EXEC', (r) => (r.guard = true)),
   aim('SVM_EXEC', (r, w) => Object.assign(r, { global: [3, 1, 1], guard: true, memory: 0, kernel: w.kernels[2] })),
   aim('SVM_EXEC', (r) => Object.assign(r, { global: [2 ** 31, 2 ** 31, 1], workgroups: [2 ** 30, 2 ** 31, 1] })),
+  aim('SVM_EXEC_CHAIN', (r, w) => (r.launches = [0, 1].map((memory) => ({ ...w.launch, memory, kernel: w.kernels[memory], bindGroups: [], signal: -1 })))),
   aim('SVM_EXEC', (r, _w, random) => (r.args = new Uint8Array(random.pick([0, 4, 7, 64])))),
 ]

@@ -7,7 +7,7 @@ import type { Context } from '../../src/cl/context.ts'
 import type { SimDevice } from '../../src/device/sim/sim-device.ts'
 import type { Mirror } from '../../src/driver/svmm.ts'
 import { LocalPort } from '../../src/drm/local-port.ts'
-import type { Requests } from '../../src/drm/request.ts'
+import { DRM_VERSION, type Requests } from '../../src/drm/request.ts'
 import { PAGE } from '../../src/mm/page-table.ts'
 import { Space } from '../../src/mm/space.ts'
 import type { Vma } from '../../src/mm/vma.ts'
@@ -145,7 +145,7 @@ export function barePort(): LocalPort {
 
 async function closedPort(): Promise<LocalPort> {
   const port = barePort()
-  port.ioctl('SVM_INIT', { version: 2, pageBytes: P, addressBits: 32 })
+  port.ioctl('SVM_INIT', { version: DRM_VERSION, pageBytes: P, addressBits: 32 })
   await port.ioctl('SVM_FINI', {})
   return port
 }

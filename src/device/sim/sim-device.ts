@@ -21,6 +21,7 @@ import {
   type Program,
   type ProgramDescriptor,
   type Readback,
+  WINDOW_UNIT,
   type Work,
 } from '../device.ts'
 import { type Costs, ModelClock } from './costs.ts'
@@ -366,8 +367,12 @@ export class SimDevice implements Device {
     }
   }
 
-  #checkDispatch({ program, bindings, groups }: DispatchWork): void {
-    const { table, faults, control, args, pools } = bindings
+  #checkDispatch({ program, bindings, groups, at = { control: 0, args: 0 } }: DispatchWork): void {
+    const { table, faults, control, args, pools, window } = bindings
+    for (const [buffer, offset, byteLength] of [[control, at.control, window?.control] as const, [args, at.args, window?.args] as const]) {
+      assert(offset % WINDOW_UNIT === 0, `a part of '${buffer.label}' begins at a multiple of ${WINDOW_UNIT}, not at ${offset}`)
+      checkRange(`a dispatch of '${program.label}'`, asSim(buffer), offset, byteLength ?? buffer.byteLength)
+    }
     for (const buffer of [table, faults, control, args, ...pools]) if (buffer !== null) checkRange(`a dispatch of '${program.label}'`, asSim(buffer), 0, 0)
     const groupsMax = this.limits.workgroupsPerDimension
     assert(Math.max(...groups) <= groupsMax, `a dispatch has at most ${groupsMax} workgroups in a dimension, not ${groups.join(' x ')}`)
@@ -392,11 +397,11 @@ export class SimDevice implements Device {
     }
   }
 
-  #doDispatch({ program, bindings, groups, args }: DispatchWork): void {
+  #doDispatch({ program, bindings, groups, args, at }: DispatchWork): void {
     const { descriptor } = program
     if (descriptor.twin === undefined) throw noTwin(descriptor)
     const pools = bindings.pools.map((pool) => (pool === null ? null : asSim(pool).words))
-    const buffers = { table: asSim(bindings.table).words, faults: asSim(bindings.faults).words, control: asSim(bindings.control).words, pools }
+    const buffers = { table: asSim(bindings.table).words, faults: asSim(bindings.faults).words, control: windowOf(bindings, at), pools }
     this.#clock.accessed(runTwins({ descriptor, twin: descriptor.twin, buffers, groups, args }, this.#dispatchRandom))
   }
 }
@@ -404,6 +409,13 @@ export class SimDevice implements Device {
 function asSim(buffer: DeviceBuffer): SimBuffer {
   assert(buffer instanceof SimBuffer, `the buffer '${buffer.label}' was made by a simulated device`)
   return buffer
+}
+
+/** What of `control` a dispatch sees. Arguments come to a twin by name. */
+function windowOf({ control, window }: DispatchWork['bindings'], at: DispatchWork['at']): Uint32Array {
+  const { words } = asSim(control)
+  const from = (at?.control ?? 0) / 4
+  return window === undefined ? words : words.subarray(from, from + window.control / 4)
 }
 
 function sumBytes(readbacks: readonly Readback[]): number {

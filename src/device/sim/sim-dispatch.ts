@@ -29,6 +29,7 @@ const ITEMS_IN_FLIGHT_MAX = 16_384
 export function runTwins(launch: TwinLaunch, random: Random): number {
   const { descriptor, buffers, groups } = launch
   const pass = new SimPass(descriptor, buffers)
+  if (pass.skipped) return 0
   const args = numbersOf(launch.args)
   const size = descriptor.workgroupSize
   const slots = Math.min(groups[0] * groups[1] * groups[2], buffers.control[CONTROL.slots])

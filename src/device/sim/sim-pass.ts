@@ -59,6 +59,7 @@ export class SimPass {
   readonly #directory: number
   readonly #directoryMask: number
   readonly #first: number
+  readonly #link: number
 
   constructor(descriptor: ProgramDescriptor, buffers: PassBuffers) {
     const { control, table, faults } = buffers
@@ -78,6 +79,7 @@ export class SimPass {
     this.#pageBitmaps = FAULT_HEADER_WORDS + WORKGROUP_BITMAPS * this.#workgroupWords
     this.#misses = this.#pageBitmaps + PAGE_BITMAPS * this.#pageWords
     this.#first = this.#misses + missWords(this.addressBits)
+    this.#link = control[CONTROL.link]
     this.#directory = control[CONTROL.directory]
     this.#directoryMask = control[CONTROL.directoryMask]
     const wide = this.addressBits === 64
@@ -88,6 +90,11 @@ export class SimPass {
     assert(this.resident || this.#grants + entries <= control.length, `an attempt has a grant for every one of the ${entries} entries`)
     const end = this.resident ? this.#first : this.#first + WANTED_WORDS * entries
     assert(end <= faults.length, `the fault buffer of a pass has ${end} words, but it has ${faults.length}`)
+  }
+
+  /** True when something went wrong in a dispatch before this one in its chain: this one does nothing. */
+  get skipped(): boolean {
+    return this.#buffers.faults[FAULT.abort] > this.#link
   }
 
   /** Table index of the page that holds an address; what the table does not reach, and what lies outside the space, has an entry that is 0. */
@@ -182,6 +189,8 @@ export class SimPass {
 
   /** @param bitmap one of WORKGROUP_BITMAP */
   markWorkgroup(bitmap: number, slot: number): void {
+    const { faults } = this.#buffers
+    if (bitmap === WORKGROUP_BITMAP.faulted) faults[FAULT.abort] = Math.max(faults[FAULT.abort], this.#link)
     this.#setBit(FAULT_HEADER_WORDS + bitmap * this.#workgroupWords, this.#workgroupWords, slot)
   }
 

@@ -12,30 +12,58 @@ export interface EncodeContext extends RuntimeBuffers {
 
 type Dispatch = Extract<Work, { kind: 'dispatch' }>
 
+/** What a compute pass has set already. */
+class PassState {
+  readonly pass: GPUComputePassEncoder
+  #program: WebgpuProgram | null = null
+  readonly #author: (GPUBindGroup | null)[] = [null, null, null]
+
+  constructor(encoder: GPUCommandEncoder) {
+    this.pass = encoder.beginComputePass()
+  }
+
+  program(program: WebgpuProgram): void {
+    if (this.#program === program) return
+    this.pass.setPipeline(program.pipeline)
+    this.#program = program
+  }
+
+  authorGroup(index: number, group: GPUBindGroup): void {
+    if (this.#author[index] === group) return
+    this.pass.setBindGroup(index, group)
+    this.#author[index] = group
+  }
+}
+
+/** Dynamic offsets in the order of their bindings: control, args. Taken before the call that they are given to returns. */
+const offsets = new Uint32Array(2)
+
 export function encodeWork(encoder: GPUCommandEncoder, work: readonly Work[], context: EncodeContext): void {
-  let pass: GPUComputePassEncoder | null = null
+  let state: PassState | null = null
   for (const item of work) {
     if (item.kind === 'dispatch') {
-      pass ??= encoder.beginComputePass()
-      encodeDispatch(pass, item, context)
+      state ??= new PassState(encoder)
+      encodeDispatch(state, item, context)
       continue
     }
-    pass?.end()
-    pass = null
+    state?.pass.end()
+    state = null
     if (item.byteLength === 0) continue
     if (item.kind === 'copy') encoder.copyBufferToBuffer(gpuOf(item.from), item.fromOffset, gpuOf(item.to), item.toOffset, item.byteLength)
     else encoder.clearBuffer(gpuOf(item.buffer), item.offset, item.byteLength)
   }
-  pass?.end()
+  state?.pass.end()
 }
 
-function encodeDispatch(pass: GPUComputePassEncoder, dispatch: Dispatch, context: EncodeContext): void {
+function encodeDispatch(state: PassState, dispatch: Dispatch, context: EncodeContext): void {
   const program = dispatch.program as WebgpuProgram
-  pass.setPipeline(program.pipeline)
+  state.program(program)
   for (let group = 0; group < AUTHOR_GROUPS; group++) {
     const given = dispatch.authorGroups[group] as GPUBindGroup | null | undefined
-    pass.setBindGroup(group, given ?? context.emptyGroup())
+    state.authorGroup(group, given ?? context.emptyGroup())
   }
-  pass.setBindGroup(RUNTIME_GROUP, program.runtimeGroup(dispatch.bindings, context))
-  pass.dispatchWorkgroups(dispatch.groups[0], dispatch.groups[1], dispatch.groups[2])
+  offsets[0] = dispatch.at?.control ?? 0
+  offsets[1] = dispatch.at?.args ?? 0
+  state.pass.setBindGroup(RUNTIME_GROUP, program.runtimeGroup(dispatch.bindings, context), offsets, 0, program.descriptor.hasArguments ? 2 : 1)
+  state.pass.dispatchWorkgroups(dispatch.groups[0], dispatch.groups[1], dispatch.groups[2])
 }

@@ -4,16 +4,16 @@ import { SvmError } from '../../base/error.ts'
 import type { AuthorBinding } from '../device.ts'
 import { STAGE_COMPUTE } from './buffers.ts'
 
-/** Group 3 as every program declares it; pools follow from `pools` on. */
+/** Group 3 as every program declares it; pools follow from `pools` on. Control and args have dynamic offsets: the dispatches of a chain share one group. */
 export const RUNTIME_BINDING = { table: 0, faults: 1, control: 2, args: 3, pools: 4 } as const
 
 export function runtimeEntries(pools: number, hasArguments: boolean): GPUBindGroupLayoutEntry[] {
   const entries: GPUBindGroupLayoutEntry[] = [
     bufferEntry(RUNTIME_BINDING.table, 'read-only-storage'),
     bufferEntry(RUNTIME_BINDING.faults, 'storage'),
-    bufferEntry(RUNTIME_BINDING.control, 'read-only-storage'),
+    bufferEntry(RUNTIME_BINDING.control, 'read-only-storage', true),
   ]
-  if (hasArguments) entries.push(bufferEntry(RUNTIME_BINDING.args, 'uniform'))
+  if (hasArguments) entries.push(bufferEntry(RUNTIME_BINDING.args, 'uniform', true))
   for (let pool = 0; pool < pools; pool++) entries.push(bufferEntry(RUNTIME_BINDING.pools + pool, 'storage'))
   return entries
 }
@@ -25,8 +25,8 @@ export function authorEntries(bindings: readonly AuthorBinding[], group: number)
   return bindings.filter((binding) => binding.group === group).map((binding) => authorEntry(binding, sampled))
 }
 
-function bufferEntry(binding: number, type: GPUBufferBindingType): GPUBindGroupLayoutEntry {
-  return { binding, visibility: STAGE_COMPUTE, buffer: { type } }
+function bufferEntry(binding: number, type: GPUBufferBindingType, hasDynamicOffset = false): GPUBindGroupLayoutEntry {
+  return { binding, visibility: STAGE_COMPUTE, buffer: { type, hasDynamicOffset } }
 }
 
 function authorEntry({ binding, kind, name, type }: AuthorBinding, sampled: boolean): GPUBindGroupLayoutEntry {

@@ -19,7 +19,14 @@ export interface RuntimeBuffers {
 
 interface KeptGroup {
   readonly ids: readonly number[]
+  readonly window: DispatchBindings['window']
   readonly group: GPUBindGroup
+}
+
+interface BufferEntry {
+  readonly binding: number
+  readonly buffer: WebgpuBuffer
+  readonly size: number
 }
 
 export class WebgpuProgram implements Program {
@@ -30,6 +37,8 @@ export class WebgpuProgram implements Program {
   readonly #device: GPUDevice
   /** The one used last comes first. */
   readonly #kept: KeptGroup[] = []
+  /** The dispatches of a chain have the same bindings. */
+  #last: { readonly bindings: DispatchBindings; readonly group: GPUBindGroup } | null = null
 
   constructor(device: GPUDevice, descriptor: ProgramDescriptor, pipeline: GPUComputePipeline, layouts: readonly GPUBindGroupLayout[]) {
     this.#device = device
@@ -43,33 +52,40 @@ export class WebgpuProgram implements Program {
   }
 
   runtimeGroup(bindings: DispatchBindings, runtime: RuntimeBuffers): GPUBindGroup {
+    if (this.#last?.bindings === bindings) return this.#last.group
     const buffers = this.#buffersOf(bindings, runtime)
-    const found = this.#kept.findIndex(({ ids }) => ids.every((id, i) => id === buffers[i].buffer.id))
-    const kept = found < 0 ? this.#make(buffers) : this.#kept[found]
+    const { window } = bindings
+    const same = (kept: KeptGroup) =>
+      kept.window?.control === window?.control && kept.window?.args === window?.args && kept.ids.every((id, i) => id === buffers[i].buffer.id)
+    const found = this.#kept.findIndex(same)
+    const kept = found < 0 ? this.#make(buffers, window) : this.#kept[found]
     if (found > 0) this.#kept.splice(found, 1)
     if (found !== 0) this.#kept.unshift(kept)
     if (this.#kept.length > KEPT_GROUPS_MAX) this.#kept.pop()
+    this.#last = { bindings, group: kept.group }
     return kept.group
   }
 
-  #buffersOf(bindings: DispatchBindings, runtime: RuntimeBuffers): { binding: number; buffer: WebgpuBuffer }[] {
-    const buffers: { binding: number; buffer: WebgpuBuffer }[] = [
-      { binding: RUNTIME_BINDING.table, buffer: bindings.table as WebgpuBuffer },
-      { binding: RUNTIME_BINDING.faults, buffer: bindings.faults as WebgpuBuffer },
-      { binding: RUNTIME_BINDING.control, buffer: bindings.control as WebgpuBuffer },
+  #buffersOf(bindings: DispatchBindings, runtime: RuntimeBuffers): BufferEntry[] {
+    const { window } = bindings
+    const entry = (binding: number, buffer: WebgpuBuffer, size = buffer.byteLength): BufferEntry => ({ binding, buffer, size })
+    const buffers = [
+      entry(RUNTIME_BINDING.table, bindings.table as WebgpuBuffer),
+      entry(RUNTIME_BINDING.faults, bindings.faults as WebgpuBuffer),
+      entry(RUNTIME_BINDING.control, bindings.control as WebgpuBuffer, window?.control),
     ]
-    if (this.descriptor.hasArguments) buffers.push({ binding: RUNTIME_BINDING.args, buffer: bindings.args as WebgpuBuffer })
+    if (this.descriptor.hasArguments) buffers.push(entry(RUNTIME_BINDING.args, bindings.args as WebgpuBuffer, window?.args))
     for (let pool = 0; pool < this.descriptor.pools; pool++) {
       const buffer = (bindings.pools[pool] ?? null) as WebgpuBuffer | null
-      buffers.push({ binding: RUNTIME_BINDING.pools + pool, buffer: buffer ?? runtime.placeholder(pool) })
+      buffers.push(entry(RUNTIME_BINDING.pools + pool, buffer ?? runtime.placeholder(pool)))
     }
     return buffers
   }
 
-  #make(buffers: readonly { binding: number; buffer: WebgpuBuffer }[]): KeptGroup {
-    const entries = buffers.map(({ binding, buffer }) => ({ binding, resource: { buffer: buffer.gpu } }))
+  #make(buffers: readonly BufferEntry[], window: DispatchBindings['window']): KeptGroup {
+    const entries = buffers.map(({ binding, buffer, size }) => ({ binding, resource: { buffer: buffer.gpu, size } }))
     const group = this.#device.createBindGroup({ label: `svm:${this.label}`, layout: this.layouts[RUNTIME_GROUP], entries })
-    return { ids: buffers.map(({ buffer }) => buffer.id), group }
+    return { ids: buffers.map(({ buffer }) => buffer.id), window, group }
   }
 }
 

@@ -243,6 +243,7 @@ const PROGRAM: ProgramDescriptor = {
   workgroupSize: [64, 1, 1],
   guard: false,
   startTainted: false,
+  collective: false,
   addressBits: 32,
   pageShift: 16,
 }
