@@ -14,7 +14,16 @@ import { INSIDE_BENCHES } from './inside/migrate-cost.ts'
 
 export type { BenchResult } from './case.ts'
 
-export const BENCHES: readonly Bench[] = [migrateToDevice, migrateToHost, secondMigrate, faultRound, faultLaunch, ...CHAIN_BENCHES, ...INSIDE_BENCHES, ...WORKLOAD_BENCHES]
+export const BENCHES: readonly Bench[] = [
+  migrateToDevice,
+  migrateToHost,
+  secondMigrate,
+  faultRound,
+  faultLaunch,
+  ...CHAIN_BENCHES,
+  ...INSIDE_BENCHES,
+  ...WORKLOAD_BENCHES,
+]
 export const ROUNDS_MIN = 5
 export const ROUNDS_DEFAULT = 9
 

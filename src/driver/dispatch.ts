@@ -122,7 +122,7 @@ function noteNeeds(launch: Launch): void {
 }
 
 /** The pass ran and its report did not arrive: whatever it could store to may differ from the host's bytes. */
-export export function noteAllStores(mirror: Mirror): void {
+export function noteAllStores(mirror: Mirror): void {
   const storable: Vpn[] = []
   mirror.dmem.forEachPage((_frame, vpn) => {
     if ((mirror.vmm.get(vpn) & PTE.store) !== 0) storable.push(vpn)
