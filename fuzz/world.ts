@@ -78,9 +78,9 @@ function makeDevice({ scheduler, faults }: WorldParts, options: { seed: number; 
 }
 
 /** The smallest budget with so many frames, or a few more. */
-export function budgetWith(frames: number, pageBytes: number, device: SimDevice): number {
-  let budgetBytes = budgetMin(pageBytes)
-  while (planMemory({ budgetBytes, pageBytes, limits: device.limits, authorStorageBuffers: 0 }).frames < frames) budgetBytes += 256
+export function budgetWith(frames: number, pageBytes: number, device: SimDevice, debug = false): number {
+  let budgetBytes = budgetMin(pageBytes, debug)
+  while (planMemory({ budgetBytes, pageBytes, limits: device.limits, authorStorageBuffers: 0, debug }).frames < frames) budgetBytes += 256
   return budgetBytes
 }
 

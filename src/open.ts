@@ -55,7 +55,8 @@ export async function openSvm(options: SvmOptions): Promise<Svm> {
   const clock = { now: () => performance.now() }
   const space = new Space(makeGeometry(addressBits, pageSize), { hostCacheBytes: hostCache, tracer: new Tracer(options.trace, clock) })
   const raw = devices.map(({ device }) => device)
-  const port = new LocalPort(space, raw, { deviceMemory: options.deviceMemory, authorStorageBuffers, eviction, direct, pools })
+  const debug = options.debug === true
+  const port = new LocalPort(space, raw, { deviceMemory: options.deviceMemory, authorStorageBuffers, eviction, direct: direct && !debug, pools, debug })
   for (const device of raw) inUse.add(below(device))
   port.ioctl('SVM_INIT', { version: DRM_VERSION, pageBytes: pageSize, addressBits })
   const context = new Context({
@@ -68,7 +69,7 @@ export async function openSvm(options: SvmOptions): Promise<Svm> {
       Promise.all(
         port.mirrors.map(async (mirror) => {
           if (port.isReleased(mirror.memory)) return -1
-          const kernel = new DriverKernel(mirror.device, translated, source)
+          const kernel = new DriverKernel(mirror.device, translated, source, mirror.watch !== null)
           await kernel.program('attempt', mirror.dmem.poolsInUse, false).catch((failure) => {
             throw port.explain(failure)
           })

@@ -76,6 +76,8 @@ export interface ProgramDescriptor {
   readonly startTainted: boolean
   /** Invocations of a workgroup wait for each other: in a chain it looks at CONTROL.aborted, which must be brought up to date before it. */
   readonly collective: boolean
+  /** Accesses are noted in the shadow at the end of the fault buffer (abi/shadow). */
+  readonly watch?: boolean
   readonly addressBits: 32 | 64
   readonly pageShift: number
   readonly twin?: KernelTwin

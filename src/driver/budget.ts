@@ -4,6 +4,7 @@
 
 import { POOL_BYTES_MAX, POOL_HEAD_BYTES } from '../abi/pool.ts'
 import { POOLS_MAX } from '../abi/pte.ts'
+import { SHADOW_ENTRY_WORDS, SHADOW_HEADER_WORDS } from '../abi/shadow.ts'
 import { SvmError } from '../base/error.ts'
 import { type Bytes, KIB, MIB, printBytes } from '../base/units.ts'
 import type { DeviceLimits } from '../device/device.ts'
@@ -15,10 +16,14 @@ const RESERVE_MIN = 256 * KIB
 const RING_SMALL = 128 * KIB
 const SLOT_MAX = 4 * MIB
 const WINDOW_MAX = 65_536
+const SHADOW_MIN = shadowOf(256)
+const SHADOW_MAX = shadowOf(32_768)
 
 export interface MemoryPlan {
   readonly budgetBytes: Bytes
   readonly reserveBytes: Bytes
+  /** Of the reserve: what `debug` keeps of the accesses of a dispatch. 0 without it. */
+  readonly shadowBytes: Bytes
   readonly slotBytes: Bytes
   readonly ringBytes: Bytes
   readonly bouncePages: number
@@ -31,8 +36,8 @@ export interface MemoryPlan {
 }
 
 /** The smallest budget that works with this page size. */
-export function budgetMin(pageBytes: Bytes): Bytes {
-  return RESERVE_MIN + RING_SMALL + (FRAMES_MIN + 2) * pageBytes + POOL_HEAD_BYTES
+export function budgetMin(pageBytes: Bytes, debug = false): Bytes {
+  return RESERVE_MIN + (debug ? SHADOW_MIN : 0) + RING_SMALL + (FRAMES_MIN + 2) * pageBytes + POOL_HEAD_BYTES
 }
 
 /** Half of what the device could bind, as a start. */
@@ -48,9 +53,10 @@ export function planMemory(wish: {
   limits: DeviceLimits
   authorStorageBuffers: number
   pools?: number | undefined
+  debug?: boolean
 }): MemoryPlan {
-  const { budgetBytes, pageBytes, limits } = wish
-  const least = budgetMin(pageBytes)
+  const { budgetBytes, pageBytes, limits, debug = false } = wish
+  const least = budgetMin(pageBytes, debug)
   if (budgetBytes < least) {
     throw new SvmError(
       'invalid-value',
@@ -60,7 +66,9 @@ export function planMemory(wish: {
   const most = poolsMax(limits, wish.authorStorageBuffers)
   // Small budgets keep more of themselves for tables: what is mapped may be a thousand times larger.
   const reserveWanted = Math.min(Math.max(MIB, Math.floor(budgetBytes / 16)), 64 * MIB)
-  const reserveBytes = Math.max(RESERVE_MIN, Math.min(reserveWanted, Math.floor((budgetBytes - least) / 3)))
+  const shadowBytes = debug ? Math.min(SHADOW_MAX, Math.max(SHADOW_MIN, shadowOf(2 ** Math.floor(Math.log2(budgetBytes / 1024))))) : 0
+  const tableBytes = Math.max(RESERVE_MIN, Math.min(reserveWanted, Math.floor((budgetBytes - least) / 3)))
+  const reserveBytes = tableBytes + shadowBytes
   const slotBytes = Math.min(SLOT_MAX, Math.max(pageBytes, Math.floor(budgetBytes / 64 / pageBytes) * pageBytes))
   const ringBytes = RING_SMALL + slotBytes * (budgetBytes >= 64 * MIB ? 4 : budgetBytes >= 16 * MIB ? 2 : 1)
   const bouncePages = Math.max(1, Math.floor(Math.min(2 * MIB, budgetBytes / 64) / pageBytes))
@@ -69,8 +77,13 @@ export function planMemory(wish: {
   const frames = Math.min(Math.floor(spare / pageBytes), Math.floor(poolBytesMax / pageBytes) * most)
   const wanted = wish.pools !== undefined ? Math.min(wish.pools, frames) : frames * pageBytes <= 32 * MIB ? 1 : frames * pageBytes <= 128 * MIB ? 2 : 4
   const poolCount = Math.min(most, Math.max(wanted, Math.ceil((frames * pageBytes) / poolBytesMax)))
-  const windowMax = Math.min(WINDOW_MAX, 2 ** Math.floor(Math.log2(reserveBytes / 24)))
-  return { budgetBytes, reserveBytes, slotBytes, ringBytes, bouncePages, poolCount, poolFrames: Math.ceil(frames / poolCount), frames, windowMax }
+  const windowMax = Math.min(WINDOW_MAX, 2 ** Math.floor(Math.log2(tableBytes / 24)))
+  return { budgetBytes, reserveBytes, shadowBytes, slotBytes, ringBytes, bouncePages, poolCount, poolFrames: Math.ceil(frames / poolCount), frames, windowMax }
+}
+
+/** Bytes of a shadow of so many entries. */
+function shadowOf(entries: number): Bytes {
+  return (entries * SHADOW_ENTRY_WORDS + SHADOW_HEADER_WORDS) * 4
 }
 
 function poolsMax(limits: DeviceLimits, authorStorageBuffers: number): number {

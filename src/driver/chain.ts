@@ -130,7 +130,8 @@ function linksOf(mirror: Mirror, launches: readonly Launch[], from: number, sets
 function linkOf(mirror: Mirror, launch: Launch, { reach, sets }: { reach: ReachTable; sets: NeedSets | null }): Link | null {
   const { kernel, workgroups } = launch
   const slots = workgroups[0] * workgroups[1] * workgroups[2]
-  const alone = launch.atomic || launch.reach !== null || launch.authorGroups.length > 0 || kernel.translated.authorBindings.length > 0
+  // What is watched is judged by the dispatch.
+  const alone = mirror.watch !== null || launch.atomic || launch.reach !== null || launch.authorGroups.length > 0 || kernel.translated.authorBindings.length > 0
   if (alone || slots === 0 || launch.signal?.aborted === true) return null
   if (kernel.millisecondsPerWorkgroup <= 0 || slots > windowByTime(launch, mirror.plan.windowMax)) return null
   const steady = sets === null ? chooseSteady(mirror, launch, reach) : null

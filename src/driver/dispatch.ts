@@ -34,6 +34,7 @@ export async function dispatch(mirror: Mirror, evictor: Evictor, launch: Launch)
       await new Replay(mirror, evictor, launch, reach, total, result).run()
       noteNeeds(launch)
     }
+    await mirror.watch?.refuseRace(launch)
   } finally {
     reach.release()
   }

@@ -97,7 +97,7 @@ function explain(mirror: Mirror, launch: Launch, bad: BadAccess): { code: SvmErr
 }
 
 /** Linear workgroup to x, y, z. */
-function split(workgroup: number, counts: readonly [number, number, number]): [number, number, number] {
+export function split(workgroup: number, counts: readonly [number, number, number]): [number, number, number] {
   const [x, y] = counts
   return [workgroup % x, Math.floor(workgroup / x) % y, Math.floor(workgroup / (x * y))]
 }

@@ -71,9 +71,11 @@ export class DriverKernel {
   #last: SteadyHistory | null = null
   #checked = false
   readonly #text: KernelText
+  readonly #watched: boolean
 
-  constructor(device: Device, translated: TranslatedKernel, source: { code: string; entryPoint: string }) {
+  constructor(device: Device, translated: TranslatedKernel, source: { code: string; entryPoint: string }, watched = false) {
     this.device = device
+    this.#watched = watched
     this.translated = translated
     this.#text = { ...source, label: translated.label }
   }
@@ -138,7 +140,7 @@ export class DriverKernel {
   async #build(variant: ProgramVariant, pools: 1 | 2 | 4 | 8, guard: boolean): Promise<Program> {
     let failure: SvmError | null = null
     for (const loopGuards of GUARD_ORDER) {
-      const descriptor = this.translated.variant({ variant, pools, guard, loopGuards })
+      const descriptor = this.translated.variant({ variant, pools, guard, loopGuards, watch: this.#watched })
       try {
         const program = await this.device.createProgram(descriptor)
         await this.#check()

@@ -66,11 +66,13 @@ export interface PassWish {
 export async function runPass(mirror: Mirror, tables: TableBuffers, wish: PassWish): Promise<PassReport> {
   const { device, copies } = mirror
   const views = tables.report.views(wish.window.slots)
+  mirror.watch?.arm(tables, wish.launch)
   if (wish.grants !== null) sendGrants(mirror, tables, wish.grants)
   sendControl(mirror, tables, wish, views.layout)
   const { work, readbacks } = passWork(mirror, tables, wish, views)
   const started = device.now()
   await copies.submit(work, readbacks, wish.again)
+  mirror.watch?.refuseSpin(wish.launch)
   return decode(views, wish.direct ?? null, device.now() - started)
 }
 
@@ -92,7 +94,7 @@ function passWork(mirror: Mirror, tables: TableBuffers, { program, launch, windo
       args: launch.argValues,
     },
   ]
-  const readbacks = [{ from: faults, offset: 0, into: views.bytes }]
+  const readbacks = [{ from: faults, offset: 0, into: views.bytes }, ...(mirror.watch?.readbacks(tables) ?? [])]
   tables.last = { program, launch, table, pools, views, work, readbacks }
   return tables.last
 }

@@ -21,6 +21,7 @@ import { DeviceMemory } from './dmem.ts'
 import { SystemFrames } from './system-frames.ts'
 import { Tables } from './tables.ts'
 import { DeviceVmm } from './vmm.ts'
+import { Watch } from './watch.ts'
 
 /** Pages that one home-coming moves at once: bounded arrays, whatever the range. */
 const WINDOW = 4096
@@ -38,6 +39,8 @@ export interface MirrorOptions {
   readonly direct?: boolean
   /** Pools that the frames are divided into, if the device can bind so many; undefined: as their number asks for. */
   readonly pools?: number | undefined
+  /** Kernels are watched: the race detector and the spin detector. */
+  readonly debug?: boolean
 }
 
 export class Mirror implements PageOwner {
@@ -53,6 +56,8 @@ export class Mirror implements PageOwner {
   readonly authorStorageBuffers: number
   /** The direct variant may be chosen. */
   readonly direct: boolean
+  /** With `debug`: what dispatches are watched by. */
+  readonly watch: Watch | null
   /** Frames of read-only copies of host pages. */
   readonly #systemFrames: SystemFrames
   /** What `uncoveredIn` said of the whole space, and of which leaves it knew. */
@@ -82,11 +87,13 @@ export class Mirror implements PageOwner {
       limits: device.limits,
       authorStorageBuffers: options.authorStorageBuffers,
       pools: options.pools,
+      debug: options.debug === true,
     })
     device.configure({ ringBytes: this.plan.ringBytes, slotBytes: this.plan.slotBytes })
     this.dmem = new DeviceMemory(device, this.plan, geometry, space.tracer)
     this.vmm = new DeviceVmm(device, geometry)
     this.tables = new Tables(device, this.plan, this.vmm)
+    this.watch = options.debug === true ? new Watch(this) : null
     this.copies = new CopyEngine(device, this.dmem, space, this.plan.bouncePages)
     this.subscription = space.notifiers.insert({ start: 0, end: geometry.spacePages }, this)
   }

@@ -105,10 +105,11 @@ export class Tables {
 
   async #make(entries: number, slots: number, argumentBytes: Bytes): Promise<TableBuffers | null> {
     const controlBytes = (CONTROL_HEADER_WORDS + entries + slots) * 4
-    const faultBytes = faultLayout(slots, entries, this.#vmm.addressBits).endWords * 4
+    const { reserveBytes, shadowBytes } = this.#plan
+    const faultBytes = faultLayout(slots, entries, this.#vmm.addressBits).endWords * 4 + shadowBytes
     const tableBytes = (entries + this.#vmm.directoryWords(entries)) * 4
     // A table narrowed to a kernel's reach may be needed beside the whole one.
-    const spareBytes = this.#plan.reserveBytes - (tableBytes * 2 + controlBytes + faultBytes + argumentBytes)
+    const spareBytes = reserveBytes - (tableBytes * 2 + controlBytes + faultBytes + argumentBytes)
     if (spareBytes < 0) return null
     const made: DeviceBuffer[] = []
     const make = async (role: BufferRole, byteLength: Bytes) => {

@@ -8,6 +8,7 @@ import { type AttemptWish, addAttempt } from './attempt.ts'
 import { addDirect } from './direct.ts'
 import { addFaults } from './faults.ts'
 import { addResident } from './resident.ts'
+import { addWatch } from './watch.ts'
 import { Pieces } from './wgsl-text.ts'
 import { addWords } from './words.ts'
 
@@ -16,6 +17,8 @@ export interface PreludeWish extends AttemptWish {
   readonly pools: 1 | 2 | 4 | 8
   readonly atomicPools: boolean
   readonly pageShift: number
+  /** Accesses are noted in the shadow (debug). */
+  readonly watch: boolean
 }
 
 /** The declarations that these texts need. */
@@ -27,5 +30,6 @@ export function preludeText(wish: PreludeWish, ...users: readonly string[]): str
   if (wish.variant === 'attempt') addAttempt(pieces, wish)
   else if (wish.variant === 'resident') addResident(pieces)
   else addDirect(pieces, wish.addressBits, wish.pageShift)
+  if (wish.watch) addWatch(pieces, wish, ...users)
   return pieces.link(...users)
 }

@@ -119,5 +119,5 @@ export interface TranslatedKernel {
   readonly authorBindings: readonly AuthorBinding[]
   /** The text in which svm_ptr is a struct of its own, so that operators on it are type errors at the author's line. */
   readonly checkText: string
-  variant(wish: { variant: ProgramVariant; pools: 1 | 2 | 4 | 8; guard: boolean; loopGuards: LoopGuards }): ProgramDescriptor
+  variant(wish: { variant: ProgramVariant; pools: 1 | 2 | 4 | 8; guard: boolean; loopGuards: LoopGuards; watch?: boolean }): ProgramDescriptor
 }

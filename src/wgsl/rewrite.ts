@@ -7,7 +7,8 @@ import type { ProgramVariant } from '../device/device.ts'
 import type { Analyser, Loop } from './analyse.ts'
 import { type Attribute, attributeOf, type FunctionDeclaration, type SourceModule, type VariableDeclaration } from './module.ts'
 import type { LoopGuards } from './program.ts'
-import type { Token } from './scanner.ts'
+import { placeOf, type Token } from './scanner.ts'
+import { withLine, withoutLines } from './watch.ts'
 
 export const LOOP_GUARD = ' if (svm_stop()) { break; }'
 export const ENTRY_PREFIX = 'svm_user_'
@@ -21,6 +22,7 @@ interface Edit {
 /** Group and binding of the arguments in the translated module. */
 const RUNTIME_GROUP = '3'
 const RUNTIME_ARGS_BINDING = '3'
+const ACCESSOR = /^svm_(load|store|atomic)_/
 
 function applyEdits(source: string, edits: readonly Edit[]): string {
   const ordered = [...edits].sort((a, b) => a.start - b.start)
@@ -44,6 +46,7 @@ export interface RewriteWish {
   readonly entry: FunctionDeclaration
   readonly args: VariableDeclaration | null
   readonly loops: readonly Loop[]
+  readonly watch?: boolean
 }
 
 export class Rewriter {
@@ -61,7 +64,7 @@ export class Rewriter {
     return applyEdits(this.#module.source, [
       ...this.#entryEdits(wish.entry),
       ...(wish.args === null ? [] : this.#argumentEdits(wish.args)),
-      ...this.#callEdits(),
+      ...this.#callEdits(wish.watch === true),
       ...this.#loopEdits(guarded),
     ])
   }
@@ -114,15 +117,17 @@ export class Rewriter {
   }
 
   /** Barriers go through the runtime; atomics whose result nobody uses do not taint. */
-  #callEdits(): Edit[] {
+  #callEdits(watch: boolean): Edit[] {
     const own = new Set(this.#module.functions.map(({ name }) => name))
     const edits: Edit[] = []
     this.#module.tokens.forEach((token, i) => {
       if (token.kind !== 'word' || this.#token(i + 1) !== '(' || own.has(token.text)) return
       if (token.text === 'workgroupBarrier') edits.push(this.#replace(i, 'svm_barrier'))
       else if (token.text === 'storageBarrier') edits.push(this.#replace(i, 'svm_sbarrier'))
-      else if (token.text.startsWith('svm_atomic_') && !token.text.startsWith('svm_atomic_load_') && this.#analyser.isStatement(i)) {
-        edits.push(this.#replace(i, token.text.replace('svm_atomic_', 'svm_silent_')))
+      else if (ACCESSOR.test(token.text)) {
+        const silent = token.text.startsWith('svm_atomic_') && !token.text.startsWith('svm_atomic_load_') && this.#analyser.isStatement(i)
+        const name = silent ? token.text.replace('svm_atomic_', 'svm_silent_') : token.text
+        if (silent || watch) edits.push(this.#replace(i, watch ? withLine(name, placeOf(this.#module.source, token.start).line) : name))
       }
     })
     return edits
@@ -153,8 +158,9 @@ export function isGuarded(loop: Loop, variant: ProgramVariant, loopGuards: LoopG
 
 /** The author's column for a column of a rewritten line. */
 export function authorColumn(rewrittenLine: string, column: number): number {
-  const before = rewrittenLine.slice(0, Math.max(0, column - 1))
+  const cut = rewrittenLine.slice(0, Math.max(0, column - 1))
+  const before = withoutLines(cut)
   const guards = before.split(LOOP_GUARD).length - 1
   const renames = before.split(ENTRY_PREFIX).length - 1
-  return Math.max(1, column - guards * LOOP_GUARD.length - renames * ENTRY_PREFIX.length)
+  return Math.max(1, column - (cut.length - before.length) - guards * LOOP_GUARD.length - renames * ENTRY_PREFIX.length)
 }

@@ -93,7 +93,7 @@ class Translation implements TranslatedKernel {
       workgroupSize,
       guard: wish.guard,
       collective,
-      prologue: attempt ? attemptPrologue(startTainted) : [],
+      prologue: attempt ? attemptPrologue(startTainted) : wish.watch === true && startTainted ? ['svm_tainted = true;'] : [],
       epilogue: attempt ? [] : wish.variant === 'direct' ? directEpilogue(this.analysis.stores || this.analysis.atomics) : residentEpilogue(),
     })
     const prelude = preludeText(
@@ -105,6 +105,7 @@ class Translation implements TranslatedKernel {
         pageShift: this.#options.pageShift,
         workgroupFlag: barriers || subgroups || this.#workgroupMemory,
         polls: this.#behaviour.collectives,
+        watch: wish.watch === true,
       },
       author,
       wrapper,
@@ -120,6 +121,7 @@ class Translation implements TranslatedKernel {
       authorBindings: this.authorBindings,
       workgroupSize,
       guard: wish.guard,
+      watch: wish.watch === true,
       startTainted,
       collective,
       addressBits: this.#options.addressBits,
@@ -195,7 +197,7 @@ class Translation implements TranslatedKernel {
       atomicPools: found.atomicPoolLines.length > 0,
       polls: behaviour.collectives,
       protocol,
-      variants: protocol === 'unsplittable' || writableBindings.length > 0 ? ['resident'] : ['attempt', 'resident'],
+      variants: protocol === 'unsplittable' || writableBindings.length > 0 ? ['resident', 'direct'] : ['attempt', 'resident', 'direct'],
       ...found,
     }
   }

@@ -10,9 +10,15 @@ export class Pieces {
 
   /** Files a declaration under the name it declares. */
   add(text: string): void {
-    const name = /\b(?:fn|const|alias|struct|var(?:<[^>]*>)?)\s+(\w+)/.exec(text)?.[1]
+    const name = nameOf(text)
     assert(name !== undefined && !this.#texts.has(name), `a piece of the runtime declares one new name: ${text.slice(0, 60)}`)
     this.#texts.set(name, text)
+  }
+
+  /** Files a declaration in place of the one with its name, if there is one. */
+  put(text: string): void {
+    this.#texts.delete(nameOf(text) ?? '')
+    this.add(text)
   }
 
   addAll(texts: readonly string[]): void {
@@ -44,6 +50,10 @@ export class Pieces {
       .map((name) => this.#texts.get(name))
       .join('\n')
   }
+}
+
+function nameOf(text: string): string | undefined {
+  return /\b(?:fn|const|alias|struct|var(?:<[^>]*>)?)\s+(\w+)/.exec(text)?.[1]
 }
 
 /** `const NAME = 1u;` */

@@ -12,8 +12,8 @@ const inNode = typeof window === 'undefined'
 /** A variable, so that the browser's bundler does not follow it. */
 const nodeGpu = './node-gpu.ts'
 
-/** What `open` opens where a test does not say: a file of tests can be run again in the other width. */
-export const gpuDefaults: { addressBits: 32 | 64 } = { addressBits: 32 }
+/** What `open` opens where a test does not say: a file of tests can be run again in the other width, and with debug. */
+export const gpuDefaults: { addressBits: 32 | 64; debug: boolean } = { addressBits: 32, debug: false }
 
 /** Pointers as a kernel reads them. */
 export function pointerWords(pointers: readonly number[]): Uint32Array<ArrayBuffer> {
@@ -66,7 +66,7 @@ export class TestGpu {
   /** A space that is closed after the test. Pages of 4 KiB and 16 MiB of device memory unless told. */
   async open(options: Omit<SvmOptions, 'device' | 'devices'> & { on?: GPUDevice } = {}): Promise<Svm> {
     const { on = this.device, ...rest } = options
-    const svm = await openSvm({ addressBits: gpuDefaults.addressBits, pageSize: PAGE, deviceMemory: 16 * MIB, ...rest, device: webgpuDevice(on) })
+    const svm = await openSvm({ ...gpuDefaults, pageSize: PAGE, deviceMemory: 16 * MIB, ...rest, device: webgpuDevice(on) })
     this.#spaces.push(svm)
     return svm
   }

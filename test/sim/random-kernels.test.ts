@@ -8,9 +8,9 @@ const seedsWanted = Number(process.env.SVM_SEEDS ?? 400)
 const only = process.env.SVM_SEED === undefined ? null : Number(process.env.SVM_SEED)
 const BATCH = 50
 
-async function repeatable(seed: number, addressBits: 32 | 64): Promise<void> {
+async function repeatable(seed: number, addressBits: 32 | 64, debug = false): Promise<void> {
   try {
-    await runSeed(seed, { addressBits })
+    await runSeed(seed, { addressBits, debug })
   } catch (error) {
     const line = `SVM_SEED=${seed} npx vitest run --project unit test/sim/random-kernels.test.ts`
     throw new Error(`seed ${seed}: ${error instanceof Error ? error.message : String(error)}\nrepeat with: ${line}`, { cause: error })
@@ -23,6 +23,16 @@ describe.each([32, 64] as const)('random kernels leave what an all-resident run 
   for (let first = 1; first <= seeds && only === null; first += BATCH) {
     it(`seeds ${first} to ${Math.min(seeds, first + BATCH - 1)}`, async () => {
       for (let seed = first; seed < first + BATCH && seed <= seeds; seed++) await repeatable(seed, bits)
+      expect(seeds).toBeGreaterThan(0)
+    }, 600_000)
+  }
+})
+
+describe('the race detector finds nothing in kernels without races', () => {
+  for (const addressBits of [32, 64] as const) {
+    it(`with ${addressBits}-bit addresses`, async () => {
+      const seeds = Math.ceil(seedsWanted / 8)
+      for (let seed = 1; seed <= seeds; seed++) await repeatable(seed, addressBits, true)
       expect(seeds).toBeGreaterThan(0)
     }, 600_000)
   }

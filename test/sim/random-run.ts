@@ -22,6 +22,7 @@ export interface RunOptions {
   spare?: number
   class?: 'transactional'
   addressBits?: 32 | 64
+  debug?: boolean
   atomic?: boolean
 }
 
@@ -39,12 +40,12 @@ export async function runSeed(seed: number, options: RunOptions = {}): Promise<v
   const { phases, pushes } = randomPhases(random, shape)
   // Addresses are the same in every space that makes the same allocations: a first space tells them, the second has the budget.
   const areaPages = Array.from({ length: 3 + random.below(4) }, () => 1 + random.below(5))
-  const { addressBits = 32 } = options
-  const probe = await openRig({ addressBits })
+  const { addressBits = 32, debug = false } = options
+  const probe = await openRig({ addressBits, debug })
   const program = dealWords(random, shape, phases, pushes, allocate(probe, areaPages), scattered)
   await probe.svm.close()
   const frames = neediest(program, random) + (options.spare ?? random.pick([0, 0, 1, 2, 4, 40]))
-  const rig = await openRig({ seed, addressBits, frames: Math.max(7, frames), mischief: { latency: random.below(4) } })
+  const rig = await openRig({ seed, addressBits, debug, frames: Math.max(7, frames), mischief: { latency: random.below(4) } })
   const areas = allocate(rig, areaPages)
   const run = new SeedRun(rig, program, areas, random)
   const transactional = options.class ?? (random.chance(1, 8) ? 'transactional' : undefined)

@@ -17,7 +17,7 @@ export const PAGE_BYTES = 4096
 export const PAGE_WORDS = PAGE_BYTES / 4
 
 /** What `openRig` opens where a test does not say: a suite can be run again in the other width. */
-export const rigDefaults: { addressBits: 32 | 64 } = { addressBits: 32 }
+export const rigDefaults: { addressBits: 32 | 64; debug: boolean } = { addressBits: 32, debug: false }
 
 export interface Rig {
   readonly svm: Svm
@@ -50,10 +50,12 @@ export async function openRig(options: RigOptions = {}): Promise<Rig> {
   const events: TraceEvent[] = []
   const sim = new SvmDevice(wrap(simDevice({ seed, memory, mischief, costs, storageBuffers, bufferBytes }).device as SimDevice))
   const pageSize = rest.pageSize ?? PAGE_BYTES
-  const deviceMemory = frames === undefined ? rest.deviceMemory : budgetWith(frames, pageSize, sim.device as SimDevice)
+  const debug = rest.debug ?? rigDefaults.debug
+  const deviceMemory = frames === undefined ? rest.deviceMemory : budgetWith(frames, pageSize, sim.device as SimDevice, debug)
   const svm = await openSvm({
     addressBits: rigDefaults.addressBits,
     ...rest,
+    debug,
     pageSize,
     deviceMemory,
     device: sim,

@@ -8,6 +8,7 @@
 import { NEED, NEED_MISALIGNED, PAGE_BITMAP, WORKGROUP_BITMAP } from '../../abi/fault-record.ts'
 import { SPACE_BYTES } from '../../abi/geometry.ts'
 import { PTE } from '../../abi/pte.ts'
+import { SPIN_MAX } from '../../abi/shadow.ts'
 import type { Address } from '../../base/units.ts'
 import type { SimPass } from './sim-pass.ts'
 
@@ -49,11 +50,14 @@ export class Invocation {
   words: Uint32Array
   #accesses = 0
   #poisonedAccesses = 0
+  #spins = 0
+  #spinAddress = -1
+  #spinValue = 0
 
   constructor(pass: SimPass, slot: number) {
     this.pass = pass
     this.slot = slot
-    this.tainted = pass.startTainted && !pass.resident
+    this.tainted = pass.startTainted && this.#taints
     this.words = NO_WORDS
   }
 
@@ -77,7 +81,37 @@ export class Invocation {
   }
 
   taint(): void {
-    if (!this.pass.resident) this.tainted = true
+    if (this.#taints) this.tainted = true
+  }
+
+  /** Without faults nobody asks, but the race detector. */
+  get #taints(): boolean {
+    return !this.pass.resident || this.pass.shadow !== null
+  }
+
+  /** True when an access made now is noted: its address and its value depend on no order of workgroups. */
+  get watched(): boolean {
+    return this.pass.shadow !== null && !this.tainted && !this.poisoned
+  }
+
+  /** Notes an access that was made. @param accessors a group of SHADOW_ENTRY @param watched before it */
+  note(address: Address, accessors: number, value = 0, watched = this.watched): void {
+    this.#spins = 0
+    if (watched && !this.poisoned) this.pass.shadow?.note(address, accessors, value, this.pass.workgroupOf(this.slot))
+  }
+
+  /** An atomic that changed nothing gave this value: too often in a row, and the invocation waits. @throws EndInvocation */
+  spun(address: Address, value: number): void {
+    const { pass, slot } = this
+    if (pass.shadow === null || this.poisoned) return
+    this.#spins = address === this.#spinAddress && value === this.#spinValue ? this.#spins + 1 : 0
+    this.#spinAddress = address
+    this.#spinValue = value
+    if (this.#spins < SPIN_MAX || !pass.shadow.watchesSpins) return
+    pass.shadow.noteSpin(address, pass.workgroupOf(slot))
+    pass.markWorkgroup(WORKGROUP_BITMAP.faulted, slot)
+    this.poisoned = true
+    throw new EndInvocation(`an invocation of '${pass.label}' waits`)
   }
 
   /** True when all bytes lie in one page, so that one walk serves them. */

@@ -1,7 +1,7 @@
 // Runs the twins of one dispatch. Always: a seed fixes the order of everything; a work-item runs to its next `yield`, and a `yield`
 // without a value holds it until every work-item of its workgroup is there or has ended. At a barrier poison and taint become the whole workgroup's.
 
-import { CONTROL, CONTROL_MODE } from '../../abi/fault-record.ts'
+import { CONTROL } from '../../abi/fault-record.ts'
 import { SvmError } from '../../base/error.ts'
 import type { Random } from '../../base/world.ts'
 import type { ProgramDescriptor } from '../device.ts'
@@ -69,7 +69,11 @@ class SimWorkgroup {
     const { descriptor, buffers } = launch
     const { control } = buffers
     const [sizeX, sizeY, sizeZ] = descriptor.workgroupSize
-    const group = { workgroupId: workgroupOf(control, slot), numWorkgroups: triple(control, CONTROL.workgroupsX), shared: new Map<string, Uint32Array>() }
+    const group = {
+      workgroupId: workgroupOf(control, pass.workgroupOf(slot)),
+      numWorkgroups: triple(control, CONTROL.workgroupsX),
+      shared: new Map<string, Uint32Array>(),
+    }
     const global = triple(control, CONTROL.globalX)
     const offset = triple(control, CONTROL.offsetX)
     for (let localIndex = 0; localIndex < sizeX * sizeY * sizeZ; localIndex++) {
@@ -97,9 +101,8 @@ class SimWorkgroup {
 
   #releaseBarrier(): boolean {
     if (this.#held.length === 0) return false
-    const items = this.#launch.descriptor.variant === 'resident' ? [] : this.#items
-    const poisoned = items.some((item) => item.memory.poisoned)
-    const tainted = items.some((item) => item.memory.tainted)
+    const poisoned = this.#launch.descriptor.variant === 'attempt' && this.#items.some((item) => item.memory.poisoned)
+    const tainted = this.#items.some((item) => item.memory.tainted)
     for (const { memory } of this.#held) {
       memory.poisoned ||= poisoned
       memory.tainted ||= tainted
@@ -183,10 +186,8 @@ class SimItem implements WorkItem {
   }
 }
 
-/** Which workgroup of the launch runs in a slot. */
-function workgroupOf(control: Uint32Array, slot: number): Triple {
-  const listed = (control[CONTROL.mode] & CONTROL_MODE.worklist) !== 0
-  const linear = listed ? control[control[CONTROL.worklist] + slot] : control[CONTROL.firstWorkgroup] + slot
+/** A workgroup of the launch by its number. */
+function workgroupOf(control: Uint32Array, linear: number): Triple {
   const [x, y] = triple(control, CONTROL.workgroupsX)
   return [linear % x, Math.floor(linear / x) % y, Math.floor(linear / (x * y))]
 }

@@ -1,6 +1,7 @@
 // The accessors that a twin calls: named and behaving like the functions of the WGSL runtime. Always: an accessor is one step that nothing
 // comes between; a load that may not happen gives 0, a store that may not happen does nothing, an atomic that may not happen gives 0.
 
+import { SHADOW_ENTRY } from '../../abi/shadow.ts'
 import type { Address } from '../../base/units.ts'
 import type { KernelMemory } from '../twin.ts'
 import { Invocation } from './invocation.ts'
@@ -31,7 +32,9 @@ export class SimMemory extends Invocation implements KernelMemory {
 
   loadU32(pointer: Address): number {
     const word = this.reach(pointer, 4, 'load')
-    return word < 0 ? 0 : this.words[word]
+    if (word < 0) return 0
+    this.note(pointer, SHADOW_ENTRY.loads)
+    return this.words[word]
   }
 
   loadI32(pointer: Address): number {
@@ -43,13 +46,11 @@ export class SimMemory extends Invocation implements KernelMemory {
   }
 
   loadU8(pointer: Address): number {
-    const word = this.reach(pointer, 1, 'load')
-    return word < 0 ? 0 : (this.words[word] >>> ((pointer & 3) * 8)) & 0xff
+    return this.#loadPart(pointer, 1, 0xff)
   }
 
   loadU16(pointer: Address): number {
-    const word = this.reach(pointer, 2, 'load')
-    return word < 0 ? 0 : (this.words[word] >>> ((pointer & 3) * 8)) & 0xffff
+    return this.#loadPart(pointer, 2, 0xffff)
   }
 
   loadVec2U32(pointer: Address): [number, number] {
@@ -96,7 +97,9 @@ export class SimMemory extends Invocation implements KernelMemory {
 
   storeU32(pointer: Address, value: number): void {
     const word = this.reach(pointer, 4, 'store')
-    if (word >= 0) this.words[word] = value
+    if (word < 0) return
+    this.words[word] = value
+    this.note(pointer, SHADOW_ENTRY.stores, value)
   }
 
   storeI32(pointer: Address, value: number): void {
@@ -157,21 +160,28 @@ export class SimMemory extends Invocation implements KernelMemory {
   }
 
   atomicLoadU32(pointer: Address): number {
+    const { watched } = this
     this.taint()
-    return this.loadU32(pointer)
+    const word = this.reach(pointer, 4, 'load')
+    if (word < 0) return 0
+    this.#noteAtomic(pointer, SHADOW_ENTRY.atomicLoads, watched)
+    this.spun(pointer, this.words[word])
+    return this.words[word]
   }
 
   atomicStoreU32(pointer: Address, value: number): void {
     const word = this.reach(pointer, 4, 'exclusive')
-    if (word >= 0) this.words[word] = value
+    if (word < 0) return
+    this.words[word] = value
+    this.note(pointer, SHADOW_ENTRY.updates)
   }
 
   atomicAddU32(pointer: Address, value: number): number {
-    return this.#change(pointer, (old) => old + value)
+    return this.#change(pointer, (old) => old + value, value === 0)
   }
 
   atomicSubU32(pointer: Address, value: number): number {
-    return this.#change(pointer, (old) => old - value)
+    return this.#change(pointer, (old) => old - value, value === 0)
   }
 
   atomicMaxU32(pointer: Address, value: number): number {
@@ -187,19 +197,19 @@ export class SimMemory extends Invocation implements KernelMemory {
   }
 
   atomicOrU32(pointer: Address, value: number): number {
-    return this.#change(pointer, (old) => old | value)
+    return this.#change(pointer, (old) => old | value, value === 0)
   }
 
   atomicXorU32(pointer: Address, value: number): number {
-    return this.#change(pointer, (old) => old ^ value)
+    return this.#change(pointer, (old) => old ^ value, value === 0)
   }
 
   atomicExchangeU32(pointer: Address, value: number): number {
-    return this.#change(pointer, () => value)
+    return this.#change(pointer, () => value, true)
   }
 
   atomicCompareExchangeU32(pointer: Address, expected: number, value: number): number {
-    return this.#change(pointer, (old) => (old === expected >>> 0 ? value : old))
+    return this.#change(pointer, (old) => (old === expected >>> 0 ? value : old), true)
   }
 
   atomicLoadI32(pointer: Address): number {
@@ -211,11 +221,11 @@ export class SimMemory extends Invocation implements KernelMemory {
   }
 
   atomicAddI32(pointer: Address, value: number): number {
-    return signed(this.#change(pointer, (old) => old + value))
+    return signed(this.#change(pointer, (old) => old + value, value === 0))
   }
 
   atomicSubI32(pointer: Address, value: number): number {
-    return signed(this.#change(pointer, (old) => old - value))
+    return signed(this.#change(pointer, (old) => old - value, value === 0))
   }
 
   atomicMaxI32(pointer: Address, value: number): number {
@@ -231,15 +241,15 @@ export class SimMemory extends Invocation implements KernelMemory {
   }
 
   atomicOrI32(pointer: Address, value: number): number {
-    return signed(this.#change(pointer, (old) => old | value))
+    return signed(this.#change(pointer, (old) => old | value, value === 0))
   }
 
   atomicXorI32(pointer: Address, value: number): number {
-    return signed(this.#change(pointer, (old) => old ^ value))
+    return signed(this.#change(pointer, (old) => old ^ value, value === 0))
   }
 
   atomicExchangeI32(pointer: Address, value: number): number {
-    return signed(this.#change(pointer, () => value))
+    return signed(this.#change(pointer, () => value, true))
   }
 
   atomicCompareExchangeI32(pointer: Address, expected: number, value: number): number {
@@ -248,17 +258,34 @@ export class SimMemory extends Invocation implements KernelMemory {
 
   silentAtomicAddU32(pointer: Address, value: number): void {
     const word = this.reach(pointer, 4, 'exclusive')
-    if (word >= 0) this.words[word] += value
+    if (word < 0) return
+    this.words[word] += value
+    this.note(pointer, SHADOW_ENTRY.updates)
   }
 
-  /** An atomic whose result is used: it taints, and gives the old value. */
-  #change(pointer: Address, change: Change): number {
+  /** An atomic whose result is used: it taints, and gives the old value. @param asks repeated, it would change nothing */
+  #change(pointer: Address, change: Change, asks = false): number {
+    const { watched } = this
     this.taint()
     const word = this.reach(pointer, 4, 'exclusive')
     if (word < 0) return 0
     const old = this.words[word]
     this.words[word] = change(old)
+    this.#noteAtomic(pointer, SHADOW_ENTRY.updates, watched)
+    if (asks) this.spun(pointer, old)
     return old
+  }
+
+  /** It is no end of a row of questions. */
+  #noteAtomic(pointer: Address, accessors: number, watched: boolean): void {
+    if (watched && !this.poisoned) this.pass.shadow?.note(pointer, accessors, 0, this.pass.workgroupOf(this.slot))
+  }
+
+  #loadPart(pointer: Address, alignment: number, mask: number): number {
+    const word = this.reach(pointer, alignment, 'load')
+    if (word < 0) return 0
+    this.note(pointer, SHADOW_ENTRY.loads)
+    return (this.words[word] >>> ((pointer & 3) * 8)) & mask
   }
 
   /** Bytes and half-words replace their part of a word. */
@@ -267,6 +294,7 @@ export class SimMemory extends Invocation implements KernelMemory {
     if (word < 0) return
     const shift = (pointer & 3) * 8
     this.words[word] = (this.words[word] & ~(mask << shift)) | ((value & mask) << shift)
+    this.note(pointer, SHADOW_ENTRY.stores, value & mask)
   }
 
   /** A vector in one page is one access; a vector across two pages is one access a word. */
@@ -274,7 +302,11 @@ export class SimMemory extends Invocation implements KernelMemory {
     if (!this.onePage(pointer, count * 4)) return Array.from({ length: count }, (_, i) => this.loadU32(pointer + i * 4))
     const word = this.reach(pointer, 4, 'load')
     const loaded = new Array<number>(count).fill(0)
-    if (word >= 0) for (let i = 0; i < count; i++) loaded[i] = this.words[word + i]
+    if (word < 0) return loaded
+    for (let i = 0; i < count; i++) {
+      loaded[i] = this.words[word + i]
+      this.note(pointer + i * 4, SHADOW_ENTRY.loads)
+    }
     return loaded
   }
 
@@ -285,6 +317,9 @@ export class SimMemory extends Invocation implements KernelMemory {
     }
     const word = this.reach(pointer, 4, 'store')
     if (word < 0) return
-    for (let i = 0; i < count; i++) this.words[word + i] = value[i]
+    for (let i = 0; i < count; i++) {
+      this.words[word + i] = value[i]
+      this.note(pointer + i * 4, SHADOW_ENTRY.stores, value[i])
+    }
   }
 }

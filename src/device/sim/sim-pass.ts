@@ -5,6 +5,7 @@
 
 import {
   CONTROL,
+  CONTROL_MODE,
   EXAMPLE_WORDS,
   EXAMPLES,
   FAULT,
@@ -23,6 +24,7 @@ import { makePte, PTE, PTE_FRAME_MASK, printPte, ptePool } from '../../abi/pte.t
 import { assert } from '../../base/assert.ts'
 import { type Address, hex } from '../../base/units.ts'
 import type { ProgramDescriptor } from '../device.ts'
+import { SimShadow } from './sim-shadow.ts'
 
 /** The buffers of group 3, as words. */
 export interface PassBuffers {
@@ -43,6 +45,8 @@ export class SimPass {
   readonly pageShift: number
   /** Accesses an invocation may make; 0: any number. */
   readonly fuel: number
+  /** What accesses are noted in, with `debug`. */
+  readonly shadow: SimShadow | null
   /** Accesses made so far by all invocations. */
   accesses = 0
   readonly #direct: boolean
@@ -70,6 +74,8 @@ export class SimPass {
     this.addressBits = descriptor.addressBits
     this.pageShift = descriptor.pageShift
     this.fuel = control[CONTROL.fuel]
+    const workgroups = control[CONTROL.workgroupsX] * control[CONTROL.workgroupsY] * control[CONTROL.workgroupsZ]
+    this.shadow = descriptor.watch === true ? new SimShadow(faults, workgroups) : null
     this.#buffers = buffers
     this.#pageMask = 2 ** descriptor.pageShift - 1
     this.#spaceEnd = SPACE_BYTES[this.addressBits]
@@ -136,6 +142,13 @@ export class SimPass {
       faults.set([1, offset + need * 2 ** MISS_KIND_SHIFT, slot], at + MISS.claim)
       return
     }
+  }
+
+  /** The workgroup of the launch that runs in a slot, as a number. */
+  workgroupOf(slot: number): number {
+    const { control } = this.#buffers
+    const listed = (control[CONTROL.mode] & CONTROL_MODE.worklist) !== 0
+    return listed ? control[control[CONTROL.worklist] + slot] : control[CONTROL.firstWorkgroup] + slot
   }
 
   onePage(address: Address, byteLength: number): boolean {
