@@ -14,6 +14,7 @@ import { checkCount, checkPageBytes, DRM_VERSION } from './drm/request.ts'
 import { MEMORIES_MAX } from './mm/page-table.ts'
 import { Space } from './mm/space.ts'
 import { lru } from './policy/lru.ts'
+import { THRASH_RULES, type ThrashRules } from './policy/thrash.ts'
 import { Tracer } from './trace/tracer.ts'
 import type { Svm, SvmOptions } from './types.ts'
 
@@ -55,8 +56,9 @@ export async function openSvm(options: SvmOptions): Promise<Svm> {
   const clock = { now: () => performance.now() }
   const space = new Space(makeGeometry(addressBits, pageSize), { hostCacheBytes: hostCache, tracer: new Tracer(options.trace, clock) })
   const raw = devices.map(({ device }) => device)
+  const thrash = thrashRules(options.policy?.thrash)
   const debug = options.debug === true
-  const port = new LocalPort(space, raw, { deviceMemory: options.deviceMemory, authorStorageBuffers, eviction, direct: direct && !debug, pools, debug })
+  const port = new LocalPort(space, raw, { deviceMemory: options.deviceMemory, authorStorageBuffers, eviction, direct: direct && !debug, pools, thrash, debug })
   for (const device of raw) inUse.add(below(device))
   port.ioctl('SVM_INIT', { version: DRM_VERSION, pageBytes: pageSize, addressBits })
   const context = new Context({
@@ -85,6 +87,14 @@ export async function openSvm(options: SvmOptions): Promise<Svm> {
   const release = context.releaseDevice.bind(context)
   context.releaseDevice = (device) => release(device).then(() => void inUse.delete(below(device.device)))
   return context
+}
+
+/** @throws SvmError invalid-value */
+function thrashRules(wish: Partial<ThrashRules> | false = {}): ThrashRules | null {
+  if (wish === false) return null
+  const rules = { ...THRASH_RULES, ...wish }
+  for (const name of ['moves', 'lapse', 'epoch'] as const) checkCount(`policy.thrash.${name}`, rules[name], 1)
+  return rules
 }
 
 function below(device: Device): object {

@@ -17,6 +17,7 @@ export type { SvmErrorCode, SvmErrorDetails } from './base/error.ts'
 export type { KernelMemory, WorkItem } from './device/twin.ts'
 export type { SkipReason } from './mm/migrate.ts'
 export type { EvictionPolicy } from './policy/policy.ts'
+export type { ThrashCounts, ThrashRules } from './policy/thrash.ts'
 export type { MigrateReason, TraceEvent } from './trace/event.ts'
 export type {
   Advice,

@@ -23,15 +23,15 @@ export function ownsOnRead(mirror: Mirror, vma: Vma, vpn: Vpn): boolean {
 }
 
 /** Nobody asked for the page yet: may it come along? */
-export function mayComeAlong({ memory }: Mirror, { advice }: Vma): boolean {
-  return advice.pattern !== 'random' && (advice.preferred === 'none' || advice.preferred === memory)
+export function mayComeAlong({ memory, thrash }: Mirror, { advice }: Vma, vpn: Vpn): boolean {
+  return advice.pattern !== 'random' && (advice.preferred === 'none' || advice.preferred === memory) && !thrash.isBouncing(vpn)
 }
 
 // Who goes first.
 
 /**
  * Pages that may go, in the order in which they should: those that somebody said will not be needed, or are best elsewhere; the others; those that are
- * best here.
+ * best here, or came back too soon the last time that they went.
  */
 export function orderOfLeaving(mirror: Mirror, candidates: readonly Vpn[]): readonly (readonly Vpn[])[] {
   const first: Vpn[] = []
@@ -42,7 +42,7 @@ export function orderOfLeaving(mirror: Mirror, candidates: readonly Vpn[]): read
     const vma = mirror.space.addresses.find(vpn)
     const advice = vma?.advice ?? NO_ADVICE
     if (mirror.dmem.isCold(mirror.frameOf(vpn)) || (vma !== undefined && isBehind(vma, vpn))) first.push(vpn)
-    else if (advice.preferred === mirror.memory) last.push(vpn)
+    else if (advice.preferred === mirror.memory || mirror.thrash.staysLonger(vpn)) last.push(vpn)
     else if (advice.preferred === 'none') usual.push(vpn)
     else first.push(vpn)
   }

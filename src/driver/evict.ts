@@ -66,6 +66,7 @@ export class Evictor {
     const how = { keepCopy: false, discard: false, why: 'eviction' } as const
     const bytesCopied = home.length === 0 ? 0 : (await this.#mirror.sendHome(home, how)).bytesCopied
     this.#mirror.evictions += victims.length
+    for (const vpn of victims) this.#mirror.thrash.evicted(vpn)
     space.tracer.emit({ kind: 'evict', device: this.#mirror.label, pages: victims.length, bytesCopied })
   }
 

@@ -7,8 +7,9 @@ import { PTE } from '../abi/pte.ts'
 import type { Vpn } from '../base/units.ts'
 import { faultWindow } from '../mm/hmm.ts'
 import { migrateFinalize, migratePages, migrateSetup, SELECT } from '../mm/migrate.ts'
+import { PAGE } from '../mm/page-table.ts'
 import { isZero } from '../mm/populate.ts'
-import type { Vma } from '../mm/vma.ts'
+import { deviceMayRead, type Vma } from '../mm/vma.ts'
 import { ownsOnRead } from './advice.ts'
 import { fillDestinations, isPresent, makePresent, nameFrames } from './bind.ts'
 import type { Evictor } from './evict.ts'
@@ -61,11 +62,16 @@ export interface Protection {
 export async function serve(mirror: Mirror, evictor: Evictor, wants: readonly Want[], protection: Protection): Promise<number> {
   if (serveNow(mirror, wants)) return wants.length
   const frames = framesWanted(mirror, wants)
-  const fits = frames <= mirror.dmem.available ? wants.length : prefixThatFits(mirror, evictor, wants, protection)
+  const hard = frames <= mirror.dmem.available ? wants.length : prefixThatFits(mirror, evictor, wants, protection)
+  // Where not all fit anyway, fewer at a time may do: then those that came back too soon need not go once more.
+  const soft = hard < wants.length && mirror.thrash.hasPins ? withPins(mirror, protection) : protection
+  const fewer = soft === protection ? 0 : prefixThatFits(mirror, evictor, wants, soft)
+  const fits = fewer > 0 ? fewer : hard
+  const { pinned } = fewer > 0 ? soft : protection
   const prefix = wants.slice(0, fits)
   const mine = new Set(prefix.map(({ vpn }) => vpn))
   const last = prefix[prefix.length - 1]?.workgroup ?? -1
-  const keeps = (vpn: Vpn) => mine.has(vpn) || protection.pinned(vpn) || protection.servedFor(vpn) <= last
+  const keeps = (vpn: Vpn) => mine.has(vpn) || pinned(vpn) || protection.servedFor(vpn) <= last
   const room = await evictor.makeRoom(framesWanted(mirror, prefix), keeps)
   const count = prefixInRoom(mirror, prefix, room)
   mirror.dmem.advance()
@@ -73,14 +79,39 @@ export async function serve(mirror: Mirror, evictor: Evictor, wants: readonly Wa
   return count
 }
 
-/** Serves all wants if there is nobody to ask: frames are free, and the host has every page. Else does nothing, and says so. */
+/**
+ * Serves all wants if there is nobody to ask: frames are free, and the host has every page. Else does nothing, and says so. What goes to and fro with
+ * them comes along, if that needs nobody either.
+ */
 export function serveNow(mirror: Mirror, wants: readonly Want[]): boolean {
+  const along = companionsOf(mirror, wants)
+  return (along.length > 0 && bringInNow(mirror, [...wants, ...along])) || bringInNow(mirror, wants)
+}
+
+function bringInNow(mirror: Mirror, wants: readonly Want[]): boolean {
   if (framesWanted(mirror, wants) > mirror.dmem.freeNow) return false
   const runs = runsByVma(mirror, wants)
   for (const run of runs) if (run.end - run.start > faultWindow(mirror.space, run.vma) || !isPresent(mirror, run)) return false
   mirror.dmem.advance()
   for (const run of runs) bringIn(mirror, run)
   return true
+}
+
+function withPins({ thrash }: Mirror, { pinned, servedFor }: Protection): Protection {
+  return { pinned: (vpn) => pinned(vpn) || thrash.staysLonger(vpn), servedFor }
+}
+
+/** Pages that bounce together with wanted ones and are not here: they come as copies. */
+function companionsOf(mirror: Mirror, wants: readonly Want[]): Want[] {
+  if (mirror.thrash.isQuiet) return []
+  const { addresses, hostMappings, pages } = mirror.space
+  const along: Want[] = []
+  const bouncing = mirror.thrash.companions(wants.map(({ vpn }) => vpn))
+  for (const vpn of bouncing) {
+    const vma = mirror.frameOf(vpn) >= 0 || pages.isDevicePrivate(vpn) || pages.state(vpn) === PAGE.lost ? undefined : addresses.find(vpn)
+    if (vma !== undefined && deviceMayRead(vma) && hostMappings.holdOn(vpn) !== 'write') along.push({ vpn, write: false, workgroup: 0 })
+  }
+  return along
 }
 
 /** How many of the first wants fit: with each, fewer pages may go for it, those served for its own and earlier workgroups. */
@@ -142,6 +173,7 @@ function makePrivate(mirror: Mirror, vma: Vma, start: Vpn, end: Vpn): void {
   const moved = migratePages(args)
   migrateFinalize(args)
   nameFrames(mirror, args)
+  for (let i = 0; i < args.dst.length; i++) if ((args.dst[i] as number) >= 0) mirror.thrash.arrived(start + i)
   mirror.refresh({ start, end })
   if (moved > 0) mirror.space.tracer.emit({ kind: 'migrate', device: mirror.label, to: 'device', pages: moved, bytesCopied: bytes, why: 'gpu-fault' })
 }
@@ -163,7 +195,10 @@ function mapCopies(mirror: Mirror, vma: Vma, start: Vpn, end: Vpn): void {
   }
   if (zero !== null) mirror.copies.clear(zero)
   const bytes = mirror.copies.upload(vma, start, upload)
-  for (let n = 0; n < missing.length; n++) mirror.addSystemCopy(missing[n] as Vpn, frames[n] as number)
+  for (let n = 0; n < missing.length; n++) {
+    mirror.addSystemCopy(missing[n] as Vpn, frames[n] as number)
+    mirror.thrash.arrived(missing[n] as Vpn)
+  }
   mirror.refresh({ start, end })
   if (missing.length > 0) space.tracer.emit({ kind: 'system-map', device: mirror.label, pages: missing.length, bytesCopied: bytes })
 }

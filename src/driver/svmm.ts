@@ -14,6 +14,7 @@ import type { Invalidation, Subscription } from '../mm/notifier.ts'
 import { PAGE } from '../mm/page-table.ts'
 import type { PageOwner, Space } from '../mm/space.ts'
 import { deviceMayRead, deviceMayWrite, type Vma } from '../mm/vma.ts'
+import { THRASH_RULES, Thrash, type ThrashRules } from '../policy/thrash.ts'
 import type { MigrateReason } from '../trace/event.ts'
 import { budgetDefault, type MemoryPlan, planMemory } from './budget.ts'
 import { CopyEngine } from './copy.ts'
@@ -41,6 +42,8 @@ export interface MirrorOptions {
   readonly pools?: number | undefined
   /** Kernels are watched: the race detector and the spin detector. */
   readonly debug?: boolean
+  /** When a page thrashes; null: nobody looks. Left out: THRASH_RULES. */
+  readonly thrash?: ThrashRules | null
 }
 
 export class Mirror implements PageOwner {
@@ -52,6 +55,7 @@ export class Mirror implements PageOwner {
   readonly vmm: DeviceVmm
   readonly tables: Tables
   readonly copies: CopyEngine
+  readonly thrash: Thrash
   readonly subscription: Subscription
   readonly authorStorageBuffers: number
   /** The direct variant may be chosen. */
@@ -90,6 +94,7 @@ export class Mirror implements PageOwner {
       debug: options.debug === true,
     })
     device.configure({ ringBytes: this.plan.ringBytes, slotBytes: this.plan.slotBytes })
+    this.thrash = new Thrash(space.pages.blockPages, this.plan.frames, options.thrash === undefined ? THRASH_RULES : options.thrash)
     this.dmem = new DeviceMemory(device, this.plan, geometry, space.tracer)
     this.vmm = new DeviceVmm(device, geometry)
     this.tables = new Tables(device, this.plan, this.vmm)
@@ -120,7 +125,7 @@ export class Mirror implements PageOwner {
 
   /** Host memory that this mirror's records take. */
   get bookkeepingBytes(): number {
-    return this.dmem.byteLength + this.vmm.byteLength + this.#systemFrames.byteLength
+    return this.dmem.byteLength + this.vmm.byteLength + this.#systemFrames.byteLength + this.thrash.byteLength
   }
 
   // What an entry is.
@@ -222,12 +227,14 @@ export class Mirror implements PageOwner {
   invalidate({ range, event, owner, pages }: Invalidation): Promise<void> | null {
     if (event === 'migrate' && owner === this) return null
     let dropped = 0
+    if (event === 'unmap') this.thrash.reset(range.start, range.end)
     const drop = (vpn: Vpn) => {
       const pte = this.vmm.get(vpn)
       if ((pte & PTE_RIGHTS) !== 0) {
         this.vmm.set(vpn, pte & (PTE.mayLoad | PTE.mayStore))
         dropped++
       }
+      if ((event === 'clear' || event === 'migrate') && this.systemFrame(vpn) >= 0) this.thrash.left(vpn)
       // A change of protection moves no bytes: a copy stays as good as it was.
       if (event !== 'protection') this.dropSystemCopy(vpn)
       // A page that was lost and is the host's again may be asked for again.
@@ -245,7 +252,9 @@ export class Mirror implements PageOwner {
 
   /** Compare nouveau_dmem_migrate_to_ram(). @throws DeviceFailure */
   async migrateToRam(pages: readonly Vpn[], { keepCopy, discard }: { keepCopy: boolean; discard: boolean }): Promise<void> {
-    await this.sendHome(pages, { keepCopy: keepCopy && !discard, discard, why: 'host-access' })
+    for (const vpn of pages) this.thrash.left(vpn)
+    const party = discard ? ALONE : companionsOf(this, pages)
+    await this.sendHome(pages, { keepCopy: keepCopy && !discard, discard, why: 'host-access' }, party)
   }
 
   /** Compare nouveau_dmem_page_free(). */
@@ -257,15 +266,15 @@ export class Mirror implements PageOwner {
 
   /**
    * Brings device-private pages (ascending, all of this device when asked) home; what somebody else took meanwhile is left to him. On failure
-   * the pages that had not moved stay. @throws DeviceFailure
+   * the pages that had not moved stay. The bytes of a party come along in the same copies, and its pages stay. @throws DeviceFailure
    */
-  async sendHome(pages: readonly Vpn[], how: HomeComing & { why: MigrateReason }): Promise<{ moved: number; bytesCopied: number }> {
+  async sendHome(pages: readonly Vpn[], how: HomeComing & { why: MigrateReason }, party: Party = ALONE): Promise<{ moved: number; bytesCopied: number }> {
     let moved = 0
     let bytesCopied = 0
-    for (const run of runsOf(pages)) {
+    for (const run of party.along.size === 0 ? runsOf(pages) : runsWith(pages, party, this.space.pages.blockPages)) {
       for (const { vma, start, end } of [...this.space.addresses.pieces(run)]) {
         for (let at = start; at < end; at += WINDOW) {
-          const window = await this.#homeWindow(vma, at, Math.min(end, at + WINDOW), how)
+          const window = await this.#homeWindow(vma, at, Math.min(end, at + WINDOW), how, party)
           moved += window.moved
           bytesCopied += window.bytesCopied
         }
@@ -275,16 +284,17 @@ export class Mirror implements PageOwner {
     return { moved, bytesCopied }
   }
 
-  async #homeWindow(vma: Vma, start: Vpn, end: Vpn, how: HomeComing): Promise<{ moved: number; bytesCopied: number }> {
+  async #homeWindow(vma: Vma, start: Vpn, end: Vpn, how: HomeComing, { along, asked }: Party): Promise<{ moved: number; bytesCopied: number }> {
     const { space } = this
-    const args = migrateSetup({ space, vma, start, end, owner: this, select: SELECT.devicePrivate, to: 'host', keepCopy: how.keepCopy })
+    const only = along.size === 0 ? undefined : (vpn: Vpn) => asked.has(vpn) || along.has(vpn)
+    const args = migrateSetup({ space, vma, start, end, owner: this, select: SELECT.devicePrivate, to: 'host', keepCopy: how.keepCopy, only })
     // The notifier was ignored, being our own: drop the entries of exactly the pages that setup took, before anybody reads their frames.
     this.#dropEntries(args)
     const wanted = new Int32Array(args.src.length).fill(-1)
     for (let i = 0; i < wanted.length; i++) if (!how.discard && ((args.src[i] as number) & SRC.dirty) !== 0) wanted[i] = args.dst[i] as number
     try {
       const bytesCopied = await this.copies.download(vma, start, wanted)
-      return { moved: this.#settleHome(args, how.keepCopy), bytesCopied }
+      return { moved: this.#settleHome(args, how.keepCopy, along), bytesCopied }
     } catch (failure) {
       args.dst.fill(-1)
       migratePages(args)
@@ -296,7 +306,13 @@ export class Mirror implements PageOwner {
   }
 
   /** No await in here: the bytes are on the host. A pager's page that is not in the cache is `none` again: the pager has it. */
-  #settleHome(args: MigrateArgs, keepCopy: boolean): number {
+  #settleHome(args: MigrateArgs, keepCopy: boolean, along: ReadonlySet<Vpn>): number {
+    const stay: Vpn[] = []
+    for (let i = 0; i < args.src.length && along.size > 0; i++) {
+      if (!along.has(args.start + i) || ((args.src[i] as number) & SRC.taken) === 0) continue
+      args.dst[i] = -1
+      stay.push(args.start + i)
+    }
     const moved = migratePages(args)
     for (let i = 0; i < args.src.length; i++) {
       if (((args.src[i] as number) & SRC.migrate) === 0) continue
@@ -305,6 +321,7 @@ export class Mirror implements PageOwner {
       else if (!this.space.hasHostBytes(args.vma, vpn)) this.space.pages.forgetCached(vpn)
     }
     migrateFinalize(args)
+    for (const vpn of stay) this.space.pages.markClean(vpn)
     return moved
   }
 
@@ -406,6 +423,32 @@ export class Mirror implements PageOwner {
     for (let vpn = start; vpn < end; vpn++) if (this.vmm.set(vpn, 0)) changed++
     return changed
   }
+}
+
+/** Pages that the host has not asked for, and whose bytes come with those that it has asked for: in one copy, where they lie in one block. */
+export interface Party {
+  readonly asked: ReadonlySet<Vpn>
+  readonly along: ReadonlySet<Vpn>
+}
+
+const ALONE: Party = { asked: new Set(), along: new Set() }
+
+/** Pages that bounce with these and have stores that the host has not seen. The host is about to ask for them. */
+function companionsOf({ space: { pages }, thrash, memory }: Mirror, asked: readonly Vpn[]): Party {
+  const along = new Set<Vpn>()
+  for (const vpn of thrash.companions(asked)) if (pages.state(vpn) === PAGE.dirty && pages.memory(vpn) === memory) along.add(vpn)
+  return along.size === 0 ? ALONE : { asked: new Set(asked), along }
+}
+
+/** Runs of all of them; what lies in one block is one. */
+function runsWith(pages: readonly Vpn[], { along }: Party, blockPages: number): VpnRange[] {
+  const joined: { start: Vpn; end: Vpn }[] = []
+  for (const run of runsOf([...pages, ...along].sort((a, b) => a - b))) {
+    const last = joined[joined.length - 1]
+    if (last !== undefined && Math.floor((last.end - 1) / blockPages) === Math.floor(run.start / blockPages)) last.end = run.end
+    else joined.push({ ...run })
+  }
+  return joined
 }
 
 /** Ascending pages as half-open runs. */

@@ -144,6 +144,8 @@ export async function heedAdvice(advised: Advised, runs: readonly VpnRange[], re
         pages += destination === 'host' ? await fetchToHost(space, range) : await fetchToDevice(destination, advised.evictorOf(destination), range)
     }
   }
+  // What the program moves itself is no thrash.
+  if (properties === null) for (const run of runs) for (const { thrash } of live) thrash.reset(run.start, run.end)
   space.tracer.emit({ kind: 'advise', pointer, byteLength, advice, pages })
   return null
 }

@@ -118,6 +118,7 @@ export class LocalPort implements Port {
   /** One asynchronous operation: failures of devices become errors of this library, and losses are taken note of. */
   async #run<T>(body: () => Promise<T>): Promise<T> {
     this.#busy++
+    for (const { thrash } of this.#live) thrash.turn++
     try {
       return await body()
     } catch (failure) {
@@ -237,6 +238,8 @@ export class LocalPort implements Port {
       to: request.target,
       mode: request.mode,
     })
+    // What the program moves itself is no thrash.
+    for (const { start, end } of ranges) for (const { thrash } of this.#live) thrash.reset(start, end)
     if (holes > 0) result.skipped['not-mapped'] = (result.skipped['not-mapped'] ?? 0) + holes
     return result
   }

@@ -102,6 +102,7 @@ export function spaceStats(space: Space, mirrors: readonly Mirror[], counts: Exe
       bytesIn: mirror.copies.bytesIn,
       bytesOut: mirror.copies.bytesOut,
       evictions: mirror.evictions,
+      thrash: mirror.thrash.counts,
       ptesWritten: mirror.vmm.written,
       mappingsLost: mirror.vmm.mappingsLost,
       invalidations: mirror.invalidations,

@@ -11,6 +11,7 @@ import type { MigrateResult } from '../driver/bind.ts'
 import type { DispatchResult } from '../driver/launch.ts'
 import type { HostMapMode } from '../mm/host-mapping.ts'
 import type { Access } from '../mm/vma.ts'
+import type { ThrashCounts } from '../policy/thrash.ts'
 import type { ResourceKind, ResourceTypes } from './resources.ts'
 
 /** Goes up when a request changes its meaning. */
@@ -149,6 +150,7 @@ export interface MirrorStats {
   readonly bytesIn: number
   readonly bytesOut: number
   readonly evictions: number
+  readonly thrash: ThrashCounts
   readonly ptesWritten: number
   /** Entries that lost their frame or all rights. */
   readonly mappingsLost: number

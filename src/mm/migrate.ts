@@ -56,6 +56,8 @@ export interface MigrateWish {
   readonly to: 'owner' | 'host'
   /** To the host only: the owner keeps its frames as read-only copies. */
   readonly keepCopy?: boolean
+  /** To the host only: pages besides these are passed over. */
+  readonly only?: ((vpn: Vpn) => boolean) | undefined
   /** To the owner only: frames that he has. Pages beyond them are skipped before anybody hears of them. */
   readonly room?: number
 }
@@ -69,7 +71,7 @@ export interface MigrateArgs extends MigrateWish {
   collected: number
   /** Pages that are in place already. */
   present: number
-  /** Pages that `select` does not name. */
+  /** Pages that `select` or `only` does not name. */
   passed: number
   readonly skipped: Partial<Record<SkipReason, number>>
 }
@@ -212,7 +214,7 @@ function collectForHost(args: MigrateArgs, vpn: Vpn, i: number): Verdict {
       return 'lost'
     case PAGE.clean:
     case PAGE.dirty:
-      if ((args.select & SELECT.devicePrivate) === 0) return 'pass'
+      if ((args.select & SELECT.devicePrivate) === 0 || args.only?.(vpn) === false) return 'pass'
       if (pages.memory(vpn) !== args.owner.memory) return 'busy'
       args.dst[i] = pages.frame(vpn)
       args.src[i] = state === PAGE.dirty ? SRC.dirty : 0

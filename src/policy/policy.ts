@@ -1,5 +1,7 @@
 // What a policy decides, as pure functions: numbers in, choices out. Only the driver acts.
 
+import type { ThrashRules } from './thrash.ts'
+
 /** Whom to send home when frames are short. */
 export interface EvictionPolicy {
   readonly name: string
@@ -19,4 +21,6 @@ export interface PolicyOptions {
   readonly direct?: boolean
   /** Pools (1 to 8) that device memory is divided into, as far as the device can bind so many. For measuring; if not given, the library chooses. */
   readonly pools?: number
+  /** When a page thrashes; false: nobody looks. */
+  readonly thrash?: Partial<ThrashRules> | false
 }
