@@ -54,8 +54,8 @@ export async function openWorld(parts: WorldParts): Promise<World> {
   const deviceMemory = budgetWith(frames, pageSize, devices[0] as SimDevice)
   const addressBits = random.chance(1, 3) ? 64 : 32
   const debug = random.chance(1, 4)
-  // Pages of which few moves are enough bounce all day.
-  const thrash = random.chance(1, 2) ? { moves: 2, lapse: 100, epoch: 1000 } : {}
+  // Where one move is enough, many pages bounce all day.
+  const thrash = random.chance(1, 2) ? { moves: 1, lapse: 100, epoch: 1000 } : {}
   const svm = await openSvm({ devices: made, addressBits, pageSize, hostCache, deviceMemory, debug, policy: { thrash }, trace: onEvent })
   const port = (svm as Context).port as LocalPort
   const reported: { code: string; message: string }[] = []

@@ -128,10 +128,13 @@ export class Bounces {
     return this.#watched === 0
   }
 
-  /** What the program moved itself is no thrash. Whole blocks: to forget is always right. */
+  /** What the program moved itself is no thrash. */
   reset(start: number, end: number): void {
-    for (const number of [...this.#blocks.keys()]) {
-      if (number * this.#blockPages < end && (number + 1) * this.#blockPages > start) this.#forget(number)
+    for (const [number, { pages }] of [...this.#blocks]) {
+      const first = number * this.#blockPages
+      if (first >= end || first + this.#blockPages <= start) continue
+      if (first >= start && first + this.#blockPages <= end) this.#forget(number)
+      else pages?.moves.fill(0, Math.max(0, start - first), end - first)
     }
   }
 
