@@ -46,9 +46,9 @@ export class PlainKit {
     return this.device.createComputePipelineAsync({ layout: 'auto', compute: { module, entryPoint } })
   }
 
-  /** Group 0: the buffers at bindings 0, 1, 2, … */
-  group(pipeline: GPUComputePipeline, buffers: readonly GPUBuffer[]): GPUBindGroup {
-    const entries = buffers.map((buffer, binding) => ({ binding, resource: { buffer } }))
+  /** Group 0: the buffers at bindings that follow each other. */
+  group(pipeline: GPUComputePipeline, buffers: readonly GPUBuffer[], first = 0): GPUBindGroup {
+    const entries = buffers.map((buffer, n) => ({ binding: first + n, resource: { buffer } }))
     return this.device.createBindGroup({ layout: pipeline.getBindGroupLayout(0), entries })
   }
 

@@ -61,7 +61,7 @@ export const sgemm: Workload = {
 }
 
 function problem(bytes: number): Problem {
-  const side = bytes < SMALL_BYTES ? SIDE_SMALL : SIDE
+  const side = bytes <= SMALL_BYTES ? SIDE_SMALL : SIDE
   const rows = Math.max(1, Math.round((bytes / 4 - side * side) / (2 * side) / TILE)) * TILE
   const a = smallNumbers(rows * side, 1, 16)
   const b = smallNumbers(side * side, 2, 16)

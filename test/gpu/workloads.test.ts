@@ -9,7 +9,7 @@ import { expectWithinBudget } from './regime.ts'
 
 const gpu = useGpu()
 /** Small pages, so that a small working set has many; but the runtime needs some memory for itself, which is not small beside a small budget. */
-const BYTES = 640 * KIB
+const BYTES = MIB
 const PAGE_BYTES = 4 * KIB
 
 const problems = new Map<string, Promise<Problem>>()
