@@ -53,6 +53,8 @@ export interface Bed {
   readonly quick: boolean
   /** Opens a space on that device. */
   open(deviceMemory: number, policy?: PolicyOptions): Promise<Svm>
+  /** Opens a space on another device of the same GPU: a device has one space. */
+  openBeside(deviceMemory: number): Promise<Svm>
   /** One more round of `of` is done. */
   tick(done: number, of: number): void
 }

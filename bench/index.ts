@@ -1,14 +1,16 @@
 // The benchmarks: each measure beside the same work in plain WebGPU, in one run, with the ratio. Always: both sides use one GPUDevice; a result
 // is given only when both sides had the same bytes.
 
-import { findGpu, openSvm, webgpuDevice } from '../src/node.ts'
+import { type FoundGpu, findGpu, openSvm, type PolicyOptions, type Svm, webgpuDevice } from '../src/node.ts'
 import { type Bed, type Bench, type BenchResult, type Measured, median } from './case.ts'
 import { CHAIN_BENCHES } from './cases/chain.ts'
 import { faultLaunch } from './cases/fault-launch.ts'
 import { faultRound } from './cases/fault-round.ts'
+import { migrateScattered } from './cases/migrate-scattered.ts'
 import { migrateToDevice } from './cases/migrate-to-device.ts'
 import { migrateToHost } from './cases/migrate-to-host.ts'
 import { secondMigrate } from './cases/second-migrate.ts'
+import { sparseTouch } from './cases/sparse-touch.ts'
 import { WORKLOAD_BENCHES } from './cases/workloads.ts'
 import { INSIDE_BENCHES } from './inside/migrate-cost.ts'
 
@@ -17,11 +19,13 @@ export type { BenchResult } from './case.ts'
 export const BENCHES: readonly Bench[] = [
   migrateToDevice,
   migrateToHost,
+  migrateScattered,
   secondMigrate,
   faultRound,
   faultLaunch,
   ...CHAIN_BENCHES,
   ...INSIDE_BENCHES,
+  sparseTouch,
   ...WORKLOAD_BENCHES,
 ]
 export const ROUNDS_MIN = 5
@@ -61,23 +65,49 @@ export async function runBenches({ benches, rounds, quick, gpu, onProgress }: Be
   const found = await findGpu({ kind: gpu })
   const report: BenchReport = { device: found.description, results: [], failures: [] }
   for (const bench of benches) {
-    const device = await found.device()
-    const bed: Bed = {
-      device,
-      quick,
-      software: found.software,
-      open: (deviceMemory, policy) => openSvm({ device: webgpuDevice(device, { label: found.description }), deviceMemory, ...(policy && { policy }) }),
-      tick: (done, of) => onProgress?.(bench.name, done / of),
-    }
+    const devices = new Devices(found)
     try {
+      const device = await devices.make()
+      const bed: Bed = {
+        device,
+        quick,
+        software: found.software,
+        open: (deviceMemory, policy) => devices.open(device, deviceMemory, policy),
+        openBeside: async (deviceMemory) => devices.open(await devices.make(), deviceMemory),
+        tick: (done, of) => onProgress?.(bench.name, done / of),
+      }
       report.results.push(resultOf(bench, await bench.run(bed, rounds), found.software))
     } catch (error) {
       report.failures.push({ name: bench.name, error: String(error) })
     } finally {
-      device.destroy()
+      devices.destroy()
     }
   }
   return report
+}
+
+/** The devices of one benchmark. */
+class Devices {
+  readonly #found: FoundGpu
+  readonly #made: GPUDevice[] = []
+
+  constructor(found: FoundGpu) {
+    this.#found = found
+  }
+
+  async make(): Promise<GPUDevice> {
+    const device = await this.#found.device()
+    this.#made.push(device)
+    return device
+  }
+
+  open(device: GPUDevice, deviceMemory: number, policy?: PolicyOptions): Promise<Svm> {
+    return openSvm({ device: webgpuDevice(device, { label: this.#found.description }), deviceMemory, ...(policy && { policy }) })
+  }
+
+  destroy(): void {
+    for (const device of this.#made.splice(0)) device.destroy()
+  }
 }
 
 function resultOf({ name, goal: wanted, unit = 'ms' }: Bench, { notes, ...samples }: Measured, software: boolean): BenchResult {

@@ -9,6 +9,7 @@ import { sparseTouch } from './sparse-touch.ts'
 import { transpose } from './transpose.ts'
 import { triad, triadWide } from './triad.ts'
 import { triadInPlace } from './triad-in-place.ts'
+import { triadTiled } from './triad-tiled.ts'
 import { vectorSearch } from './vector-search.ts'
 
 export const PLAIN: Readonly<Record<string, PlainWorkload>> = {
@@ -25,4 +26,4 @@ export const PLAIN: Readonly<Record<string, PlainWorkload>> = {
 }
 
 /** Those that do the work in less memory than it takes, tiled by hand. */
-export const TILED: Readonly<Record<string, TiledWorkload>> = {}
+export const TILED: Readonly<Record<string, TiledWorkload>> = { triad: triadTiled }

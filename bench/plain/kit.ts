@@ -30,6 +30,11 @@ export class PlainKit {
     return buffer
   }
 
+  /** A buffer that bytes come back through. */
+  staging(byteLength: number): GPUBuffer {
+    return this.#make(byteLength, USAGE.mapRead | USAGE.copyDestination)
+  }
+
   write(buffer: GPUBuffer, from: PlainArray, byteOffset = 0): void {
     this.device.queue.writeBuffer(buffer, byteOffset, asWords(from))
   }
