@@ -2,27 +2,31 @@
 // in the table, what is in brackets is this library in memory, not plain WebGPU.
 
 import { BENCHES, type BenchReport, type BenchResult, benchesOf, ROUNDS_DEFAULT, ROUNDS_MIN, ROUNDS_QUICK, runBenches } from '../bench/index.ts'
+import { keepResults } from '../bench/results.ts'
 import { type Command, readGpu, readOptions, UsageError } from './command.ts'
 import { parseCount } from './sizes.ts'
 import { Progress, table } from './terminal.ts'
 
+const ALL_NAMES = BENCHES.map(({ name }) => name)
+
 export const bench: Command = {
   name: 'bench',
   summary: 'each measure beside the same work in plain WebGPU, with the ratio',
-  help: `svm bench [NAME]... [--quick] [--rounds N] [--gpu any|hardware|software] [--json]
+  help: `svm bench [NAME]... [--quick] [--rounds N] [--out FOLDER] [--gpu any|hardware|software] [--json]
 
 Measures, in turns and in one run, the same work with this library and with plain WebGPU; prints medians of N samples (${ROUNDS_DEFAULT} if left out,
 at least ${ROUNDS_MIN}) and their ratio. Both sides' results are checked and compared; a difference is an error. --json prints an array. A NAME
 is one of those below, or a beginning that several share. --quick takes ${ROUNDS_QUICK} samples of smaller work: rough figures in a quarter of the time.
+--out writes FOLDER/DEVICE.json and a plot, FOLDER/DEVICE.svg; what the file had from other cases stays in it.
 
 ${BENCHES.map((bench) => `  ${bench.name.padEnd(20)} ${goalOf(bench)}: ${bench.about}`).join('\n')}
 `,
   parse(args) {
-    const { values, positionals } = readOptions(args, { rounds: 'string', gpu: 'string', quick: 'boolean' })
+    const { values, positionals } = readOptions(args, { rounds: 'string', gpu: 'string', quick: 'boolean', out: 'string' })
     const quick = values.quick === true
     const rounds = values.rounds === undefined ? (quick ? ROUNDS_QUICK : ROUNDS_DEFAULT) : parseCount(values.rounds, '--rounds', ROUNDS_MIN)
     const unknown = positionals.find((word) => benchesOf(word).length === 0)
-    if (unknown !== undefined) throw new UsageError(`there is no benchmark '${unknown}'; there are ${BENCHES.map(({ name }) => name).join(', ')}`)
+    if (unknown !== undefined) throw new UsageError(`there is no benchmark '${unknown}'; there are ${ALL_NAMES.join(', ')}`)
     const named = new Set(positionals.flatMap(benchesOf))
     const benches = positionals.length === 0 ? BENCHES : BENCHES.filter((bench) => named.has(bench))
     const gpu = readGpu(values.gpu)
@@ -35,6 +39,7 @@ ${BENCHES.map((bench) => `  ${bench.name.padEnd(20)} ${goalOf(bench)}: ${bench.a
         }
         const report = await runBenches({ benches, rounds, quick, gpu, onProgress })
         progress.end()
+        if (values.out !== undefined) await keepResults(values.out, report.device, report.results, ALL_NAMES)
         return { ok: report.failures.length === 0, value: [...report.results, ...report.failures], text: print(report) }
       } finally {
         progress.end()
