@@ -8,7 +8,7 @@ import { CONTROL, CONTROL_MODE, FAULT_HEADER_WORDS, PAGE_BITMAP, PAGE_BITMAPS, W
 import { POOL_HEAD_WORDS } from '../../src/abi/pool.ts'
 import { PTE, PTE_RIGHTS, pteFrameWords, ptePool } from '../../src/abi/pte.ts'
 import { forEachBit, testBit } from '../../src/base/bitmap.ts'
-import type { Device, DeviceBuffer, PassMischief, Readback, Work } from '../../src/device/device.ts'
+import { type Device, type DeviceBuffer, DeviceFailure, type PassMischief, type ProgramVariant, type Readback, type Work } from '../../src/device/device.ts'
 import { SimDevice } from '../../src/device/sim/sim-device.ts'
 import type { KernelMemory } from '../../src/device/twin.ts'
 import type { Mirror } from '../../src/driver/svmm.ts'
@@ -27,7 +27,7 @@ const PIN_RESETS = 3
 
 /** One pass, from its submission to its report. */
 interface Pass {
-  readonly resident: boolean
+  readonly variant: ProgramVariant
   readonly transactional: boolean
   readonly table: Uint32Array
   readonly control: Uint32Array
@@ -45,7 +45,7 @@ interface Pass {
 
 export class Monitor {
   /** What was seen, to tell that a run met what it was made for. */
-  readonly seen = { passes: 0, resident: 0, aborted: 0, faults: 0, hints: 0, evictions: 0, replayed: 0, privatePages: 0, idle: 0 }
+  readonly seen = { passes: 0, attempt: 0, resident: 0, direct: 0, aborted: 0, faults: 0, hints: 0, evictions: 0, replayed: 0, privatePages: 0, idle: 0 }
   #broken: Error | null = null
   #mirror!: Mirror
   #sim: SimDevice | null = null
@@ -66,11 +66,15 @@ export class Monitor {
   #lead = -1
   #idleAlone = 0
 
-  /** The device to open the space on. */
-  watch<T extends Device>(device: T, passMischief?: PassMischief): T {
+  /** The device to open the space on, on a real device with mischief: a simulated one has its own. */
+  watch<T extends Device>(device: T, mischief?: { passes: PassMischief; refusesPool: () => boolean }): T {
     this.#sim = device instanceof SimDevice ? device : null
     return watched(device, {
-      ...(passMischief === undefined ? {} : { passMischief }),
+      ...(mischief === undefined ? {} : { passMischief: mischief.passes }),
+      createBuffer: async (role, byteLength, label) => {
+        if (role === 'pool' && mischief?.refusesPool()) throw new DeviceFailure('no-memory', 'this pool is refused')
+        return device.createBuffer(role, byteLength, label)
+      },
       write: (buffer, offset, bytes) => {
         if (buffer.role === 'table' || buffer.role === 'control') this.#shadow(buffer).set(bytes, offset)
         device.write(buffer, offset, bytes)
@@ -85,6 +89,11 @@ export class Monitor {
 
   attach(mirror: Mirror): void {
     this.#mirror = mirror
+  }
+
+  /** What an atomic launch gives up when it fails is not read back. */
+  rolledBack(): void {
+    this.#noteDirty()
   }
 
   /** A launch begins. */
@@ -171,7 +180,7 @@ export class Monitor {
     const listed = (control[CONTROL.mode] & CONTROL_MODE.worklist) !== 0
     const workgroup = (slot: number) => (listed ? control[control[CONTROL.worklist] + slot] : control[CONTROL.firstWorkgroup] + slot)
     return {
-      resident: program.descriptor.variant !== 'attempt',
+      variant: program.descriptor.variant,
       transactional: this.#transactional,
       table: this.#words(bindings.table),
       control,
@@ -203,8 +212,8 @@ export class Monitor {
   }
 
   /** What counts for a page in a pass. */
-  #entry({ resident, table, control }: Pass, index: number): number {
-    if (resident) return table[index]
+  #entry({ variant, table, control }: Pass, index: number): number {
+    if (variant !== 'attempt') return table[index]
     const grant = control[control[CONTROL.grants] + index]
     return grant !== 0 ? grant : table[index] & ~(PTE.store | PTE.exclusive)
   }
@@ -281,7 +290,7 @@ export class Monitor {
     const pass = this.#last
     if (pass === null) return
     this.seen.passes++
-    if (pass.resident) this.seen.resident++
+    this.seen[pass.variant]++
     this.seen.faults += event.faults
     this.seen.hints += event.hints
     if (event.aborted) this.seen.aborted++
@@ -298,7 +307,7 @@ export class Monitor {
     const [faulted, touched, dirty] = [bits(WORKGROUP_BITMAP.faulted), bits(WORKGROUP_BITMAP.touched), bits(WORKGROUP_BITMAP.dirty)]
     const slots = pass.workgroups.map((_, slot) => slot)
     const aborted = slots.some((slot) => testBit(faulted, slot) && (pass.transactional || testBit(dirty, slot)))
-    this.#expect('I3', pass.resident || aborted === event.aborted, () => `the pass ${aborted ? 'must be' : 'need not be'} dropped`)
+    this.#expect('I3', pass.variant !== 'attempt' || aborted === event.aborted, () => `the pass ${aborted ? 'must be' : 'need not be'} dropped`)
     let retired = 0
     for (const slot of slots) {
       const workgroup = pass.workgroups[slot]

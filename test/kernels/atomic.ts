@@ -20,7 +20,7 @@ const histogram: Kernel = {
     const items = Math.floor((pages * PAGE_WORDS) / 40 / 8) * 8
     const arrays = { source: noise(pages, random), bins: pagesOf(2) }
     const bins = arrays.bins.slice()
-    for (let i = 0; i < items * 3; i++) (bins[(arrays.source[Math.floor(i / 3) * 40 + (i % 3)] as number) & 2047] as number)++
+    for (let i = 0; i < items * 3; i++) bins[(arrays.source[Math.floor(i / 3) * 40 + (i % 3)] as number) & 2047]++
     return { workgroups: items / 8, arrays, dynamic: ['bins'], check: exactly(arrays, { bins }) }
   },
 }
@@ -49,7 +49,7 @@ const localHistogram: Kernel = {
     const items = Math.floor((pages * PAGE_WORDS) / 20 / 16) * 16
     const arrays = { source: noise(pages, random), bins: pagesOf(2) }
     const bins = arrays.bins.slice()
-    for (let i = 0; i < items * 3; i++) (bins[((arrays.source[Math.floor(i / 3) * 20 + (i % 3)] as number) & 15) * 130] as number)++
+    for (let i = 0; i < items * 3; i++) bins[((arrays.source[Math.floor(i / 3) * 20 + (i % 3)] as number) & 15) * 130]++
     return { workgroups: items / 16, arrays, check: exactly(arrays, { bins }) }
   },
 }
@@ -85,6 +85,51 @@ const gups: Kernel = {
   },
 }
 const gupsNumber = (i: number) => (Math.imul(i, 2654435769) + 12345) >>> 0
+
+const tickets: Kernel = {
+  name: 'used atomics',
+  size: 4,
+  pointers: ['source', 'counter', 'token', 'taken', 'previous'],
+  body: `  let value = svm_load_u32(at(args.source, id * 45u));
+  svm_store_u32(at(args.taken, id * 45u), svm_atomic_add_u32(args.counter, value));
+  svm_store_u32(at(args.previous, id * 45u), svm_atomic_exchange_u32(args.token, id + 1u));`,
+  *twin(item, { source, counter, token, taken, previous }, m) {
+    const at = item.globalId[0] * 180
+    yield 'step'
+    const value = m.loadU32(source + at)
+    yield 'step'
+    const from = m.atomicAddU32(counter, value)
+    yield 'step'
+    m.storeU32(taken + at, from)
+    yield 'step'
+    const before = m.atomicExchangeU32(token, item.globalId[0] + 1)
+    yield 'step'
+    m.storeU32(previous + at, before)
+  },
+  draw(random) {
+    const items = 60
+    const values = upTo(items).map(() => 1 + random.below(9))
+    const arrays = { source: pagesOf(3), counter: pagesOf(1), token: pagesOf(1), taken: noise(3, random), previous: noise(3, random) }
+    values.forEach((value, id) => {
+      arrays.source[id * 45] = value
+    })
+    return {
+      workgroups: items / 4,
+      arrays,
+      check({ counter, token, taken, previous }) {
+        // Each took its own part of the range, and the parts fill it.
+        const parts = upTo(items).flatMap((id) => upTo(values[id]).map((n) => taken[id * 45] + n))
+        const total = values.reduce((sum, value) => sum + value, 0)
+        expectPermutation('the parts that were taken', parts, upTo(total))
+        expectThat(counter[0] === total, () => `the counter is ${counter[0]}, not ${total}`)
+        // The token went through every hand once.
+        const hands: number[] = []
+        for (let hand = token[0]; hand !== 0 && hands.length <= items; hand = previous[(hand - 1) * 45]) hands.push(hand - 1)
+        expectPermutation('the hands of the token', hands, upTo(items))
+      },
+    }
+  },
+}
 
 const slots: Kernel = {
   name: 'slot allocation, then a plain store to the slot',
@@ -647,4 +692,19 @@ const racy: Kernel = {
   },
 }
 
-export const atomicKernels = [histogram, localHistogram, gups, slots, bfsQueue, bfsMask, hashInsert, listPush, popLoop, casLoop, compaction, ownAddresses, racy]
+export const atomicKernels = [
+  histogram,
+  localHistogram,
+  gups,
+  tickets,
+  slots,
+  bfsQueue,
+  bfsMask,
+  hashInsert,
+  listPush,
+  popLoop,
+  casLoop,
+  compaction,
+  ownAddresses,
+  racy,
+]
