@@ -26,7 +26,7 @@ export async function fetchToDevice(mirror: Mirror, evictor: Evictor, range: Vpn
     for (let at = start; at < end && mirror.dmem.available > 0; at += WINDOW) {
       const wants = wantsOf(mirror, vma, at, Math.min(end, at + WINDOW))
       if (wants.length === 0) continue
-      await serve(mirror, evictor, wants, { pinned: () => true, servedFor: () => Number.POSITIVE_INFINITY })
+      await serve(mirror, evictor, wants, { pinned: () => true, nextUse: () => Number.POSITIVE_INFINITY })
       for (const { vpn } of wants) if (mirror.frameOf(vpn) >= 0) came++
     }
   }
