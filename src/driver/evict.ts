@@ -8,7 +8,8 @@ import type { EvictionPolicy } from '../policy/policy.ts'
 import { orderOfLeaving } from './advice.ts'
 import type { Mirror } from './svmm.ts'
 
-const never = () => Number.POSITIVE_INFINITY
+/** Of a launch that fits, and of requests: nobody says when pages are wanted again. */
+export const never = () => Number.POSITIVE_INFINITY
 
 export class Evictor {
   readonly #mirror: Mirror
@@ -55,7 +56,7 @@ export class Evictor {
       else used.push({ vpn, next })
     }
     const victims: Vpn[] = []
-    for (const group of orderOfLeaving(this.#mirror, unused)) {
+    for (const group of orderOfLeaving(this.#mirror, unused, nextUse !== never)) {
       if (group.length > 0 && victims.length < wanted) victims.push(...this.#ask(group, wanted - victims.length))
     }
     if (victims.length < wanted && used.length > 0) {

@@ -13,7 +13,7 @@ import { SvmError } from '../base/error.ts'
 import { printBytes, type Vpn } from '../base/units.ts'
 import type { Program } from '../device/device.ts'
 import { staysMapped } from './advice.ts'
-import type { Evictor } from './evict.ts'
+import { type Evictor, never } from './evict.ts'
 import { accessError, fatalAccess, forEachFault, mustAbort, storedPages, traceFaults } from './fault.ts'
 import { bestStart, Forecast } from './forecast.ts'
 import { Grants } from './grants.ts'
@@ -173,7 +173,7 @@ export class Replay {
     }
     if (wants.length === 0) return
     if (!fits || needs.size > dmem.capacity) await this.#foresee(wants, history)
-    else await serve(this.#mirror, this.#evictor, wants, { pinned: () => false, nextUse: () => Number.POSITIVE_INFINITY })
+    else await serve(this.#mirror, this.#evictor, wants, { pinned: () => false, nextUse: never })
   }
 
   /** What did not fit the last time either is brought window by window, beginning where the most is here. */
@@ -391,7 +391,7 @@ export class Replay {
   #protection(): Protection {
     return {
       pinned: (vpn) => this.#pins.has(vpn) || this.#grants.isSnapshot(vpn),
-      nextUse: (vpn) => this.#nextUse.get(vpn) ?? Number.POSITIVE_INFINITY,
+      nextUse: this.#split ? (vpn) => this.#nextUse.get(vpn) ?? Number.POSITIVE_INFINITY : never,
     }
   }
 

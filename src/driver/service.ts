@@ -12,7 +12,7 @@ import { isZero } from '../mm/populate.ts'
 import { deviceMayRead, type Vma } from '../mm/vma.ts'
 import { ownsOnRead } from './advice.ts'
 import { fillDestinations, isPresent, makePresent, nameFrames } from './bind.ts'
-import type { Evictor } from './evict.ts'
+import { type Evictor, never } from './evict.ts'
 import type { Mirror } from './svmm.ts'
 
 export interface Want {
@@ -52,7 +52,7 @@ export interface Protection {
   /** Never evicted. */
   pinned(vpn: Vpn): boolean
   /** The place (driver/remaining) that wants the page next: it goes only for wants of earlier ones. Infinity: it may always go. */
-  nextUse(vpn: Vpn): number
+  readonly nextUse: (vpn: Vpn) => number
 }
 
 /**
@@ -63,8 +63,10 @@ export async function serve(mirror: Mirror, evictor: Evictor, wants: readonly Wa
   if (serveNow(mirror, wants)) return wants.length
   const frames = framesWanted(mirror, wants)
   const hard = frames <= mirror.dmem.available ? wants.length : prefixThatFits(mirror, evictor, wants, protection)
-  // Where not all fit anyway, fewer at a time may do: then those that came back too soon need not go once more.
-  const soft = hard < wants.length && mirror.thrash.hasPins ? withPins(mirror, protection) : protection
+  // Where not all fit anyway, fewer at a time may do: then those that came back too soon need not go once more. Who knows when pages are wanted
+  // again (driver/forecast) knows better.
+  const isBlind = protection.nextUse === never
+  const soft = isBlind && hard < wants.length && mirror.thrash.hasPins ? withPins(mirror, protection) : protection
   const fewer = soft === protection ? 0 : prefixThatFits(mirror, evictor, wants, soft)
   const fits = fewer > 0 ? fewer : hard
   const { pinned } = fewer > 0 ? soft : protection
