@@ -39,6 +39,18 @@ const ROWS: Readonly<Record<string, Row>> = {
   'vector-search': { kind: 'other', mebibytes: 16 },
   grep: { kind: 'other', mebibytes: 24 },
   'ping-pong': { kind: 'other', mebibytes: 24 },
+  'bfs-mask': { kind: 'other', mebibytes: 6 },
+  'bfs-queue': { kind: 'other', mebibytes: 8, crowded: 8 },
+  pagerank: { kind: 'other', mebibytes: 4 },
+  'gather-zipf': { kind: 'gather', mebibytes: 24, named: true, crowded: 12 },
+  'gather-uniform': { kind: 'gather', mebibytes: 24, named: true },
+  'histogram-global': { kind: 'other', mebibytes: 2 },
+  'histogram-local': { kind: 'other', mebibytes: 2 },
+  'scatter-add': { kind: 'other', mebibytes: 4 },
+  hash: { kind: 'other', mebibytes: 4 },
+  'linked-list': { kind: 'chase', mebibytes: 8, named: true },
+  'b-tree': { kind: 'chase', mebibytes: 8, named: true },
+  'radix-sort': { kind: 'other', mebibytes: 3 },
 }
 
 /** They are measured in a way of their own. */

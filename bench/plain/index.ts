@@ -1,9 +1,20 @@
 // The plain sides by the names of their workloads. Always: nothing of ours is behind this door but the plain sides themselves.
 
+import { bTree } from './b-tree.ts'
+import { bfsMask } from './bfs-mask.ts'
+import { bfsQueue } from './bfs-queue.ts'
+import { gather } from './gather.ts'
 import { grep } from './grep.ts'
+import { gups } from './gups.ts'
+import { hash } from './hash.ts'
+import { histogramGlobal, histogramLocal } from './histogram.ts'
 import { jacobi } from './jacobi.ts'
+import { linkedList } from './linked-list.ts'
+import { pagerank } from './pagerank.ts'
 import { pingPong } from './ping-pong.ts'
+import { radixSort } from './radix-sort.ts'
 import type { PlainWorkload, TiledWorkload } from './run.ts'
+import { scatterAdd } from './scatter-add.ts'
 import { sgemm } from './sgemm.ts'
 import { sparseTouch } from './sparse-touch.ts'
 import { transpose } from './transpose.ts'
@@ -23,6 +34,19 @@ export const PLAIN: Readonly<Record<string, PlainWorkload>> = {
   grep,
   'ping-pong': pingPong,
   'sparse-touch': sparseTouch,
+  'bfs-mask': bfsMask,
+  'bfs-queue': bfsQueue,
+  pagerank,
+  gups,
+  'gather-zipf': gather,
+  'gather-uniform': gather,
+  'histogram-global': histogramGlobal,
+  'histogram-local': histogramLocal,
+  'scatter-add': scatterAdd,
+  hash,
+  'linked-list': linkedList,
+  'b-tree': bTree,
+  'radix-sort': radixSort,
 }
 
 /** Those that do the work in less memory than it takes, tiled by hand. */

@@ -17,6 +17,7 @@ export type PlainArray = Uint8Array | Uint32Array | Int32Array | Float32Array
 export class PlainKit {
   readonly device: GPUDevice
   readonly #buffers: GPUBuffer[] = []
+  #word: GPUBuffer | null = null
 
   constructor(device: GPUDevice) {
     this.device = device
@@ -53,7 +54,16 @@ export class PlainKit {
 
   /** Group 0: the buffers at bindings that follow each other. */
   group(pipeline: GPUComputePipeline, buffers: readonly GPUBuffer[], first = 0): GPUBindGroup {
-    const entries = buffers.map((buffer, n) => ({ binding: first + n, resource: { buffer } }))
+    return this.groupOf(
+      pipeline,
+      buffers,
+      buffers.map((_, n) => first + n),
+    )
+  }
+
+  /** The same with these bindings alone, those that an entry point uses: the first buffer at the first of them. */
+  groupOf(pipeline: GPUComputePipeline, buffers: readonly GPUBuffer[], bindings: readonly number[]): GPUBindGroup {
+    const entries = bindings.map((binding, n) => ({ binding, resource: { buffer: buffers[n] as GPUBuffer } }))
     return this.device.createBindGroup({ layout: pipeline.getBindGroupLayout(0), entries })
   }
 
@@ -93,6 +103,18 @@ export class PlainKit {
     const bytes = new Uint8Array(staging.getMappedRange().slice(0, byteLength))
     staging.destroy()
     return bytes
+  }
+
+  /** One word of a buffer, when all that was submitted before is done. */
+  async readWord(buffer: GPUBuffer, index: number): Promise<number> {
+    this.#word ??= this.#make(4, USAGE.mapRead | USAGE.copyDestination)
+    const encoder = this.device.createCommandEncoder()
+    encoder.copyBufferToBuffer(buffer, index * 4, this.#word, 0, 4)
+    this.device.queue.submit([encoder.finish()])
+    await this.#word.mapAsync(GPU_MAP_READ)
+    const [word] = new Uint32Array(this.#word.getMappedRange())
+    this.#word.unmap()
+    return word as number
   }
 
   destroy(): void {

@@ -17,6 +17,24 @@ export function random(seed: number): () => number {
   }
 }
 
+/** The same as an array. */
+export function randomWords(length: number, seed: number): Uint32Array<ArrayBuffer> {
+  return Uint32Array.from({ length }, random(seed))
+}
+
+/** 0 to `length` - 1 in any order. */
+export function shuffled(length: number, seed: number): Uint32Array<ArrayBuffer> {
+  const next = random(seed)
+  const order = Uint32Array.from({ length }, (_, n) => n)
+  for (let n = length - 1; n > 0; n--) {
+    const other = next() % (n + 1)
+    const kept = order[n] as number
+    order[n] = order[other] as number
+    order[other] = kept
+  }
+  return order
+}
+
 /** Whole numbers from 0 to `below` - 1: sums and products of a few of them are exact in f32. */
 export function smallNumbers(length: number, seed: number, below = 1024): Float32Array<ArrayBuffer> {
   const next = random(seed)
