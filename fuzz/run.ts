@@ -51,7 +51,7 @@ const ALONE: ReadonlySet<OpKind> = new Set(['chase', 'resident', 'evict', 'aband
 /** They end memory, or need none. */
 const WITHOUT_MEMORY: ReadonlySet<OpKind> = new Set(['free', 'cut', 'unmap', 'evict', 'release', 'look', 'wild', 'alloc', 'mmap'])
 /** Nothing starts after them until they have ended: what comes later depends on how they end. */
-const LAST: ReadonlySet<OpKind> = new Set(['store', 'add', 'copy', 'count', 'ticket', 'wild', 'free', 'mmap', 'map', 'cut', 'protect'])
+const LAST: ReadonlySet<OpKind> = new Set(['migrate-undefined', 'store', 'add', 'copy', 'count', 'ticket', 'wild', 'free', 'mmap', 'map', 'cut', 'protect'])
 
 type Starter = (day: Day, op: Op) => Started | null
 const STARTERS: Readonly<Record<Exclude<OpKind, 'lose' | 'close'>, Starter>> = {

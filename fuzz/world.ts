@@ -51,9 +51,9 @@ export async function openWorld(parts: WorldParts): Promise<World> {
   const made = Array.from({ length: random.pick([1, 2, 2, 2, 3]) }, (_, i) => makeDevice(parts, { seed: random.u32(), label: `device ${i}`, bufferBytes }))
   const devices = made.map(({ device }) => device as SimDevice)
   const hostCache = (6 + random.below(12)) * pageSize
-  const deviceMemory = budgetWith(frames, pageSize, devices[0] as SimDevice)
   const addressBits = random.chance(1, 3) ? 64 : 32
   const debug = random.chance(1, 4)
+  const deviceMemory = budgetWith(frames, pageSize, devices[0] as SimDevice, debug)
   // Where one move is enough, many pages bounce all day.
   const thrash = random.chance(1, 2) ? { moves: 1, lapse: 100, epoch: 1000 } : {}
   const svm = await openSvm({ devices: made, addressBits, pageSize, hostCache, deviceMemory, debug, policy: { thrash }, trace: onEvent })

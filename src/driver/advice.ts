@@ -31,9 +31,9 @@ export function mayComeAlong({ memory, thrash }: Mirror, { advice }: Vma, vpn: V
 
 /**
  * Pages that may go, in the order in which they should: those that somebody said will not be needed, or are best elsewhere; the others; those that are
- * best here, or came back too soon the last time that they went.
+ * best here, or came back too soon the last time that they went (unless what is wanted again was `foreseen`: that says it better).
  */
-export function orderOfLeaving(mirror: Mirror, candidates: readonly Vpn[]): readonly (readonly Vpn[])[] {
+export function orderOfLeaving(mirror: Mirror, candidates: readonly Vpn[], foreseen: boolean): readonly (readonly Vpn[])[] {
   const first: Vpn[] = []
   const usual: Vpn[] = []
   const last: Vpn[] = []
@@ -42,7 +42,7 @@ export function orderOfLeaving(mirror: Mirror, candidates: readonly Vpn[]): read
     const vma = mirror.space.addresses.find(vpn)
     const advice = vma?.advice ?? NO_ADVICE
     if (mirror.dmem.isCold(mirror.frameOf(vpn)) || (vma !== undefined && isBehind(vma, vpn))) first.push(vpn)
-    else if (advice.preferred === mirror.memory || mirror.thrash.staysLonger(vpn)) last.push(vpn)
+    else if (advice.preferred === mirror.memory || (!foreseen && mirror.thrash.staysLonger(vpn))) last.push(vpn)
     else if (advice.preferred === 'none') usual.push(vpn)
     else first.push(vpn)
   }

@@ -8,6 +8,9 @@ import type { EvictionPolicy } from '../policy/policy.ts'
 import { orderOfLeaving } from './advice.ts'
 import type { Mirror } from './svmm.ts'
 
+/** Of a launch that fits, and of requests: nobody says when pages are wanted again. */
+export const never = () => Number.POSITIVE_INFINITY
+
 export class Evictor {
   readonly #mirror: Mirror
   readonly #policy: EvictionPolicy
@@ -28,24 +31,37 @@ export class Evictor {
     return Float64Array.from(this.#candidates(keeps), rankOf).sort()
   }
 
-  /** Makes `wanted` frames available if it can; returns how many are. @throws DeviceFailure 'lost' */
-  async makeRoom(wanted: number, keeps: (vpn: Vpn) => boolean): Promise<number> {
+  /**
+   * Makes `wanted` frames available if it can; returns how many are. Of pages that are wanted again (`nextUse` is finite) the one that is wanted last
+   * goes first, and only when those that are not have gone. @throws DeviceFailure 'lost'
+   */
+  async makeRoom(wanted: number, keeps: (vpn: Vpn) => boolean, nextUse: (vpn: Vpn) => number = never): Promise<number> {
     const { dmem } = this.#mirror
-    if (dmem.available < wanted) await this.#evict(wanted - dmem.available, keeps)
+    if (dmem.available < wanted) await this.#evict(wanted - dmem.available, keeps, nextUse)
     let free = await dmem.reserve(Math.min(wanted, dmem.available))
     if (free < wanted && dmem.available < wanted) {
       // A pool could not be made: the device has less than planned.
-      await this.#evict(wanted - dmem.available, keeps)
+      await this.#evict(wanted - dmem.available, keeps, nextUse)
       free = await dmem.reserve(Math.min(wanted, dmem.available))
     }
     return Math.min(free, wanted)
   }
 
-  async #evict(wanted: number, keeps: (vpn: Vpn) => boolean): Promise<void> {
-    const candidates = this.#candidates(keeps)
+  async #evict(wanted: number, keeps: (vpn: Vpn) => boolean, nextUse: (vpn: Vpn) => number): Promise<void> {
+    const unused: Vpn[] = []
+    const used: { vpn: Vpn; next: number }[] = []
+    for (const vpn of this.#candidates(keeps)) {
+      const next = nextUse(vpn)
+      if (next === Number.POSITIVE_INFINITY) unused.push(vpn)
+      else used.push({ vpn, next })
+    }
     const victims: Vpn[] = []
-    for (const group of orderOfLeaving(this.#mirror, candidates)) {
+    for (const group of orderOfLeaving(this.#mirror, unused, nextUse !== never)) {
       if (group.length > 0 && victims.length < wanted) victims.push(...this.#ask(group, wanted - victims.length))
+    }
+    if (victims.length < wanted && used.length > 0) {
+      used.sort((a, b) => b.next - a.next || b.vpn - a.vpn)
+      for (const { vpn } of used.slice(0, wanted - victims.length)) victims.push(vpn)
     }
     await this.sendAway(victims)
   }

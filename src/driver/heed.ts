@@ -8,7 +8,7 @@ import { populate, populateWindow } from '../mm/populate.ts'
 import type { Space } from '../mm/space.ts'
 import { deviceMayRead, deviceMayWrite, hostMayRead, type Vma } from '../mm/vma.ts'
 import { staysMapped } from './advice.ts'
-import type { Evictor } from './evict.ts'
+import { type Evictor, never } from './evict.ts'
 import { serve, type Want } from './service.ts'
 import type { Mirror } from './svmm.ts'
 
@@ -26,7 +26,7 @@ export async function fetchToDevice(mirror: Mirror, evictor: Evictor, range: Vpn
     for (let at = start; at < end && mirror.dmem.available > 0; at += WINDOW) {
       const wants = wantsOf(mirror, vma, at, Math.min(end, at + WINDOW))
       if (wants.length === 0) continue
-      await serve(mirror, evictor, wants, { pinned: () => true, servedFor: () => Number.POSITIVE_INFINITY })
+      await serve(mirror, evictor, wants, { pinned: () => true, nextUse: never })
       for (const { vpn } of wants) if (mirror.frameOf(vpn) >= 0) came++
     }
   }

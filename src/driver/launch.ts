@@ -6,6 +6,7 @@ import type { Bytes, Vpn, VpnRange } from '../base/units.ts'
 import { type Device, type Program, ProgramFailure, type ProgramVariant } from '../device/device.ts'
 import { explainPointerMisuse, explainProgramFailure, type KernelText } from '../wgsl/messages.ts'
 import type { LoopGuards, TranslatedKernel } from '../wgsl/program.ts'
+import type { Demand } from './forecast.ts'
 import { SteadyHistory } from './steady.ts'
 
 export type KernelClass = 'grants' | 'transactional' | 'unsplittable'
@@ -47,12 +48,14 @@ export interface NeedHistory {
   readonly needs: ReadonlyMap<Vpn, number>
   /** All of it was on the device at once. */
   readonly fits: boolean
+  /** Which workgroups wanted the pages, where that was asked for: when it did not all fit. */
+  readonly demands: ReadonlyMap<Vpn, Demand>
 }
 
 const HISTORY_MAX = 8
 const STEADY_MAX = 32
 const UNCHAINED_MAX = 64
-const NOTHING_KNOWN: NeedHistory = { needs: new Map(), fits: true }
+const NOTHING_KNOWN: NeedHistory = { needs: new Map(), fits: true, demands: new Map() }
 const GUARD_ORDER: readonly LoopGuards[] = ['all', 'accessing', 'none']
 
 export class DriverKernel {

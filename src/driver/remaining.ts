@@ -1,5 +1,8 @@
-// Which workgroups of a launch have not retired. Always: `pending` is ascending and lies below `next`; workgroups from `next` on have never
-// run. A window is a prefix of what remains, so the lead is always the first.
+// Which workgroups of a launch have not retired. A launch may begin at any workgroup and goes on from the last to the first: a *place* is a position in that
+// order. Always: `pending` is ascending and lies below `next`; places from `next` on have never run. A window is a prefix of what remains, so the lead is
+// always the first. All of this counts places; only windows name workgroups.
+
+import type { Span } from './forecast.ts'
 
 export interface Window {
   readonly slots: number
@@ -17,8 +20,32 @@ export class Remaining {
   #next = 0
   #retired = 0
 
-  constructor(total: number) {
+  /** The workgroup that runs first. */
+  readonly #start: number
+
+  constructor(total: number, start = 0) {
     this.total = total
+    this.#start = start
+  }
+
+  workgroupAt(place: number): number {
+    return (place + this.#start) % this.total
+  }
+
+  placeOf(workgroup: number): number {
+    return (workgroup + this.total - this.#start) % this.total
+  }
+
+  /** The places of workgroups, in one span: all of them, where they are first and last. */
+  placesOf({ first, last }: Span): Span {
+    const places = { first: this.placeOf(first), last: this.placeOf(last) }
+    return places.first <= places.last ? places : { first: 0, last: this.total - 1 }
+  }
+
+  /** The same the other way. */
+  workgroupsOf({ first, last }: Span): Span {
+    const workgroups = { first: this.workgroupAt(first), last: this.workgroupAt(last) }
+    return workgroups.first <= workgroups.last ? workgroups : { first: 0, last: this.total - 1 }
   }
 
   get retired(): number {
@@ -33,15 +60,22 @@ export class Remaining {
     return this.#pending.length > 0 ? (this.#pending[0] as number) : this.#next
   }
 
-  /** A test for workgroups that have not retired, as things are now. */
-  stillToRun(): (workgroup: number) => boolean {
-    const pending = new Set(this.#pending)
-    return (workgroup) => workgroup >= this.#next || pending.has(workgroup)
+  /** The first place of a span that has not retired; null: all have. */
+  nextIn({ first, last }: Span): number | null {
+    let low = 0
+    let high = this.#pending.length
+    while (low < high) {
+      const middle = (low + high) >> 1
+      if ((this.#pending[middle] as number) < first) low = middle + 1
+      else high = middle
+    }
+    const next = low < this.#pending.length ? (this.#pending[low] as number) : Math.max(first, this.#next)
+    return next <= last && next < this.total ? next : null
   }
 
-  /** How many of those that remain have an id below `limit`. */
+  /** How many of those that remain lie below `limit`. */
   countBelow(limit: number): number {
-    let count = Math.max(0, Math.min(limit, this.total) - this.#next)
+    let count = Math.max(0, Math.min(Math.ceil(limit), this.total) - this.#next)
     for (const workgroup of this.#pending) if (workgroup < limit) count++
     return count
   }
@@ -49,22 +83,29 @@ export class Remaining {
   /** The first `limit` of those that remain. */
   window(limit: number): Window {
     const slots = Math.min(limit, this.#pending.length + this.total - this.#next)
-    if (this.#pending.length === 0) return { slots, lead: this.#next, worklist: null }
+    if (this.#pending.length === 0) return this.#row(this.#next, slots)
     const old = Math.min(slots, this.#pending.length)
     const lead = this.#pending[0] as number
     const end = slots > old ? this.#next + slots - old : (this.#pending[old - 1] as number) + 1
     // Ascending and without a gap: nobody need be told more than where it starts.
-    if (end - lead === slots) return { slots, lead, worklist: null }
+    if (end - lead === slots) return this.#row(lead, slots)
     const worklist = new Uint32Array(slots)
-    for (let slot = 0; slot < old; slot++) worklist[slot] = this.#pending[slot] as number
-    for (let slot = old; slot < slots; slot++) worklist[slot] = this.#next + slot - old
-    return { slots, lead, worklist }
+    for (let slot = 0; slot < old; slot++) worklist[slot] = this.workgroupAt(this.#pending[slot] as number)
+    for (let slot = old; slot < slots; slot++) worklist[slot] = this.workgroupAt(this.#next + slot - old)
+    return { slots, lead: worklist[0] as number, worklist }
+  }
+
+  /** Places without a gap. */
+  #row(place: number, slots: number): Window {
+    const lead = this.workgroupAt(place)
+    if (lead + slots <= this.total) return { slots, lead, worklist: null }
+    return { slots, lead, worklist: Uint32Array.from({ length: slots }, (_, slot) => this.workgroupAt(place + slot)) }
   }
 
   /** The window ran; `stays` says which slots must run again. Returns how many retired. */
   settle(window: Window, stays: (slot: number) => boolean): number {
     const again: number[] = []
-    for (let slot = 0; slot < window.slots; slot++) if (stays(slot)) again.push(workgroupOf(window, slot))
+    for (let slot = 0; slot < window.slots; slot++) if (stays(slot)) again.push(this.placeOf(workgroupOf(window, slot)))
     if (window.shuffled) again.sort((a, b) => a - b)
     const old = Math.min(window.slots, this.#pending.length)
     this.#next += window.slots - old

@@ -13,10 +13,11 @@ import { SvmError } from '../base/error.ts'
 import { printBytes, type Vpn } from '../base/units.ts'
 import type { Program } from '../device/device.ts'
 import { staysMapped } from './advice.ts'
-import type { Evictor } from './evict.ts'
+import { type Evictor, never } from './evict.ts'
 import { accessError, fatalAccess, forEachFault, mustAbort, storedPages, traceFaults } from './fault.ts'
+import { bestStart, Forecast } from './forecast.ts'
 import { Grants } from './grants.ts'
-import { type DispatchResult, FUEL_FIRST, type Launch, PASS_MILLISECONDS, refuseIfAborted, windowByTime } from './launch.ts'
+import { type DispatchResult, FUEL_FIRST, type Launch, type NeedHistory, PASS_MILLISECONDS, refuseIfAborted, windowByTime } from './launch.ts'
 import { MischiefAtWork } from './mischief.ts'
 import { type Misses, resolveMisses } from './misses.ts'
 import { type PassReport, readWanted, runPass } from './pass.ts'
@@ -34,6 +35,11 @@ const PIN_RESETS = 3
 const IDLE_ROUNDS = 8
 const FUEL_LAST = 2 ** 31
 const NOTHING: Want[] = []
+
+interface Planned extends Want {
+  /** No window waits for it. */
+  readonly loose: boolean
+}
 
 /** What a pass tells of its faults. */
 interface Learned {
@@ -53,15 +59,16 @@ export class Replay {
   readonly #reach: ReachTable
   readonly #result: DispatchResult
   readonly #grants: Grants
-  readonly #remaining: Remaining
+  #remaining: Remaining
   /** Only in tests. */
   readonly #mischief: MischiefAtWork | null
-  /** Wants that were not served yet, in workgroup order. */
-  #backlog: Want[] = []
+  /** Wants that were not served yet, in the order of places. */
+  #backlog: Planned[] = []
   /** Pages of the lead, by page. */
   #pins = new Set<Vpn>()
-  /** For which workgroup a page was served first. */
-  readonly #servedFor = new Map<Vpn, number>()
+  /** Once the wants do not all fit: what is wanted by whom, and the place that wants each page next. */
+  readonly #forecast = new Forecast()
+  #nextUse = new Map<Vpn, number>()
   #lead = -1
   #leadRounds = 0
   #pinResets = 0
@@ -95,7 +102,7 @@ export class Replay {
     try {
       await this.#predict()
       while (!this.#remaining.empty) await this.#round()
-      this.#launch.kernel.remember(this.#launch.historyKey, { needs: this.#grants.needs, fits: !this.#split })
+      this.#launch.kernel.remember(this.#launch.historyKey, this.#whatItNeeded())
     } catch (failure) {
       this.#grants.releaseCopies()
       if (this.#launch.atomic && this.#mirror.device.lostReason === null) await this.#rollBack()
@@ -136,8 +143,14 @@ export class Replay {
     this.#pinLead(window, report)
     const fresh = this.#chooseWants(learned)
     if (fresh.length > 0) await this.#order(fresh, window, report, tables)
+    if (this.#split) this.#plan()
     const served = this.#serveHere() ?? (await this.#serveBacklog())
     this.#watchProgress(retired > 0 || learned.news || served > 0)
+  }
+
+  /** For the next launch like this one. What is wanted quite unlike the last time replaces what was. */
+  #whatItNeeded(): NeedHistory {
+    return { needs: this.#grants.needs, fits: !this.#split, demands: this.#split ? this.#forecast.demands(this.#remaining) : new Map() }
   }
 
   // Before the pass.
@@ -145,7 +158,8 @@ export class Replay {
   /** What the last launch needed is granted, and served if all of it fits. A wrong guess costs a copy, never correctness. */
   async #predict(): Promise<void> {
     const { vmm, dmem } = this.#mirror
-    const { needs, fits } = this.#launch.kernel.history(this.#launch.historyKey)
+    const history = this.#launch.kernel.history(this.#launch.historyKey)
+    const { needs, fits } = history
     const wants: Want[] = []
     this.#again = needs.size === 0
     for (const [vpn, bits] of needs) {
@@ -157,14 +171,54 @@ export class Replay {
       const want = { vpn, write: write && (vma === undefined || !staysMapped(vma)), workgroup: 0 }
       if (!isServed(this.#mirror, want)) wants.push(want)
     }
-    if (!fits || wants.length === 0 || needs.size > dmem.capacity) return
-    await serve(this.#mirror, this.#evictor, wants, { pinned: () => false, servedFor: () => Number.POSITIVE_INFINITY })
+    if (wants.length === 0) return
+    if (!fits || needs.size > dmem.capacity) await this.#foresee(wants, history)
+    else await serve(this.#mirror, this.#evictor, wants, { pinned: () => false, nextUse: never })
   }
 
+  /** What did not fit the last time either is brought window by window, beginning where the most is here. */
+  async #foresee(wants: readonly Want[], { demands }: NeedHistory): Promise<void> {
+    const { total } = this.#remaining
+    const everywhere = { first: 0, last: total - 1, share: 0 }
+    const known = (vpn: Vpn) => {
+      const { first, last, share } = demands.get(vpn) ?? everywhere
+      return { first: Math.min(first, total - 1), last: Math.min(last, total - 1), share }
+    }
+    this.#split = true
+    this.#remaining = new Remaining(
+      total,
+      bestStart(
+        total,
+        wants.map(({ vpn }) => known(vpn)),
+      ),
+    )
+    for (const vpn of this.#grants.needs.keys()) {
+      const demand = known(vpn)
+      this.#forecast.foresee(vpn, this.#remaining.placesOf(demand), demand.share)
+    }
+    this.#plan()
+    await this.#serveBacklog()
+  }
+
+  /** The backlog of a launch whose wants do not all fit. */
+  #plan(): void {
+    const { vmm, dmem } = this.#mirror
+    const planned = this.#forecast.plan(this.#remaining, dmem.capacity, (vpn) => this.#mirror.frameOf(vpn) >= 0)
+    this.#nextUse = new Map()
+    this.#backlog = []
+    for (const { vpn, next, loose } of planned) {
+      this.#nextUse.set(vpn, next)
+      const want = { vpn, write: this.#grants.wantsWrite(vpn), workgroup: next, loose }
+      if (!isServed(this.#mirror, want) && (vmm.get(vpn) & (want.write ? PTE.mayStore : PTE.mayLoad)) !== 0) this.#backlog.push(want)
+    }
+  }
+
+  /** A prefix of what remains: those whose pages are here, but not much fewer than could be run the last time. */
   #chooseWindow(): Window {
-    const unserved = this.#backlog[0]
-    const fits = unserved === undefined ? this.#window : Math.min(this.#window, this.#remaining.countBelow(unserved.workgroup))
-    if (this.#mischief === null) return this.#remaining.window(Math.max(1, fits))
+    let first = Number.POSITIVE_INFINITY
+    for (const { workgroup, loose } of this.#backlog) if (!loose) first = Math.min(first, workgroup)
+    const fits = Math.max(1, Math.min(this.#window, this.#remaining.countBelow(first)), this.#window >> 3)
+    if (this.#mischief === null) return this.#remaining.window(fits)
     return this.#mischief.shuffle(this.#remaining.window(this.#mischief.limit(fits)), this.#split)
   }
 
@@ -242,7 +296,7 @@ export class Replay {
     const { kernel } = this.#launch
     // While all wants fit, what a dropped pass asked for is here in the next: fewer workgroups would only mean more rounds.
     if (this.#split && (aborted || retired === 0)) this.#window = Math.max(1, window.slots >> 1)
-    else this.#window = Math.min(this.#mirror.plan.windowMax, Math.max(this.#window, window.slots * 2))
+    else if (!this.#split || retired * 4 >= window.slots) this.#window = Math.min(this.#mirror.plan.windowMax, Math.max(this.#window, window.slots * 2))
     if (report.milliseconds > 2 * PASS_MILLISECONDS)
       this.#window = Math.max(1, Math.min(this.#window, Math.floor((window.slots * PASS_MILLISECONDS) / report.milliseconds)))
     else if (!anyBit(report.workgroups[WORKGROUP_BITMAP.faulted] as Uint32Array)) kernel.millisecondsPerWorkgroup = report.milliseconds / window.slots
@@ -273,7 +327,8 @@ export class Replay {
       this.#pins = new Set()
     }
     this.#leadRounds++
-    if (window.lead === lead) forEachBit(report.pages[PAGE_BITMAP.lead] as Uint32Array, (index) => this.#pins.add(this.#mirror.vmm.vpnOf(index)))
+    if (window.lead === this.#remaining.workgroupAt(lead))
+      forEachBit(report.pages[PAGE_BITMAP.lead] as Uint32Array, (index) => this.#pins.add(this.#mirror.vmm.vpnOf(index)))
     if (this.#leadRounds > LEAD_ROUNDS) this.#window = 1
   }
 
@@ -282,29 +337,31 @@ export class Replay {
   /** The backlog, in the order of the workgroups. Returns the fresh wants when they do not fit: then they are not in it before `#order`. */
   #chooseWants({ wanted, unordered }: Learned): Want[] {
     const { dmem } = this.#mirror
-    const fresh: Want[] = []
+    const fresh: Planned[] = []
     for (const vpn of unordered.size === 0 ? wanted : [...wanted, ...unordered]) {
-      const want = { vpn, write: this.#grants.wantsWrite(vpn), workgroup: this.#remaining.lead }
+      const want = { vpn, write: this.#grants.wantsWrite(vpn), workgroup: this.#remaining.lead, loose: false }
       if (isServed(this.#mirror, want)) dmem.touch(this.#mirror.frameOf(vpn))
       else fresh.push(want)
     }
-    if (this.#backlog.length > 0) this.#backlog = this.#backlog.filter((want) => !isServed(this.#mirror, want))
     const frames = framesWanted(this.#mirror, fresh)
     this.#split ||= frames > dmem.available && frames > this.#evictor.obtainable(frames, this.#keeps(fresh))
     // Nobody said for which workgroup a page without an entry was wanted. Where that matters the next pass will, now that it has one.
     if (this.#split) return unordered.size === 0 ? fresh : fresh.filter(({ vpn }) => !unordered.has(vpn))
-    this.#backlog = mergeWants(this.#backlog, fresh)
+    this.#backlog = fresh.sort((a, b) => a.vpn - b.vpn)
     return NOTHING
   }
 
-  /** Asks the device which workgroup wanted each of these pages first. */
-  async #order(wants: Want[], window: Window, report: PassReport, tables: TableBuffers): Promise<void> {
+  /** Asks the device which workgroups wanted each of these pages. */
+  async #order(wants: readonly Want[], window: Window, report: PassReport, tables: TableBuffers): Promise<void> {
     const wanted = await readWanted(this.#mirror, tables, report.layout)
-    for (const want of wants) {
-      const word = wanted[WANTED_WORDS * this.#mirror.vmm.indexOf(want.vpn)] as number
-      if (word !== 0) want.workgroup = workgroupOf(window, 0xffffffff - word)
+    const place = (slot: number) => this.#remaining.placeOf(workgroupOf(window, slot))
+    for (const { vpn } of wants) {
+      const at = WANTED_WORDS * this.#mirror.vmm.indexOf(vpn)
+      const [one, other] = [wanted[at] as number, wanted[at + 1] as number]
+      if (one === 0) continue
+      const [first, last] = [place(0xffffffff - one), place(other - 1)]
+      this.#forecast.note(vpn, { first: Math.min(first, last), last: Math.max(first, last) }, this.#result.rounds, window.slots)
     }
-    this.#backlog = mergeWants(this.#backlog, wants)
   }
 
   /** Serves the backlog without an await, as mostly can be done; null: somebody must be asked or go. */
@@ -323,24 +380,18 @@ export class Replay {
   #served(served: number): number {
     for (let n = 0; n < served; n++) {
       const want = this.#backlog[n] as Want
-      if (want.workgroup <= this.#lead) this.#pins.add(want.vpn)
-      if (this.#split) this.#servedFor.set(want.vpn, want.workgroup)
+      if (want.workgroup <= this.#remaining.lead) this.#pins.add(want.vpn)
     }
     this.#backlog = this.#backlog.slice(served)
     const unserved = this.#backlog[0]
-    if (served === 0 && unserved !== undefined && unserved.workgroup <= this.#lead) this.#overflow()
+    if (served === 0 && unserved !== undefined && unserved.workgroup <= this.#remaining.lead) this.#overflow()
     return served
   }
 
   #protection(): Protection {
-    // Nobody asks while all fits.
-    const stillToRun = this.#servedFor.size === 0 ? () => false : this.#remaining.stillToRun()
     return {
       pinned: (vpn) => this.#pins.has(vpn) || this.#grants.isSnapshot(vpn),
-      servedFor: (vpn) => {
-        const workgroup = this.#servedFor.get(vpn)
-        return workgroup !== undefined && stillToRun(workgroup) ? workgroup : Number.POSITIVE_INFINITY
-      },
+      nextUse: this.#split ? (vpn) => this.#nextUse.get(vpn) ?? Number.POSITIVE_INFINITY : never,
     }
   }
 
@@ -353,16 +404,18 @@ export class Replay {
   #overflow(): void {
     if (!this.#launch.atomic && this.#pinResets++ < PIN_RESETS) {
       this.#pins = new Set()
-      this.#servedFor.clear()
+      this.#forecast.clear()
+      this.#nextUse.clear()
       this.#window = 1
       return
     }
     const { dmem, space, plan } = this.#mirror
-    const mine = this.#backlog.filter(({ vpn, workgroup }) => workgroup <= this.#lead && !this.#pins.has(vpn))
+    const mine = this.#backlog.filter(({ vpn, workgroup }) => workgroup <= this.#remaining.lead && !this.#pins.has(vpn))
     const needed = this.#pins.size + mine.length
     const x = this.#launch.workgroups[0]
     const y = this.#launch.workgroups[1]
-    const workgroup = [this.#lead % x, Math.floor(this.#lead / x) % y, Math.floor(this.#lead / (x * y))]
+    const lead = this.#remaining.workgroupAt(this.#remaining.lead)
+    const workgroup = [lead % x, Math.floor(lead / x) % y, Math.floor(lead / (x * y))]
     throw new SvmError(
       'working-set',
       `Workgroup (${workgroup.join(', ')}) of kernel ${this.#launch.kernel.label} alone needs at least ${needed} pages of ${printBytes(space.geometry.pageBytes)} at once, and a budget of ${printBytes(plan.budgetBytes)} has ${dmem.capacity}${this.#launch.atomic ? ', all of which an atomic launch must keep' : ''}. Let a workgroup touch less, raise deviceMemory, or choose another pageSize.`,
@@ -377,7 +430,7 @@ export class Replay {
     if (this.#idleRounds <= IDLE_ROUNDS && this.#leadRounds <= bound) return
     throw new SvmError(
       'working-set',
-      `Kernel ${this.#launch.kernel.label} made no progress in ${Math.max(this.#idleRounds, this.#leadRounds)} rounds: workgroup ${this.#lead} faults again and again. If its workgroups wait for each other, declare class 'unsplittable'; otherwise raise deviceMemory.`,
+      `Kernel ${this.#launch.kernel.label} made no progress in ${Math.max(this.#idleRounds, this.#leadRounds)} rounds: workgroup ${this.#remaining.workgroupAt(this.#lead)} faults again and again. If its workgroups wait for each other, declare class 'unsplittable'; otherwise raise deviceMemory.`,
       { kernel: this.#launch.kernel.label, retiredWorkgroups: this.#remaining.retired },
     )
   }
@@ -387,23 +440,4 @@ export class Replay {
     const pages = this.#grants.snapshots.filter((vpn) => this.#mirror.space.pages.isDevicePrivate(vpn))
     await this.#mirror.sendHome(pages, { keepCopy: false, discard: true, why: 'gpu-fault' })
   }
-}
-
-/** Both lists in workgroup order, each page once. */
-function mergeWants(known: readonly Want[], fresh: Want[]): Want[] {
-  if (known.length === 0) return fresh.sort(byWorkgroup)
-  const byPage = new Map<Vpn, Want>()
-  for (const want of [...known, ...fresh]) {
-    const old = byPage.get(want.vpn)
-    if (old === undefined) byPage.set(want.vpn, { ...want })
-    else {
-      old.write ||= want.write
-      old.workgroup = Math.min(old.workgroup, want.workgroup)
-    }
-  }
-  return [...byPage.values()].sort(byWorkgroup)
-}
-
-function byWorkgroup(a: Want, b: Want): number {
-  return a.workgroup - b.workgroup || a.vpn - b.vpn
 }

@@ -12,14 +12,14 @@ import { isZero } from '../mm/populate.ts'
 import { deviceMayRead, type Vma } from '../mm/vma.ts'
 import { ownsOnRead } from './advice.ts'
 import { fillDestinations, isPresent, makePresent, nameFrames } from './bind.ts'
-import type { Evictor } from './evict.ts'
+import { type Evictor, never } from './evict.ts'
 import type { Mirror } from './svmm.ts'
 
 export interface Want {
   readonly vpn: Vpn
   /** The page will be stored to. */
   write: boolean
-  /** The first workgroup that wants it: the order of service. */
+  /** The first place (driver/remaining) that wants it: the order of service. */
   workgroup: number
 }
 
@@ -51,8 +51,8 @@ export function framesWanted(mirror: Mirror, wants: readonly Want[]): number {
 export interface Protection {
   /** Never evicted. */
   pinned(vpn: Vpn): boolean
-  /** The workgroup, still to run, that a page was served for: it goes only for wants of earlier ones. Infinity: it may always go. */
-  servedFor(vpn: Vpn): number
+  /** The place (driver/remaining) that wants the page next: it goes only for wants of earlier ones. Infinity: it may always go. */
+  readonly nextUse: (vpn: Vpn) => number
 }
 
 /**
@@ -63,16 +63,18 @@ export async function serve(mirror: Mirror, evictor: Evictor, wants: readonly Wa
   if (serveNow(mirror, wants)) return wants.length
   const frames = framesWanted(mirror, wants)
   const hard = frames <= mirror.dmem.available ? wants.length : prefixThatFits(mirror, evictor, wants, protection)
-  // Where not all fit anyway, fewer at a time may do: then those that came back too soon need not go once more.
-  const soft = hard < wants.length && mirror.thrash.hasPins ? withPins(mirror, protection) : protection
+  // Where not all fit anyway, fewer at a time may do: then those that came back too soon need not go once more. Who knows when pages are wanted
+  // again (driver/forecast) knows better.
+  const isBlind = protection.nextUse === never
+  const soft = isBlind && hard < wants.length && mirror.thrash.hasPins ? withPins(mirror, protection) : protection
   const fewer = soft === protection ? 0 : prefixThatFits(mirror, evictor, wants, soft)
   const fits = fewer > 0 ? fewer : hard
   const { pinned } = fewer > 0 ? soft : protection
   const prefix = wants.slice(0, fits)
   const mine = new Set(prefix.map(({ vpn }) => vpn))
   const last = prefix[prefix.length - 1]?.workgroup ?? -1
-  const keeps = (vpn: Vpn) => mine.has(vpn) || pinned(vpn) || protection.servedFor(vpn) <= last
-  const room = await evictor.makeRoom(framesWanted(mirror, prefix), keeps)
+  const keeps = (vpn: Vpn) => mine.has(vpn) || pinned(vpn) || protection.nextUse(vpn) <= last
+  const room = await evictor.makeRoom(framesWanted(mirror, prefix), keeps, protection.nextUse)
   const count = prefixInRoom(mirror, prefix, room)
   mirror.dmem.advance()
   for (const run of runsByVma(mirror, prefix.slice(0, count))) await serveRun(mirror, run)
@@ -97,8 +99,8 @@ function bringInNow(mirror: Mirror, wants: readonly Want[]): boolean {
   return true
 }
 
-function withPins({ thrash }: Mirror, { pinned, servedFor }: Protection): Protection {
-  return { pinned: (vpn) => pinned(vpn) || thrash.staysLonger(vpn), servedFor }
+function withPins({ thrash }: Mirror, { pinned, nextUse }: Protection): Protection {
+  return { pinned: (vpn) => pinned(vpn) || thrash.staysLonger(vpn), nextUse }
 }
 
 /** Pages that bounce together with wanted ones and are not here: they come as copies. */
@@ -118,7 +120,7 @@ function companionsOf(mirror: Mirror, wants: readonly Want[]): Want[] {
 function prefixThatFits(mirror: Mirror, evictor: Evictor, wants: readonly Want[], protection: Protection): number {
   const ranks = evictor.ranks(
     (vpn) => protection.pinned(vpn),
-    (vpn) => protection.servedFor(vpn),
+    (vpn) => protection.nextUse(vpn),
   )
   let protectedPages = 0
   let kept = 0
@@ -126,7 +128,7 @@ function prefixThatFits(mirror: Mirror, evictor: Evictor, wants: readonly Want[]
   for (const [count, { vpn, workgroup }] of wants.entries()) {
     while (protectedPages < ranks.length && (ranks[protectedPages] as number) <= workgroup) protectedPages++
     if (mirror.frameOf(vpn) < 0) needed++
-    else if (!protection.pinned(vpn) && protection.servedFor(vpn) > workgroup) kept++
+    else if (!protection.pinned(vpn) && protection.nextUse(vpn) > workgroup) kept++
     if (needed > mirror.dmem.available + ranks.length - protectedPages - kept) return count
   }
   return wants.length

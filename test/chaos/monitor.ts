@@ -46,7 +46,8 @@ interface Pass {
 export class Monitor {
   /** What was seen, to tell that a run met what it was made for. */
   readonly seen = { passes: 0, attempt: 0, resident: 0, direct: 0, aborted: 0, faults: 0, hints: 0, evictions: 0, replayed: 0, privatePages: 0, idle: 0 }
-  #broken: Error | null = null
+  /** The first invariant that did not hold. */
+  broken: Error | null = null
   #mirror!: Mirror
   #sim: SimDevice | null = null
   readonly #shadows = new WeakMap<DeviceBuffer, Uint8Array>()
@@ -142,11 +143,11 @@ export class Monitor {
 
   /** @throws Error the first invariant that did not hold */
   finish(): void {
-    if (this.#broken !== null) throw this.#broken
+    if (this.broken !== null) throw this.broken
   }
 
   #expect(invariant: string, holds: boolean, sentence: () => string): void {
-    if (!holds) this.#broken ??= new Error(`${invariant}: ${sentence()}`)
+    if (!holds) this.broken ??= new Error(`${invariant}: ${sentence()}`)
   }
 
   #shadow(buffer: DeviceBuffer): Uint8Array {

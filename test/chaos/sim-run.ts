@@ -60,7 +60,9 @@ export async function runChaos(seed: number, options: ChaosOptions = {}): Promis
     await chaos.compare()
     monitor.finish()
     await rig.svm.close()
-  } catch (error) {
+  } catch (thrown) {
+    // An invariant that broke is the reason of what went wrong after it.
+    const error = monitor.broken ?? thrown
     throw new Error(
       `kernel '${kernel.name}', ${frames} frames (the neediest workgroup needs ${need}): ${error instanceof Error ? error.message : String(error)}`,
       {

@@ -51,7 +51,10 @@ async function underMischief(kernel: Kernel, random: Random, spare: number): Pro
     await placed.fill()
     monitor.begin({ transactional: kernel.class === 'transactional' })
     mischief.begin()
-    await placed.launch(made)
+    // An invariant that broke is the reason of what went wrong after it.
+    await placed.launch(made).catch((error) => {
+      throw monitor.broken ?? error
+    })
     mischief.end()
     monitor.finish()
     await placed.check()

@@ -1,0 +1,146 @@
+// Which workgroups want which pages, as far as passes told: those of this launch, and of the last one like it. What it says decides what is served first,
+// who goes first, and where a launch begins; never what is right.
+//
+// Always: places are counted in the order in which this launch runs its workgroups (driver/remaining); a page is wanted by places of one span, perhaps not by
+// all of them; a page is wanted next at the first place of its span that has not retired, and never again when there is none. So the page that goes first is
+// the one that is wanted last (Belady), and pages that nobody wants go before it.
+
+import type { Vpn } from '../base/units.ts'
+import type { Remaining } from './remaining.ts'
+
+/** Workgroups from `first` to `last`, both included. */
+export interface Span {
+  readonly first: number
+  readonly last: number
+}
+
+/** What is kept of a page for the next launch: workgroups, and the part of them that seemed to want it. */
+export interface Demand extends Span {
+  readonly share: number
+}
+
+interface Known {
+  first: number
+  last: number
+  share: number
+  /** The first place that wanted it in that round. */
+  from: number
+  /** The round of this launch in which it was wanted last; 0: only a launch before this one wanted it. */
+  round: number
+}
+
+export interface Foreseen {
+  readonly vpn: Vpn
+  /** The place that wants it next. A page that is only foreseen comes behind what the lead asked for. */
+  readonly next: number
+  readonly round: number
+  /** Many places may want it and perhaps few do: no window waits for it. */
+  readonly loose: boolean
+}
+
+/** A span is wide if it holds more than this part of all places. */
+const WIDE_PART = 8
+/** Wide pages are kept for all who may want them in at most this part of the frames. */
+const WIDE_FRAMES = 0.75
+/** A smaller pass says little about how many of all want a page. */
+const SLOTS_TELLING = 64
+/** A launch begins elsewhere than at its first workgroup when that saves at least this part of it. */
+const START_PART = 16
+
+export class Forecast {
+  readonly #known = new Map<Vpn, Known>()
+  #lastRound = 0
+
+  get size(): number {
+    return this.#known.size
+  }
+
+  /** A launch before this one wanted the page. */
+  foresee(vpn: Vpn, { first, last }: Span, share: number): void {
+    this.#known.set(vpn, { first, last, share, from: first, round: 0 })
+  }
+
+  /**
+   * A pass over so many `slots` told that places from `first` to `last` wanted the page. What k of n want, here and there, has a span of about
+   * (k - 1) / (k + 1) of all n: that tells k.
+   */
+  note(vpn: Vpn, { first, last }: Span, round: number, slots: number): void {
+    const width = Math.min(1, (last - first + 1) / slots)
+    const share = Math.min(1, (1 + width) / Math.max(1 - width, 1 / slots) / slots)
+    this.#lastRound = Math.max(this.#lastRound, round)
+    const known = this.#known.get(vpn)
+    if (known === undefined) {
+      this.#known.set(vpn, { first, last, share, from: first, round })
+      return
+    }
+    known.first = Math.min(known.first, first)
+    known.last = Math.max(known.last, last)
+    known.share = slots < SLOTS_TELLING ? known.share : Math.max(known.share, share)
+    known.from = first
+    known.round = round
+  }
+
+  clear(): void {
+    this.#known.clear()
+  }
+
+  /** What was learned, in workgroups. */
+  demands(remaining: Remaining): Map<Vpn, Demand> {
+    const demands = new Map<Vpn, Demand>()
+    for (const [vpn, { first, last, share }] of this.#known) demands.set(vpn, { ...remaining.workgroupsOf({ first, last }), share })
+    return demands
+  }
+
+  /** All that is still wanted, in the order in which it is; `frames` there are. */
+  plan(remaining: Remaining, frames: number, isHere: (vpn: Vpn) => boolean): Foreseen[] {
+    const loose = this.#looseOnes(remaining, frames, isHere)
+    const found: Foreseen[] = []
+    for (const [vpn, known] of this.#known) {
+      const isLoose = loose.has(vpn)
+      // Where few of many want it, only who asked for it just now is known to.
+      if (isLoose && known.round < this.#lastRound) continue
+      const place = remaining.nextIn(known.round === 0 || known.round < this.#lastRound ? known : { first: known.from, last: known.last })
+      if (place === null) continue
+      found.push({ vpn, next: known.round === 0 ? Math.max(place, remaining.lead + 0.5) : place, round: known.round, loose: isLoose })
+    }
+    return found.sort((a, b) => a.next - b.next || b.round - a.round || a.vpn - b.vpn)
+  }
+
+  /** The pages of wide spans for which there is no room: those that the fewest want. Of equals, those that are not here. */
+  #looseOnes(remaining: Remaining, frames: number, isHere: (vpn: Vpn) => boolean): Set<Vpn> {
+    const wide: { vpn: Vpn; share: number; here: boolean }[] = []
+    for (const [vpn, known] of this.#known) {
+      const isWide = (known.last - known.first + 1) * WIDE_PART > remaining.total
+      if (isWide && remaining.nextIn(known) !== null) wide.push({ vpn, share: known.share, here: isHere(vpn) })
+    }
+    const room = Math.floor(frames * WIDE_FRAMES)
+    if (wide.length <= room) return new Set()
+    wide.sort((a, b) => b.share - a.share || Number(b.here) - Number(a.here) || a.vpn - b.vpn)
+    return new Set(wide.slice(room).map(({ vpn }) => vpn))
+  }
+}
+
+/**
+ * Where a launch best begins: at the start of the longest row of workgroups (the last is followed by the first) of which no page is missing. What the last
+ * launch left on the device is used before it has to go.
+ */
+export function bestStart(total: number, missing: Iterable<Span>): number {
+  const spans = [...missing].filter(({ first, last }) => (last - first + 1) * WIDE_PART <= total).sort((a, b) => a.first - b.first)
+  if (spans.length === 0) return 0
+  const head = Math.min(total, (spans[0] as Span).first)
+  let start = 0
+  let longest = head
+  let covered = 0
+  for (const { first, last } of spans) {
+    if (covered > 0 && first - covered > longest) {
+      start = covered
+      longest = first - covered
+    }
+    covered = Math.max(covered, last + 1)
+  }
+  if (covered < total && total - covered + head > longest) {
+    start = covered
+    longest = total - covered + head
+  }
+  return longest * START_PART < total ? 0 : start
+}
