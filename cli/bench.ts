@@ -60,7 +60,7 @@ function print({ device, results, failures }: BenchReport): string {
     `${svm.toFixed(3)} ${unit}`,
     besideOf({ plain, base, unit }),
     ratio === null ? '–' : ratio.toFixed(ratio < 0.1 ? 4 : 2),
-    goal === null ? '–' : ratio === null ? `${goal} ${unit}` : String(goal),
+    goal === null ? '–' : ratio === null ? `${goal} ${unit}` : String(Number(goal.toFixed(2))),
     met === null ? '' : met ? 'met' : 'missed',
   ]
   const failed = failures.map(({ name, error }) => `${name} FAILED: ${error}\n`)

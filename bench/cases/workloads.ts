@@ -1,7 +1,8 @@
 // Benches of the workloads of examples/: in memory beside plain WebGPU, and with less device memory than they need. Always: both sides start from
 // the same inputs; each side's last results are checked by the host, and compared byte for byte where only one result is right.
 //
-//   NAME              all of it fits: what a user gets who launches again and again. Plain: the same WGSL with buffers of its own
+//   NAME              all of it fits, and was sent to the device with queue.migrate before. Plain: the same WGSL with buffers of its own
+//   NAME-by-faults    the same, but nobody sent anything: what came, came by the faults of earlier launches
 //   NAME-resident     the same without the direct variant: every access walks the page table
 //   NAME-3-pools      the same, with the pages spread over three pools
 //   NAME-xR           working set / budget = R, the whole budget of this library counted. Beside it: the same with R = 0.5
@@ -90,6 +91,7 @@ export const WORKLOAD_BENCHES: readonly Bench[] = WORKLOADS.filter((workload) =>
   const row = ROWS[workload.name] ?? OTHER
   return [
     inMemory(workload, row, { goal: byDevice(DIRECT_GOALS[row.kind], row.named ?? false) }),
+    ...(row.crowded ? [inMemory(workload, row, { suffix: 'by-faults', what: 'nothing sent by hand', goal: null, byFaults: true })] : []),
     inMemory(workload, row, { suffix: 'resident', what: 'table walk', goal: byDevice(RESIDENT_GOALS[row.kind], true), policy: { direct: false } }),
     inMemory(workload, row, { suffix: '3-pools', what: 'table walk, three pools in use', goal: null, policy: { direct: false, pools: POOLS } }),
     ...(row.crowded ? RATIOS.map((ratio) => crowded(workload, row, ratio)) : []),
@@ -102,9 +104,10 @@ interface Way {
   readonly what?: string
   readonly goal: Goal | null
   readonly policy?: PolicyOptions
+  readonly byFaults?: true
 }
 
-function inMemory(workload: Workload, row: Row, { suffix, what = 'what a user gets', goal, policy }: Way): Bench {
+function inMemory(workload: Workload, row: Row, { suffix, what = 'sent there before', goal, policy, byFaults }: Way): Bench {
   return {
     name: suffix === undefined ? workload.name : `${workload.name}-${suffix}`,
     about: `${workload.about}; all of it in memory, ${what} | the same in plain WebGPU`,
@@ -114,7 +117,8 @@ function inMemory(workload: Workload, row: Row, { suffix, what = 'what a user ge
       const plain = await PLAIN[workload.name]?.(bed.device, problem)
       // So little to spare that no pool stays empty.
       const budget = policy?.pools === undefined ? ample(problem) : Math.floor(problem.workingSetBytes * 1.2) + 1.5 * MIB
-      return besidePlain(bed, rounds, workload, problem, plain, budget, policy)
+      const svm = await bed.open(budget, policy)
+      return besidePlain(bed, rounds, workload, problem, plain, svm, byFaults ?? false)
     },
   }
 }
@@ -130,12 +134,12 @@ async function besidePlain(
   { name }: Workload,
   problem: Problem,
   plain: PlainRun | undefined,
-  budget: number,
-  policy: PolicyOptions | undefined,
+  svm: Svm,
+  byFaults: boolean,
 ): Promise<Measured> {
-  const svm = await bed.open(budget, policy)
   try {
     const placed = await problem.place(svm)
+    if (!byFaults) await svm.queue.migrate(svm.snapshot().mappings.map(({ pointer }) => ({ pointer }))).done
     const seen = new Seen()
     const mine = sideOf(placed, seen)
     const samples =
