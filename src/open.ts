@@ -45,7 +45,7 @@ export async function openSvm(options: SvmOptions): Promise<Svm> {
   checkCount('hostCache', hostCache, 1)
   checkCount('authorStorageBuffers', authorStorageBuffers)
   if (options.deviceMemory !== undefined) checkCount('deviceMemory', options.deviceMemory, 1)
-  const { eviction = lru, direct = true, pools } = options.policy ?? {}
+  const { eviction = lru, prefetch = 'density', direct = true, pools } = options.policy ?? {}
   if (typeof direct !== 'boolean') throw new SvmError('invalid-value', `policy.direct must be true or false, but is ${String(direct)}.`)
   if (pools !== undefined) checkCount('policy.pools', pools, 1)
   if (pools !== undefined && pools > POOLS_MAX) throw new SvmError('invalid-value', `policy.pools is ${pools}, but a space has at most ${POOLS_MAX} pools.`)
@@ -56,9 +56,20 @@ export async function openSvm(options: SvmOptions): Promise<Svm> {
   const clock = { now: () => performance.now() }
   const space = new Space(makeGeometry(addressBits, pageSize), { hostCacheBytes: hostCache, tracer: new Tracer(options.trace, clock) })
   const raw = devices.map(({ device }) => device)
+  if (prefetch !== 'density' && prefetch !== 'none')
+    throw new SvmError('invalid-value', `policy.prefetch must be 'density' or 'none', but is ${String(prefetch)}.`)
   const thrash = thrashRules(options.policy?.thrash)
   const debug = options.debug === true
-  const port = new LocalPort(space, raw, { deviceMemory: options.deviceMemory, authorStorageBuffers, eviction, direct: direct && !debug, pools, thrash, debug })
+  const port = new LocalPort(space, raw, {
+    deviceMemory: options.deviceMemory,
+    authorStorageBuffers,
+    eviction,
+    prefetches: prefetch === 'density',
+    direct: direct && !debug,
+    pools,
+    thrash,
+    debug,
+  })
   for (const device of raw) inUse.add(below(device))
   port.ioctl('SVM_INIT', { version: DRM_VERSION, pageBytes: pageSize, addressBits })
   const context = new Context({

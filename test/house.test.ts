@@ -46,7 +46,7 @@ const table: readonly (readonly [room: string, mayImport: readonly string[]])[] 
   ['src/policy/', everybody],
   ['src/mm/', [...everybody, 'src/pager/pager.ts']],
   ['src/wgsl/', [...everybody, ...contracts]],
-  ['src/driver/', [...everybody, ...contracts, 'src/mm/', 'src/wgsl/', 'src/policy/policy.ts', 'src/policy/thrash.ts']],
+  ['src/driver/', [...everybody, ...contracts, 'src/mm/', 'src/wgsl/', 'src/policy/policy.ts', 'src/policy/thrash.ts', 'src/policy/density.ts']],
   ['src/drm/', [...everybody, ...contracts, 'src/pager/pager.ts', 'src/policy/policy.ts', 'src/policy/thrash.ts', 'src/driver/', 'src/mm/', 'src/wgsl/']],
   ['src/cl/', [...everybody, ...contracts, 'src/drm/', 'src/wgsl/', 'src/types.ts', 'src/pager/pager.ts']],
   ['src/types.ts', ['src/']],

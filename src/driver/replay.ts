@@ -21,9 +21,10 @@ import { type DispatchResult, FUEL_FIRST, type Launch, type NeedHistory, PASS_MI
 import { MischiefAtWork } from './mischief.ts'
 import { type Misses, resolveMisses } from './misses.ts'
 import { type PassReport, readWanted, runPass } from './pass.ts'
+import { denseNeighbours } from './prefetch.ts'
 import type { ReachTable } from './reach.ts'
 import { Remaining, type Window, workgroupOf } from './remaining.ts'
-import { framesWanted, isServed, type Protection, serve, serveNow, type Want } from './service.ts'
+import { bringInNow, framesWanted, isServed, type Protection, serve, serveNow, type Want } from './service.ts'
 import type { Mirror } from './svmm.ts'
 import type { TableBuffers } from './tables.ts'
 
@@ -369,11 +370,19 @@ export class Replay {
     const { length } = this.#backlog
     if (length === 0) return 0
     this.#grants.releaseCopies()
-    return serveNow(this.#mirror, this.#backlog) ? this.#served(length) : null
+    return serveNow(this.#mirror, this.#backlog, this.#neighbours()) ? this.#served(length) : null
   }
 
   async #serveBacklog(): Promise<number> {
-    return this.#served(await serve(this.#mirror, this.#evictor, this.#backlog, this.#protection()))
+    const neighbours = this.#neighbours()
+    const served = await serve(this.#mirror, this.#evictor, this.#backlog, this.#protection())
+    if (neighbours.length > 0 && !this.#split) bringInNow(this.#mirror, neighbours)
+    return this.#served(served)
+  }
+
+  /** What comes along where frames are free; where wants do not all fit they never are. */
+  #neighbours(): Want[] {
+    return this.#split ? NOTHING : denseNeighbours(this.#mirror, this.#backlog)
   }
 
   /** The first of the backlog are here. */

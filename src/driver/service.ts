@@ -83,14 +83,16 @@ export async function serve(mirror: Mirror, evictor: Evictor, wants: readonly Wa
 
 /**
  * Serves all wants if there is nobody to ask: frames are free, and the host has every page. Else does nothing, and says so. What goes to and fro with
- * them comes along, if that needs nobody either.
+ * them comes along, and `neighbours`, if that needs nobody either.
  */
-export function serveNow(mirror: Mirror, wants: readonly Want[]): boolean {
-  const along = companionsOf(mirror, wants)
+export function serveNow(mirror: Mirror, wants: readonly Want[], neighbours: readonly Want[] = []): boolean {
+  const companions = companionsOf(mirror, wants)
+  const along = companions.length === 0 ? neighbours : [...companions, ...neighbours.filter(({ vpn }) => companions.every((other) => other.vpn !== vpn))]
   return (along.length > 0 && bringInNow(mirror, [...wants, ...along])) || bringInNow(mirror, wants)
 }
 
-function bringInNow(mirror: Mirror, wants: readonly Want[]): boolean {
+/** The same with nothing besides. */
+export function bringInNow(mirror: Mirror, wants: readonly Want[]): boolean {
   if (framesWanted(mirror, wants) > mirror.dmem.freeNow) return false
   const runs = runsByVma(mirror, wants)
   for (const run of runs) if (run.end - run.start > faultWindow(mirror.space, run.vma) || !isPresent(mirror, run)) return false

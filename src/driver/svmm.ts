@@ -42,6 +42,8 @@ export interface MirrorOptions {
   readonly pools?: number | undefined
   /** Kernels are watched: the race detector and the spin detector. */
   readonly debug?: boolean
+  /** Pages come along with those that a kernel faulted on. */
+  readonly prefetches?: boolean
   /** When a page thrashes; null: nobody looks. Left out: THRASH_RULES. */
   readonly thrash?: ThrashRules | null
 }
@@ -56,6 +58,7 @@ export class Mirror implements PageOwner {
   readonly tables: Tables
   readonly copies: CopyEngine
   readonly thrash: Thrash
+  readonly prefetches: boolean
   readonly subscription: Subscription
   readonly authorStorageBuffers: number
   /** The direct variant may be chosen. */
@@ -94,6 +97,7 @@ export class Mirror implements PageOwner {
       debug: options.debug === true,
     })
     device.configure({ ringBytes: this.plan.ringBytes, slotBytes: this.plan.slotBytes })
+    this.prefetches = options.prefetches ?? false
     this.thrash = new Thrash(space.pages.blockPages, this.plan.frames, options.thrash === undefined ? THRASH_RULES : options.thrash)
     this.dmem = new DeviceMemory(device, this.plan, geometry, space.tracer)
     this.vmm = new DeviceVmm(device, geometry)

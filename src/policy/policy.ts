@@ -17,6 +17,8 @@ export interface EvictionPolicy {
 /** Choices that the program makes when it opens the space. */
 export interface PolicyOptions {
   readonly eviction?: EvictionPolicy
+  /** What comes along with a page that a kernel faulted on: what its block is dense with (the default), or nothing. */
+  readonly prefetch?: 'density' | 'none'
   /** False: kernels are never run in the direct variant, also where nothing stands against it. For measuring; true if not given. */
   readonly direct?: boolean
   /** Pools (1 to 8) that device memory is divided into, as far as the device can bind so many. For measuring; if not given, the library chooses. */

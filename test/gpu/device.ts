@@ -66,7 +66,14 @@ export class TestGpu {
   /** A space that is closed after the test. Pages of 4 KiB and 16 MiB of device memory unless told. */
   async open(options: Omit<SvmOptions, 'device' | 'devices'> & { on?: GPUDevice } = {}): Promise<Svm> {
     const { on = this.device, ...rest } = options
-    const svm = await openSvm({ ...gpuDefaults, pageSize: PAGE, deviceMemory: 16 * MIB, ...rest, device: webgpuDevice(on) })
+    const svm = await openSvm({
+      ...gpuDefaults,
+      pageSize: PAGE,
+      deviceMemory: 16 * MIB,
+      ...rest,
+      policy: { prefetch: 'none', ...rest.policy },
+      device: webgpuDevice(on),
+    })
     this.#spaces.push(svm)
     return svm
   }

@@ -59,6 +59,8 @@ export async function openRig(options: RigOptions = {}): Promise<Rig> {
     pageSize,
     deviceMemory,
     device: sim,
+    // What a test counts is what it asks for.
+    policy: { prefetch: 'none', ...rest.policy },
     trace: rest.trace ?? ((event) => events.push(event)),
   })
   const port = (svm as Context).port as LocalPort
