@@ -37,6 +37,8 @@ export const FAULT = {
 } as const
 export const EXAMPLES = 32
 export const EXAMPLE_WORDS = 4
+/** Loop iterations between two looks at whether somebody ran out of fuel; fuel is a multiple of it. */
+export const FUEL_LOOK = 4096
 export const FAULT_HEADER_WORDS = FAULT.examples + EXAMPLES * EXAMPLE_WORDS
 
 /** What a dispatch wants of a page. Real faults use these bits; hints (faults of poisoned invocations) the same, in bitmaps of their own. */

@@ -25,7 +25,7 @@ import { type ChainBuffers, chainNow, grantsAt, makeChain, SETS_MAX } from './ch
 import { dispatch, markStored, noteAllStores, noteStores } from './dispatch.ts'
 import type { Evictor } from './evict.ts'
 import { accessError, storedPages } from './fault.ts'
-import { type DispatchResult, type DriverKernel, FUEL_FIRST, type Launch, PASS_MILLISECONDS, windowByTime } from './launch.ts'
+import { type DispatchResult, type DriverKernel, type Launch, PASS_MILLISECONDS, windowByTime } from './launch.ts'
 import { type BadAccess, decode, FIRST_LINK, fillHeader, fold, type PassReport } from './pass.ts'
 import { ReachTable } from './reach.ts'
 import type { Window } from './remaining.ts'
@@ -131,7 +131,13 @@ function linkOf(mirror: Mirror, launch: Launch, { reach, sets }: { reach: ReachT
   const { kernel, workgroups } = launch
   const slots = workgroups[0] * workgroups[1] * workgroups[2]
   // What is watched is judged by the dispatch.
-  const alone = mirror.watch !== null || launch.atomic || launch.reach !== null || launch.authorGroups.length > 0 || kernel.translated.authorBindings.length > 0
+  const alone =
+    mirror.watch !== null ||
+    kernel.translated.analysis.waitLines.length > 0 ||
+    launch.atomic ||
+    launch.reach !== null ||
+    launch.authorGroups.length > 0 ||
+    kernel.translated.authorBindings.length > 0
   if (alone || slots === 0 || launch.signal?.aborted === true) return null
   if (kernel.millisecondsPerWorkgroup <= 0 || slots > windowByTime(launch, mirror.plan.windowMax)) return null
   const steady = sets === null ? chooseSteady(mirror, launch, reach) : null
@@ -267,7 +273,7 @@ class Chain {
       const direct = steady?.window ?? null
       const place = n - first
       const header = headers.subarray(place * HEADER_WORDS, place * HEADER_WORDS + CONTROL_HEADER_WORDS)
-      fillHeader(this.#mirror, header, this.#tables, { launch, window: wholeOf(slots), fuel: FUEL_FIRST, direct }, this.#views.layout)
+      fillHeader(this.#mirror, header, this.#tables, { launch, window: wholeOf(slots), fuel: launch.kernel.fuel, direct }, this.#views.layout)
       header[CONTROL.link] = FIRST_LINK - n
       if (needs !== null) header[CONTROL.grants] = (grantsAt(this.#buffers, this.#tables, needs.set) - place * WINDOW_UNIT) / 4
       argBytes.set(launch.args, place * argsStride)

@@ -8,7 +8,7 @@ import { SvmError } from '../base/error.ts'
 import type { Vpn } from '../base/units.ts'
 import type { Evictor } from './evict.ts'
 import { accessError, storedPages } from './fault.ts'
-import { type DispatchResult, type Launch, refuseIfAborted, windowByTime } from './launch.ts'
+import { type DispatchResult, endlessError, type Launch, refuseIfAborted, waitsOf, windowByTime } from './launch.ts'
 import { type PassReport, runPass } from './pass.ts'
 import { ReachTable } from './reach.ts'
 import { Remaining } from './remaining.ts'
@@ -66,10 +66,12 @@ async function runSteady(mirror: Mirror, launch: Launch, reach: ReachTable, tota
     const tables = await mirror.tables.ready(window.slots, launch.args.byteLength)
     if (launch.args.byteLength > 0) mirror.device.write(tables.args, 0, launch.args)
     const table = direct === null ? await reach.ready(tables) : tables.table
-    const report = await runPass(mirror, tables, { program, launch, window, table, direct, grants: null, fuel: 0, again: false }).catch((failure) => {
-      if (mirror.device.lostReason === null) noteAllStores(mirror)
-      throw failure
-    })
+    const report = await runPass(mirror, tables, { program, launch, window, table, direct, grants: null, fuel: waitsOf(launch), again: false }).catch(
+      (failure) => {
+        if (mirror.device.lostReason === null) noteAllStores(mirror)
+        throw failure
+      },
+    )
     result.rounds++
     kernel.millisecondsPerWorkgroup = report.milliseconds / window.slots
     noteStores(mirror, launch, report, direct !== null)
@@ -85,6 +87,7 @@ async function runSteady(mirror: Mirror, launch: Launch, reach: ReachTable, tota
       hints: 0,
       aborted: false,
     })
+    if (report.fuelOut > 0) throw endlessError(launch, waitsOf(launch), remaining.retired)
     if (report.bad !== null) throw accessError(mirror, launch, window, report.bad, remaining.retired)
   }
 }

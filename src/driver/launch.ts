@@ -63,6 +63,8 @@ export class DriverKernel {
   readonly device: Device
   /** Milliseconds that one workgroup took in the last pass; 0: unknown. */
   millisecondsPerWorkgroup = 0
+  /** Loop iterations that an invocation may make in the first pass: what was enough last time. */
+  fuel: number
   /** Launches that are not chained where faults are possible, since one in a chain faulted against all expectation; and how many the next time. */
   unchained = 0
   #unchainedNext = 1
@@ -80,6 +82,7 @@ export class DriverKernel {
     this.device = device
     this.#watched = watched
     this.translated = translated
+    this.fuel = translated.analysis.loops.some(({ guard }) => guard !== 'attempt') ? FUEL_FIRST_OPEN : FUEL_FIRST
     this.#text = { ...source, label: translated.label }
   }
 
@@ -180,7 +183,31 @@ function widthOf(pools: number): 1 | 2 | 4 | 8 {
 }
 
 /** Loop iterations of an invocation in its first passes. */
+/** Iterations in a pass: of kernels whose loops all count, and of others, which may never end. */
 export const FUEL_FIRST = 1 << 22
+const FUEL_FIRST_OPEN = 1 << 16
+/** Iterations of a loop that may wait, where no fault is possible and nothing can be run again. */
+const WAITS = { grants: 1 << 22, transactional: 1 << 22, unsplittable: 1 << 26 } as const
+
+export function waitsOf({ class: kind }: Launch): number {
+  return WAITS[kind]
+}
+
+/** @param iterations that were not enough */
+export function endlessError(launch: Launch, iterations: number, retiredWorkgroups: number): SvmError {
+  const { label, translated } = launch.kernel
+  const { loops, waitLines } = translated.analysis
+  const open = [...new Set(loops.filter(({ guard }) => guard !== 'attempt').map(({ line }) => line))]
+  const where = open.length === 0 ? '' : ` (line ${open.join(', ')})`
+  const waits =
+    waitLines.length === 0 || launch.class === 'unsplittable'
+      ? ''
+      : ` It may wait for what line ${waitLines.join(', ')} asks: if another workgroup has to write that, declare class 'unsplittable'.`
+  return new SvmError('access-violation', `Kernel ${label} has a loop${where} that did not end within ${iterations} iterations. Bound the loop.${waits}`, {
+    kernel: label,
+    retiredWorkgroups,
+  })
+}
 
 /** Browsers end passes that take long; aim well below. */
 export const PASS_MILLISECONDS = 100

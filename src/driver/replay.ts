@@ -17,7 +17,7 @@ import { type Evictor, never } from './evict.ts'
 import { accessError, fatalAccess, forEachFault, mustAbort, storedPages, traceFaults } from './fault.ts'
 import { bestStart, Forecast } from './forecast.ts'
 import { Grants } from './grants.ts'
-import { type DispatchResult, FUEL_FIRST, type Launch, type NeedHistory, PASS_MILLISECONDS, refuseIfAborted, windowByTime } from './launch.ts'
+import { type DispatchResult, endlessError, type Launch, type NeedHistory, PASS_MILLISECONDS, refuseIfAborted, windowByTime } from './launch.ts'
 import { MischiefAtWork } from './mischief.ts'
 import { type Misses, resolveMisses } from './misses.ts'
 import { type PassReport, readWanted, runPass } from './pass.ts'
@@ -35,6 +35,8 @@ const PIN_RESETS = 3
 /** Rounds without a retired workgroup, a new need or a served page. */
 const IDLE_ROUNDS = 8
 const FUEL_LAST = 2 ** 31
+/** The longest pass that more fuel may lead to: browsers end those of ten seconds. */
+const FUEL_MILLISECONDS = 2000
 const NOTHING: Want[] = []
 
 interface Planned extends Want {
@@ -75,7 +77,7 @@ export class Replay {
   #pinResets = 0
   #idleRounds = 0
   #window: number
-  #fuel = FUEL_FIRST
+  #fuel: number
   /** The tables that have the arguments. */
   #tables: TableBuffers | null = null
   /** The program for so many pools. */
@@ -94,6 +96,7 @@ export class Replay {
     this.#result = result
     this.#grants = new Grants(mirror, { allPrivate: launch.class === 'transactional', snapshot: launch.atomic })
     this.#remaining = new Remaining(total)
+    this.#fuel = launch.kernel.fuel
     const { passMischief } = mirror.device
     this.#mischief = passMischief === undefined ? null : new MischiefAtWork(mirror, evictor, passMischief)
     this.#window = Math.min(total, mirror.plan.windowMax, windowByTime(launch, mirror.plan.windowMax))
@@ -103,6 +106,7 @@ export class Replay {
     try {
       await this.#predict()
       while (!this.#remaining.empty) await this.#round()
+      this.#launch.kernel.fuel = Math.max(this.#launch.kernel.fuel, this.#fuel)
       this.#launch.kernel.remember(this.#launch.historyKey, this.#whatItNeeded())
     } catch (failure) {
       this.#grants.releaseCopies()
@@ -301,21 +305,18 @@ export class Replay {
     if (report.milliseconds > 2 * PASS_MILLISECONDS)
       this.#window = Math.max(1, Math.min(this.#window, Math.floor((window.slots * PASS_MILLISECONDS) / report.milliseconds)))
     else if (!anyBit(report.workgroups[WORKGROUP_BITMAP.faulted] as Uint32Array)) kernel.millisecondsPerWorkgroup = report.milliseconds / window.slots
-    if (report.fuelOut > 0) this.#refuel()
+    if (report.fuelOut > 0) this.#refuel(window.slots, report.milliseconds)
   }
 
-  #refuel(): void {
-    if (this.#fuel >= FUEL_LAST) {
-      throw new SvmError(
-        'access-violation',
-        `Kernel ${this.#launch.kernel.label} has a loop that did not end within ${FUEL_LAST} iterations. Bound the loop.`,
-        {
-          kernel: this.#launch.kernel.label,
-          retiredWorkgroups: this.#remaining.retired,
-        },
-      )
+  /** More for the next pass, as long as that has an end: a workgroup alone, and one that takes long, has had its chance. */
+  #refuel(slots: number, milliseconds: number): void {
+    if (milliseconds > FUEL_MILLISECONDS / 8 && slots > 1) {
+      this.#window = 1
+      return
     }
-    this.#fuel *= 8
+    if (this.#fuel >= FUEL_LAST || milliseconds > FUEL_MILLISECONDS / 2) throw endlessError(this.#launch, this.#fuel, this.#remaining.retired)
+    const more = milliseconds * 8 <= FUEL_MILLISECONDS ? 8 : milliseconds * 4 <= FUEL_MILLISECONDS ? 4 : 2
+    this.#fuel *= more
   }
 
   /** Rounds with the same lead pin all that it touched, hits included; it runs alone when it stays too long. */

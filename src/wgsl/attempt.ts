@@ -8,7 +8,7 @@
 //
 // Always: an access with the right touches exactly the granted frame; one without it touches words 0 to 7 of pool 0 and nothing else.
 
-import { CONTROL, FAULT } from '../abi/fault-record.ts'
+import { CONTROL, FAULT, FUEL_LOOK } from '../abi/fault-record.ts'
 import { LEAF_PAGES } from '../abi/leaf.ts'
 import type { AddressBits } from './addresses.ts'
 import type { Pieces } from './wgsl-text.ts'
@@ -142,7 +142,9 @@ function control(wish: AttemptWish): string[] {
     `fn svm_stop() -> bool {${poll}
   if (svm_poisoned) { return true; }
   svm_fuel -= 1u;
-  if (svm_fuel != 0u) { return false; }
+  if ((svm_fuel & ${FUEL_LOOK - 1}u) != 0u) { return false; }
+  // Once one has none left, the pass is over for those who go on and on: they get more in the next.
+  if ((svm_fuel != 0u) && (atomicLoad(&svm_faults[${FAULT.fuelOut}]) == 0u)) { return false; }
   svm_mark_all(SVM_MARK_FAULTED, 0u);
   atomicAdd(&svm_faults[${FAULT.fuelOut}], 1u);
   svm_poison();
@@ -150,6 +152,7 @@ function control(wish: AttemptWish): string[] {
 }`,
     `fn svm_barrier() { workgroupBarrier();${after} }`,
     `fn svm_sbarrier() { storageBarrier();${after} }`,
+    'fn svm_wait() -> bool { return svm_stop(); }',
     'fn svm_faulted() -> bool { return svm_poisoned; }',
   ]
 }

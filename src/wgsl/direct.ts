@@ -6,6 +6,7 @@
 
 import { CONTROL, FAULT } from '../abi/fault-record.ts'
 import { type AddressBits, low } from './addresses.ts'
+import { waiting } from './resident.ts'
 import type { Pieces } from './wgsl-text.ts'
 
 /** In the kind of a bad access: its need, and above it the bits of the address that had to be 0. */
@@ -87,6 +88,7 @@ function reach(): string[] {
     'fn svm_reach_store(a: svm_ptr, aligned: u32) -> u32 { return svm_reach_write(a, aligned, SVM_STORE); }',
     'fn svm_reach_exclusive(a: svm_ptr, aligned: u32) -> u32 { return svm_reach_write(a, aligned, SVM_EXCLUSIVE); }',
     'fn svm_taint() {}',
+    ...waiting(),
     'fn svm_stop() -> bool { return svm_bad_kind != 0u; }',
     'fn svm_barrier() { workgroupBarrier(); }',
     'fn svm_sbarrier() { storageBarrier(); }',

@@ -105,6 +105,8 @@ describe('a loop that may wait', () => {
       'var i = id.x;\nloop {\n let f = svm_atomic_load_u32(svm_index(args.a, i, 4u));\n if (f == 2u) { return; }\n if (f == 1u) { i -= 1u; }\n}',
       [6],
     ],
+    ['for a plain word', 'while (svm_load_u32(args.a) != 7u) { }', [4]],
+    ['for a plain word, in a for', 'for (var x = 0u; x != 7u; x = svm_load_u32(args.a)) { }', [4]],
     ['in a function', 'while (!try_lock()) { }', [3]],
   ]
   test.each(waits)('%s', (_, text, lines) => {
@@ -122,6 +124,7 @@ describe('a loop that may wait', () => {
       'a probe of a table',
       'var s = id.x;\nloop { let o = svm_atomic_compare_exchange_u32(svm_index(args.a, s, 4u), 0u, 7u); if (o == 0u || o == 7u) { break; } s += 1u; }',
     ],
+    ['a count up to a loaded bound', 'var n = 0u;\nwhile (n < svm_load_u32(args.a)) { n += 1u; }'],
     ['a walk', 'var p = args.a;\nwhile (!svm_is_null(p)) { p = svm_load_ptr(p); svm_atomic_add_u32(args.b, 1u); }'],
     ['a count', 'for (var i = 0u; i < args.n; i++) { if (svm_atomic_load_u32(args.a) > 3u) { svm_atomic_add_u32(args.b, 1u); } }'],
   ]

@@ -3,7 +3,7 @@
 // Always: loads have no branch. A bad access gives 0 or goes to the sink, the first one of an invocation is kept in private variables, and the
 // wrapper reports it at the end; from then on the invocation changes nothing more.
 
-import { CONTROL, FAULT_HEADER_WORDS, PAGE_BITMAP, WORKGROUP_BITMAPS } from '../abi/fault-record.ts'
+import { CONTROL, FAULT, FAULT_HEADER_WORDS, FUEL_LOOK, PAGE_BITMAP, WORKGROUP_BITMAPS } from '../abi/fault-record.ts'
 import type { Pieces } from './wgsl-text.ts'
 
 export function addResident(pieces: Pieces): void {
@@ -37,11 +37,28 @@ export function addResident(pieces: Pieces): void {
     'fn svm_reach_store(a: svm_ptr, misaligned: bool) -> u32 { return svm_reach_write(a, misaligned, SVM_STORE); }',
     'fn svm_reach_exclusive(a: svm_ptr, misaligned: bool) -> u32 { return svm_reach_write(a, misaligned, SVM_EXCLUSIVE); }',
     'fn svm_taint() {}',
+    ...waiting(),
     'fn svm_stop() -> bool { return svm_bad_kind != 0u; }',
     'fn svm_barrier() { workgroupBarrier(); }',
     'fn svm_sbarrier() { storageBarrier(); }',
     'fn svm_faulted() -> bool { return svm_bad_kind != 0u; }',
   ])
+}
+
+/** The head of a loop that may wait for what never comes: it has fuel here too, and ends as after a bad access. */
+export function waiting(): string[] {
+  return [
+    'var<private> svm_waits: u32;',
+    `fn svm_wait() -> bool {
+  if (svm_bad_kind != 0u) { return true; }
+  svm_waits += 1u;
+  if ((svm_waits & ${FUEL_LOOK - 1}u) != 0u) { return false; }
+  if ((svm_waits < svm_control[${CONTROL.fuel}]) && (atomicLoad(&svm_faults[${FAULT.fuelOut}]) == 0u)) { return false; }
+  atomicAdd(&svm_faults[${FAULT.fuelOut}], 1u);
+  svm_bad_kind = SVM_LOAD;
+  return true;
+}`,
+  ]
 }
 
 /** Statements at the end of the entry point. */

@@ -11,6 +11,8 @@ import { placeOf, type Token } from './scanner.ts'
 import { withLine, withoutLines } from './watch.ts'
 
 export const LOOP_GUARD = ' if (svm_stop()) { break; }'
+/** Of loops that may wait; as long as the other. */
+export const WAIT_GUARD = ' if (svm_wait()) { break; }'
 export const ENTRY_PREFIX = 'svm_user_'
 
 interface Edit {
@@ -46,6 +48,8 @@ export interface RewriteWish {
   readonly entry: FunctionDeclaration
   readonly args: VariableDeclaration | null
   readonly loops: readonly Loop[]
+  /** Those of the loops that may wait. */
+  readonly waiting: ReadonlySet<Loop>
   readonly watch?: boolean
 }
 
@@ -65,7 +69,7 @@ export class Rewriter {
       ...this.#entryEdits(wish.entry),
       ...(wish.args === null ? [] : this.#argumentEdits(wish.args)),
       ...this.#callEdits(wish.watch === true),
-      ...this.#loopEdits(guarded),
+      ...this.#loopEdits(guarded, wish.waiting),
     ])
   }
 
@@ -133,10 +137,10 @@ export class Rewriter {
     return edits
   }
 
-  #loopEdits(loops: readonly Loop[]): Edit[] {
-    const edits = loops.map(({ open }) => {
-      const { end } = this.#module.tokens[open] as Token
-      return { start: end, end, text: LOOP_GUARD }
+  #loopEdits(loops: readonly Loop[], waiting: ReadonlySet<Loop>): Edit[] {
+    const edits = loops.map((loop) => {
+      const { end } = this.#module.tokens[loop.open] as Token
+      return { start: end, end, text: waiting.has(loop) ? WAIT_GUARD : LOOP_GUARD }
     })
     // `loop { … return … }` had no way past its end; the guard opens one, and the function would end without a value there.
     for (const owner of this.#module.functions) {
@@ -159,7 +163,7 @@ export function isGuarded(loop: Loop, variant: ProgramVariant, loopGuards: LoopG
 /** The author's column for a column of a rewritten line. */
 export function authorColumn(rewrittenLine: string, column: number): number {
   const cut = rewrittenLine.slice(0, Math.max(0, column - 1))
-  const before = withoutLines(cut)
+  const before = withoutLines(cut).replaceAll(WAIT_GUARD, LOOP_GUARD)
   const guards = before.split(LOOP_GUARD).length - 1
   const renames = before.split(ENTRY_PREFIX).length - 1
   return Math.max(1, column - (cut.length - before.length) - guards * LOOP_GUARD.length - renames * ENTRY_PREFIX.length)

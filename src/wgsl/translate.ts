@@ -24,6 +24,7 @@ import { argumentLayout, authorBinding, bindingNumber, layoutConstants, plainTyp
 import { residentEpilogue } from './resident.ts'
 import { Rewriter } from './rewrite.ts'
 import { splitAtCommas, type Token, textError } from './scanner.ts'
+import { Waits } from './waits.ts'
 import { WRAPPER_ENTRY, wrapperText } from './wrapper.ts'
 
 /** The group of the runtime's bindings. */
@@ -52,6 +53,7 @@ class Translation implements TranslatedKernel {
   readonly #entry: FunctionDeclaration
   readonly #argsVariable: VariableDeclaration | null
   readonly #loops: readonly Loop[]
+  readonly #waiting: ReadonlySet<Loop>
   readonly #constantsText: string
   readonly #workgroupMemory: boolean
 
@@ -66,6 +68,8 @@ class Translation implements TranslatedKernel {
     this.#rewriter = new Rewriter(this.#module, this.#analyser)
     this.#behaviour = this.#analyser.behaviour(options.entryPoint)
     this.#loops = this.#analyser.loops()
+    const waits = new Waits(this.#module)
+    this.#waiting = new Set(this.#loops.filter(({ range }) => waits.ofLoop(range).length > 0))
     this.layouts = structLayouts(this.#module, options.addressBits)
     this.#constantsText = layoutConstants(this.#module, this.layouts)
     this.#argsVariable = this.#findArguments()
@@ -87,7 +91,7 @@ class Translation implements TranslatedKernel {
     }
     const attempt = wish.variant === 'attempt'
     const collective = barriers || subgroups
-    const author = this.#rewriter.program({ ...wish, entry: this.#entry, args: this.#argsVariable, loops: this.#loops })
+    const author = this.#rewriter.program({ ...wish, entry: this.#entry, args: this.#argsVariable, loops: this.#loops, waiting: this.#waiting })
     const wrapper = wrapperText(this.#module, {
       entry: this.#entry,
       workgroupSize,

@@ -2,7 +2,9 @@
 //
 // A loop may wait when it is left by a value that an atomic load, exchange or compare-exchange of the same loop gave, since such a call changes nothing by
 // being repeated. A compare-exchange that asks with what it last saw, or probes another address each time, is a retry and no wait; an atomic addition that
-// is not of 0 makes progress by itself. Always: a hint, read off the tokens, of which nothing that is right or wrong depends.
+// is not of 0 makes progress by itself.
+// A loop that only what a plain load of one and the same word gives can end waits as well. Always: read off the tokens; where it errs, a message has a
+// hint too many or too few, and a loop has fuel that needs none, or none.
 
 import type { SourceModule, TokenRange } from './module.ts'
 import { closingOf, splitAtCommas, type Token } from './scanner.ts'
@@ -59,7 +61,29 @@ export class Waits {
     }
     const waited = new Set<number>()
     for (const exit of this.#exits(range, branches)) for (const token of asked(exit)) waited.add(token)
+    for (const exit of this.#exits(range, branches)) for (const token of this.#plainWaits(exit, assignments, changed)) waited.add(token)
     return [...waited].sort((a, b) => a - b)
+  }
+
+  /** Plain loads of one and the same word that decide alone: in the condition, or kept in the one name that it asks. */
+  #plainWaits(exit: TokenRange, assignments: readonly Assignment[], changed: ReadonlySet<string>): number[] {
+    const asked = [...changed].filter((name) => this.#mentionsAny(exit, new Set([name])))
+    const [only] = asked
+    if (asked.length > 1) return []
+    const parts = only === undefined ? [exit] : assignments.filter(({ name }) => name === only).map(({ range }) => range)
+    const loads: number[] = []
+    for (const part of parts) {
+      // `n += 1u` and `n++` change by themselves.
+      if (this.#mentionsAny(part, changed) || (part !== exit && !/^[=:]$/.test(this.#text(part.start)))) return []
+      loads.push(...this.#loadsIn(part))
+    }
+    return loads
+  }
+
+  #loadsIn({ start, end }: TokenRange): number[] {
+    const found: number[] = []
+    for (let i = start; i < end; i++) if (/^svm_load_/.test(this.#text(i)) && this.#text(i + 1) === '(') found.push(i)
+    return found
   }
 
   #text(index: number): string {

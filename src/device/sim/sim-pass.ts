@@ -73,7 +73,7 @@ export class SimPass {
     this.startTainted = descriptor.startTainted
     this.addressBits = descriptor.addressBits
     this.pageShift = descriptor.pageShift
-    this.fuel = control[CONTROL.fuel]
+    this.fuel = this.resident ? 0 : control[CONTROL.fuel]
     const workgroups = control[CONTROL.workgroupsX] * control[CONTROL.workgroupsY] * control[CONTROL.workgroupsZ]
     this.shadow = descriptor.watch === true ? new SimShadow(faults, workgroups) : null
     this.#buffers = buffers

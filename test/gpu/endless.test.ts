@@ -1,0 +1,47 @@
+// Kernels that never end by themselves, without debug: nobody hangs. Always: the launch fails with a sentence that helps, in bounded time, and the device and
+// the space go on.
+
+import { describe, expect, test } from 'vitest'
+import type { SvmError } from '../../src/index.ts'
+import { PAGE, useGpu } from './device.ts'
+
+const gpu = useGpu()
+const HEAD = `struct Args { a: svm_ptr, b: svm_ptr }
+@group(0) @binding(0) var<uniform> args: Args;
+var<workgroup> told: u32;
+@compute @workgroup_size(4) fn k(@builtin(global_invocation_id) id: vec3u, @builtin(local_invocation_index) i: u32) {
+`
+const bodies: readonly (readonly [string, string])[] = [
+  ['a flag that nobody sets', 'while (svm_atomic_load_u32(args.a) == 0u) { }'],
+  ['a lock that nobody frees', 'loop { if (svm_atomic_compare_exchange_u32(args.a, 1u, 2u) == 1u) { break; } }'],
+  ['a plain load that never changes', 'while (svm_load_u32(args.a) != 7u) { }'],
+  ['a for without a counter', 'for (var x = 0u; x != 7u; x = svm_load_u32(args.a)) { }'],
+  ['break if in a continuing block', 'var n = 0u;\n loop { n += 1u; continuing { break if svm_load_u32(args.a) == 7u; } }\n svm_store_u32(args.b, n);'],
+  [
+    'a switch in a loop in a loop',
+    'var go = true;\n while (go) { loop { switch (svm_atomic_load_u32(args.a)) { case 7u: { go = false; } default: { } } if (svm_load_u32(args.b) != 9u) { break; } } }',
+  ],
+]
+
+describe.each(['cold', 'resident'])('%s', (state) => {
+  test.each(bodies)('%s', async (_, body) => {
+    const svm = await gpu.open()
+    const a = svm.alloc(PAGE)
+    const b = svm.alloc(PAGE)
+    const launch = async (text: string) => {
+      const kernel = await svm.createKernel({ code: `${HEAD}${text}\n}`, entryPoint: 'k', label: 'k' })
+      if (state === 'resident') await svm.queue.migrate([{ pointer: a }, { pointer: b }]).done
+      return svm.queue.enqueue(kernel, { args: { a, b }, global: 16 }).done
+    }
+    const started = performance.now()
+    const error = await launch(body).then(
+      () => null,
+      (thrown) => thrown as SvmError,
+    )
+    expect(error).toMatchObject({ code: 'access-violation', kernel: 'k' })
+    expect(error?.message).toContain('did not end')
+    expect(performance.now() - started).toBeLessThan(30_000)
+    await launch('svm_store_u32(svm_index(args.b, id.x, 4u), id.x);')
+    expect(await svm.read(b, Uint32Array, 16)).toEqual(Uint32Array.from({ length: 16 }, (_, n) => n))
+  })
+})
