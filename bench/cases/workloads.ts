@@ -149,7 +149,10 @@ async function besidePlain(
     const results = await placed.results()
     problem.check(results)
     if (plain !== undefined) compare(name, problem, results, await plain.results())
-    return { ...samples, notes: { bytes: problem.workingSetBytes, ...seen.notes(), pools: poolsOf(svm) } }
+    const notes = { bytes: problem.workingSetBytes, ...seen.notes(), pools: poolsOf(svm) }
+    // A mapped file is closed and removed by its workload.
+    await placed.free()
+    return { ...samples, notes }
   } finally {
     await svm.close({ discard: true })
     plain?.destroy()
@@ -172,6 +175,7 @@ function crowded(workload: Workload, row: Row, ratio: number): Bench {
         const results = await tight.results()
         problem.check(results)
         compare(workload.name, problem, results, await loose.results())
+        await Promise.all([tight.free(), loose.free()])
         return { ...samples, plain: [], notes: { bytes: problem.workingSetBytes, ...seen.notes() } }
       } finally {
         for (const svm of spaces) await svm.close({ discard: true })
@@ -203,6 +207,7 @@ function tiledByHand(workload: Workload, row: Row, ratio: number): Bench {
         const results = await placed.results()
         problem.check(results)
         compare(workload.name, problem, results, await plain.results())
+        await placed.free()
         return { ...samples, notes: { bytes: problem.workingSetBytes, ...seen.notes() } }
       } finally {
         await svm.close({ discard: true })
