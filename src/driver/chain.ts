@@ -25,7 +25,7 @@ import { type ChainBuffers, chainNow, grantsAt, makeChain, SETS_MAX } from './ch
 import { dispatch, markStored, noteAllStores, noteStores } from './dispatch.ts'
 import type { Evictor } from './evict.ts'
 import { accessError, storedPages } from './fault.ts'
-import { type DispatchResult, type DriverKernel, type Launch, PASS_MILLISECONDS, windowByTime } from './launch.ts'
+import { type DispatchResult, type DriverKernel, geometryOf, type Launch, PASS_MILLISECONDS, windowByTime } from './launch.ts'
 import { type BadAccess, decode, FIRST_LINK, fillHeader, fold, type PassReport } from './pass.ts'
 import { ReachTable } from './reach.ts'
 import type { Window } from './remaining.ts'
@@ -144,7 +144,7 @@ function linkOf(mirror: Mirror, launch: Launch, { reach, sets }: { reach: ReachT
   const needs = sets === null ? null : sets.of(launch)
   if (steady === null && needs === null) return null
   const pools = steady?.variant === 'direct' ? 1 : mirror.dmem.poolsInUse
-  const program = kernel.programNow(steady?.variant ?? 'attempt', pools, launch.guard)
+  const program = kernel.programNow(steady?.variant ?? 'attempt', pools, launch.guard, steady === null ? 'any' : geometryOf(launch))
   return program === null ? null : { launch, program, slots, milliseconds: slots * kernel.millisecondsPerWorkgroup, steady, needs }
 }
 

@@ -8,7 +8,7 @@ import { SvmError } from '../base/error.ts'
 import type { Vpn } from '../base/units.ts'
 import type { Evictor } from './evict.ts'
 import { accessError, storedPages } from './fault.ts'
-import { type DispatchResult, endlessError, type Launch, refuseIfAborted, waitsOf, windowByTime } from './launch.ts'
+import { type DispatchResult, endlessError, geometryOf, type Launch, refuseIfAborted, waitsOf, windowByTime } from './launch.ts'
 import { type PassReport, runPass } from './pass.ts'
 import { ReachTable } from './reach.ts'
 import { Remaining } from './remaining.ts'
@@ -56,13 +56,15 @@ async function runSteady(mirror: Mirror, launch: Launch, reach: ReachTable, tota
   const { kernel } = launch
   const { window: direct } = steady
   // The direct variant has one pool, and no table.
-  const program = await kernel.program(steady.variant, direct === null ? mirror.dmem.poolsInUse : 1, launch.guard)
+  const pools = direct === null ? mirror.dmem.poolsInUse : 1
   const remaining = new Remaining(total)
   while (!remaining.empty) {
     refuseIfAborted(launch, remaining.retired)
     const limit = launch.class === 'unsplittable' ? total : windowByTime(launch, mirror.plan.windowMax)
     const window = remaining.window(Math.min(limit, mirror.plan.windowMax))
     if (launch.class === 'unsplittable' && window.slots < total) throw tooLargeUnsplit(launch, total, mirror.plan.windowMax)
+    const geometry = window.worklist === null ? geometryOf(launch) : 'any'
+    const program = await kernel.program(steady.variant, pools, launch.guard, geometry)
     const tables = await mirror.tables.ready(window.slots, launch.args.byteLength)
     if (launch.args.byteLength > 0) mirror.device.write(tables.args, 0, launch.args)
     const table = direct === null ? await reach.ready(tables) : tables.table

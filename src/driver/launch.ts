@@ -6,6 +6,7 @@ import type { Bytes, Vpn, VpnRange } from '../base/units.ts'
 import { type Device, type Program, ProgramFailure, type ProgramVariant } from '../device/device.ts'
 import { explainPointerMisuse, explainProgramFailure, type KernelText } from '../wgsl/messages.ts'
 import type { LoopGuards, TranslatedKernel } from '../wgsl/program.ts'
+import type { Geometry } from '../wgsl/wrapper.ts'
 import type { Demand } from './forecast.ts'
 import { SteadyHistory } from './steady.ts'
 
@@ -91,12 +92,12 @@ export class DriverKernel {
   }
 
   /** @throws SvmError build-failed */
-  async program(variant: ProgramVariant, pools: number, guard: boolean): Promise<Program> {
+  async program(variant: ProgramVariant, pools: number, guard: boolean, geometry: Geometry = 'any'): Promise<Program> {
     const width = widthOf(pools)
-    const key = `${variant} ${width} ${guard}`
+    const key = `${variant} ${width} ${guard} ${geometry}`
     let program = this.#programs.get(key)
     if (program === undefined) {
-      program = this.#build(variant, width, guard)
+      program = this.#build(variant, width, guard, geometry)
       this.#programs.set(key, program)
       // A failed build may be tried again (the device may have been busy); the failure itself goes to whoever waits.
       program.then(
@@ -108,8 +109,8 @@ export class DriverKernel {
   }
 
   /** The same, if it was made before. */
-  programNow(variant: ProgramVariant, pools: number, guard: boolean): Program | null {
-    return this.#made.get(`${variant} ${widthOf(pools)} ${guard}`) ?? null
+  programNow(variant: ProgramVariant, pools: number, guard: boolean, geometry: Geometry): Program | null {
+    return this.#made.get(`${variant} ${widthOf(pools)} ${guard} ${geometry}`) ?? null
   }
 
   /** A link of a chain faulted, or a chain ended without a fault. */
@@ -143,10 +144,10 @@ export class DriverKernel {
     return history
   }
 
-  async #build(variant: ProgramVariant, pools: 1 | 2 | 4 | 8, guard: boolean): Promise<Program> {
+  async #build(variant: ProgramVariant, pools: 1 | 2 | 4 | 8, guard: boolean, geometry: Geometry): Promise<Program> {
     let failure: SvmError | null = null
     for (const loopGuards of GUARD_ORDER) {
-      const descriptor = this.translated.variant({ variant, pools, guard, loopGuards, watch: this.#watched })
+      const descriptor = this.translated.variant({ variant, pools, guard, loopGuards, geometry, watch: this.#watched })
       try {
         const program = await this.device.createProgram(descriptor)
         await this.#check()
@@ -216,6 +217,11 @@ export const PASS_MILLISECONDS = 100
 export function windowByTime({ kernel }: Launch, most: number): number {
   if (kernel.millisecondsPerWorkgroup <= 0) return most
   return Math.min(most, Math.max(1, Math.floor(PASS_MILLISECONDS / kernel.millisecondsPerWorkgroup)))
+}
+
+/** The cheapest way to find a workgroup, where no list is needed. */
+export function geometryOf({ workgroups }: Launch): Geometry {
+  return workgroups[1] === 1 && workgroups[2] === 1 ? 'line' : 'any'
 }
 
 /** @throws SvmError aborted */

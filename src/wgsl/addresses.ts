@@ -4,7 +4,7 @@
 // u32 and its page's index is a shift; in a 64-bit space it is a vec2<u32>, low word first and below 2^48, and the directory is searched
 // (abi/leaf), unless the invocation's last access was in the same leaf. Indices below LEAF_PAGES then mean: this page has no entry.
 
-import { CONTROL, FAULT, FAULT_HEADER_WORDS, NEED, PAGE_BITMAP, PAGE_BITMAPS, WORKGROUP_BITMAPS } from '../abi/fault-record.ts'
+import { CONTROL, FAULT, FAULT_HEADER_WORDS, NEED, PAGE_BITMAP, PAGE_BITMAPS, WORKGROUP_BITMAP, WORKGROUP_BITMAPS } from '../abi/fault-record.ts'
 import { BUCKET_WORDS, LEAF_HASH_WGSL, LEAF_PAGES, LEAF_SHIFT, MISS, MISS_KIND_SHIFT, MISS_LEAVES, MISS_PROBES, MISS_WORDS, NO_LEAF_KEY } from '../abi/leaf.ts'
 import { assert } from '../base/assert.ts'
 import { constant, type Pieces } from './wgsl-text.ts'
@@ -38,7 +38,11 @@ const POINTERS_32 = [
   constant('SVM_PTR_SIZE', 4),
   'fn svm_add(p: svm_ptr, bytes: u32) -> svm_ptr { let q = p + bytes; return select(q, SVM_NOWHERE, q < p); }',
   'fn svm_sub(p: svm_ptr, bytes: u32) -> svm_ptr { return select(p - bytes, SVM_NOWHERE, bytes > p); }',
-  'fn svm_index(p: svm_ptr, i: u32, stride: u32) -> svm_ptr { return select(p + i * stride, SVM_NOWHERE, (stride != 0u) & (i > (SVM_NOWHERE - p) / stride)); }',
+  // The quotient is a constant where the stride is one: no product up to it leaves 32 bits, and a sum that does is less than its parts.
+  `fn svm_index(p: svm_ptr, i: u32, stride: u32) -> svm_ptr {
+  let q = p + i * stride;
+  return select(q, SVM_NOWHERE, (i > 0xffffffffu / max(stride, 1u)) | (q < p));
+}`,
   'fn svm_equal(a: svm_ptr, b: svm_ptr) -> bool { return a == b; }',
   'fn svm_is_null(p: svm_ptr) -> bool { return p == 0u; }',
   'fn svm_difference(a: svm_ptr, b: svm_ptr) -> u32 { return a - b; }',
@@ -85,9 +89,18 @@ export function addAddresses(pieces: Pieces, bits: AddressBits, pageShift: numbe
     // What lies past the end of the table falls on the last entry, which is always 0.
     pieces.add('fn svm_page_of(a: svm_ptr) -> u32 { return min((~a) >> SVM_PAGE_SHIFT, arrayLength(&svm_table) - 1u); }')
   } else pieces.addAll([...walk(pageShift), missed(pageShift)])
+  // The end of a variant that has no other marks. Few atomics and no loop: a software device runs all of it in every invocation, whatever was bad.
+  pieces.add(`fn svm_report(a: svm_ptr, kind: u32) {
+  atomicOr(&svm_faults[${FAULT_HEADER_WORDS}u + ${WORKGROUP_BITMAP.faulted}u * svm_control[${CONTROL.workgroupWords}] + (svm_slot >> 5u)], 1u << (svm_slot & 31u));
+  if (atomicExchange(&svm_faults[${FAULT.badClaim}], 1u) != 0u) { return; }
+  svm_claimed(a, kind);
+}`)
   pieces.add(`fn svm_record_bad(a: svm_ptr, kind: u32) {
   if (atomicLoad(&svm_faults[${FAULT.badClaim}]) != 0u) { return; }
   if (atomicExchange(&svm_faults[${FAULT.badClaim}], 1u) != 0u) { return; }
+  svm_claimed(a, kind);
+}`)
+  pieces.add(`fn svm_claimed(a: svm_ptr, kind: u32) {
   atomicStore(&svm_faults[${FAULT.badAddress}], ${low(bits, 'a')});${bits === 32 ? '' : `\n  atomicStore(&svm_faults[${FAULT.badAddressHigh}], a.y);`}
   atomicStore(&svm_faults[${FAULT.badKind}], kind);
   atomicStore(&svm_faults[${FAULT.badSlot}], svm_slot);

@@ -108,10 +108,10 @@ function ends(bits: AddressBits, pageShift: number): string[] {
   let offset = svm_offset(svm_bad_address) - 4u * select(${control('writableFrom')}, 0u, loads);
   let end = 4u * select(${control('writableWords')}, ${control('windowWords')}, loads);
   let past = select(0u, end - offset, !misaligned & (offset < end));
-  svm_mark_all(SVM_MARK_FAULTED, 0u);
-  svm_record_bad(svm_add(svm_bad_address, past), need | select(0u, SVM_MISALIGNED, misaligned));
+  svm_report(svm_add(svm_bad_address, past), need | select(0u, SVM_MISALIGNED, misaligned));
   svm_abort();
 }`,
+    // Few atomics and no test: a software device runs these lines in every invocation.
     `fn svm_report_stores() {
   let first = svm_stored_low + ${control('dirtyFrom')} + ${control('dirtyWords')};
   let last = svm_stored_high + ${control('dirtyFrom')};
@@ -119,10 +119,9 @@ function ends(bits: AddressBits, pageShift: number): string[] {
   let both = first > last;
   let start = select(first, ${control('writableFrom')}, both) >> ${pageShift - 2}u;
   let end = select(last, ${control('writableFrom')} + ${control('writableWords')} - 1u, both) >> ${pageShift - 2}u;
-  svm_raise(${FAULT.storedFirst}u, 0xffffffffu - start);
-  svm_raise(${FAULT.storedLast}u, end + 1u);
+  atomicMax(&svm_faults[${FAULT.storedFirst}u], 0xffffffffu - start);
+  atomicMax(&svm_faults[${FAULT.storedLast}u], end + 1u);
 }`,
-    'fn svm_raise(word: u32, value: u32) { if (atomicLoad(&svm_faults[word]) < value) { atomicMax(&svm_faults[word], value); } }',
   ]
 }
 

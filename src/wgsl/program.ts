@@ -2,6 +2,7 @@
 
 import type { AuthorBinding, ProgramDescriptor, ProgramVariant } from '../device/device.ts'
 import type { KernelTwin } from '../device/twin.ts'
+import type { Geometry } from './wrapper.ts'
 
 /** Offsets, sizes and alignments in bytes. */
 export interface StructLayout {
@@ -119,5 +120,12 @@ export interface TranslatedKernel {
   readonly authorBindings: readonly AuthorBinding[]
   /** The text in which svm_ptr is a struct of its own, so that operators on it are type errors at the author's line. */
   readonly checkText: string
-  variant(wish: { variant: ProgramVariant; pools: 1 | 2 | 4 | 8; guard: boolean; loopGuards: LoopGuards; watch?: boolean }): ProgramDescriptor
+  variant(wish: {
+    variant: ProgramVariant
+    pools: 1 | 2 | 4 | 8
+    guard: boolean
+    loopGuards: LoopGuards
+    geometry?: Geometry
+    watch?: boolean
+  }): ProgramDescriptor
 }

@@ -63,5 +63,5 @@ export function waiting(): string[] {
 
 /** Statements at the end of the entry point. */
 export function residentEpilogue(): string[] {
-  return ['if (svm_bad_kind != 0u) { svm_mark_all(SVM_MARK_FAULTED, 0u); svm_record_bad(svm_bad_address, svm_bad_kind); svm_abort(); }']
+  return ['if (svm_bad_kind != 0u) { svm_report(svm_bad_address, svm_bad_kind); svm_abort(); }']
 }

@@ -94,6 +94,7 @@ class Translation implements TranslatedKernel {
     const author = this.#rewriter.program({ ...wish, entry: this.#entry, args: this.#argsVariable, loops: this.#loops, waiting: this.#waiting })
     const wrapper = wrapperText(this.#module, {
       entry: this.#entry,
+      geometry: wish.geometry ?? 'any',
       workgroupSize,
       guard: wish.guard,
       collective,

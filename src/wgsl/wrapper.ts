@@ -10,6 +10,8 @@ import { textError } from './scanner.ts'
 
 export const WRAPPER_ENTRY = 'svm_entry'
 
+const c = (word: keyof typeof CONTROL) => `svm_control[${CONTROL[word]}]`
+
 /** What stands for a built-in of the author's. */
 const VALUES: Readonly<Record<string, string>> = {
   global_invocation_id: 'svm_global_id',
@@ -21,7 +23,11 @@ const VALUES: Readonly<Record<string, string>> = {
 /** Built-ins that pass through unchanged, with their types. They need `enable subgroups`, so they are taken only when the author has them. */
 const PASSED: Readonly<Record<string, string>> = { subgroup_invocation_id: 'u32', subgroup_size: 'u32', subgroup_id: 'u32', num_subgroups: 'u32' }
 
+/** How a slot's workgroup is found. 'any': by a list and by division. 'line': the launch has one dimension, and there is no list. */
+export type Geometry = 'any' | 'line'
+
 export interface WrapperWish {
+  readonly geometry: Geometry
   readonly entry: FunctionDeclaration
   readonly workgroupSize: readonly [number, number, number]
   readonly guard: boolean
@@ -44,21 +50,17 @@ export function wrapperText(module: SourceModule, wish: WrapperWish): string {
   const size = attributeOf(wish.entry.attributes, 'workgroup_size')
   const sizeText = size === undefined ? '1' : rangeText(module.tokens, size.value.start, size.value.end)
   const call = `${ENTRY_PREFIX}${wish.entry.name}(${values.join(', ')});`
-  const c = (word: keyof typeof CONTROL) => `svm_control[${CONTROL[word]}]`
   return [
     `@compute @workgroup_size(${sizeText})`,
     `fn ${WRAPPER_ENTRY}(${parameters.join(', ')}) {`,
+    // The built-ins tell the compiler that all of a workgroup go the same way; a private variable would not.
     '  let svm_this = svm_wid.x + svm_count.x * (svm_wid.y + svm_count.y * svm_wid.z);',
     `  if (svm_this >= ${c('slots')}) { return; }`,
     ...(wish.collective
       ? [`  if (${c('aborted')} > ${c('link')}) { return; }`]
       : [`  if (${c('link')} != 0xffffffffu) { if (atomicLoad(&svm_faults[${FAULT.abort}]) > ${c('link')}) { return; } }`]),
     '  svm_slot = svm_this;',
-    `  var svm_w = ${c('firstWorkgroup')} + svm_this;`,
-    `  if ((${c('mode')} & ${CONTROL_MODE.worklist}u) != 0u) { svm_w = svm_control[${c('worklist')} + svm_this]; }`,
-    `  let svm_logical_count = vec3<u32>(${c('workgroupsX')}, ${c('workgroupsY')}, ${c('workgroupsZ')});`,
-    '  let svm_row = svm_w / svm_logical_count.x;',
-    '  let svm_logical_id = vec3<u32>(svm_w % svm_logical_count.x, svm_row % svm_logical_count.y, svm_row / svm_logical_count.y);',
+    ...workgroupText(wish.geometry),
     `  let svm_item = svm_logical_id * vec3<u32>(${wish.workgroupSize.map((n) => `${n}u`).join(', ')}) + svm_local_id;`,
     `  let svm_global_id = svm_item + vec3<u32>(${c('offsetX')}, ${c('offsetY')}, ${c('offsetZ')});`,
     ...wish.prologue.map((line) => `  ${line}`),
@@ -66,6 +68,20 @@ export function wrapperText(module: SourceModule, wish: WrapperWish): string {
     ...wish.epilogue.map((line) => `  ${line}`),
     '}',
   ].join('\n')
+}
+
+/** From the slot to `svm_logical_id` and `svm_logical_count`. */
+function workgroupText(geometry: Geometry): string[] {
+  if (geometry === 'line') {
+    return [`  let svm_logical_count = vec3<u32>(${c('workgroupsX')}, 1u, 1u);`, `  let svm_logical_id = vec3<u32>(${c('firstWorkgroup')} + svm_this, 0u, 0u);`]
+  }
+  return [
+    `  var svm_w = ${c('firstWorkgroup')} + svm_this;`,
+    `  if ((${c('mode')} & ${CONTROL_MODE.worklist}u) != 0u) { svm_w = svm_control[${c('worklist')} + svm_this]; }`,
+    `  let svm_logical_count = vec3<u32>(${c('workgroupsX')}, ${c('workgroupsY')}, ${c('workgroupsZ')});`,
+    '  let svm_row = svm_w / svm_logical_count.x;',
+    '  let svm_logical_id = vec3<u32>(svm_w % svm_logical_count.x, svm_row % svm_logical_count.y, svm_row / svm_logical_count.y);',
+  ]
 }
 
 /** The expression for one parameter: a built-in, or a struct of built-ins. */
