@@ -59,6 +59,8 @@ const OWN_CASE = ['sparse-touch']
 const POOLS = 3
 const OTHER: Row = { kind: 'other', mebibytes: 16 }
 const MIB = 2 ** 20
+/** MiB. A third of less is no budget for pages of 64 KiB. */
+const QUICK_LEAST = 5
 const WARM_UP = 8
 const WARM_UP_QUICK = 3
 /** A hardware GPU is faster by so much, and a sample should be longer than a submission. */
@@ -273,7 +275,7 @@ function poolsOf(svm: Svm): number {
 let kept: { readonly name: string; readonly bytes: number; readonly problem: Problem } | null = null
 
 async function problemOf(workload: Workload, mebibytes: number, bed: Bed): Promise<Problem> {
-  const bytes = mebibytes * MIB * (bed.software ? 1 : HARDWARE_FACTOR) * (bed.quick ? 0.25 : 1)
+  const bytes = Math.max(Math.min(mebibytes, QUICK_LEAST) * MIB, mebibytes * MIB * (bed.software ? 1 : HARDWARE_FACTOR) * (bed.quick ? 0.25 : 1))
   if (kept?.name !== workload.name || kept.bytes !== bytes) kept = { name: workload.name, bytes, problem: await workload.make(bytes) }
   return kept.problem
 }
