@@ -91,7 +91,7 @@ export function addAddresses(pieces: Pieces, bits: AddressBits, pageShift: numbe
   } else pieces.addAll([...walk(pageShift), missed(pageShift)])
   // The end of a variant that has no other marks. Few atomics and no loop: a software device runs all of it in every invocation, whatever was bad.
   pieces.add(`fn svm_report(a: svm_ptr, kind: u32) {
-  atomicOr(&svm_faults[${FAULT_HEADER_WORDS}u + ${WORKGROUP_BITMAP.faulted}u * svm_control[${CONTROL.workgroupWords}] + (svm_slot >> 5u)], 1u << (svm_slot & 31u));
+  atomicOr(&svm_faults[${FAULT_HEADER_WORDS}u + ${WORKGROUP_BITMAP.faulted}u * svm_control.header[${CONTROL.workgroupWords}] + (svm_slot >> 5u)], 1u << (svm_slot & 31u));
   if (atomicExchange(&svm_faults[${FAULT.badClaim}], 1u) != 0u) { return; }
   svm_claimed(a, kind);
 }`)
@@ -115,8 +115,8 @@ function walk(pageShift: number): string[] {
     `fn svm_leaf_key(a: svm_ptr) -> u32 { return select(((a.y << ${32 - shift}u) | (a.x >> ${shift}u)) + 1u, ${NO_LEAF_KEY}u, a.y > 0xffffu); }`,
     `fn svm_leaf_hash(key: u32) -> u32 { ${LEAF_HASH_WGSL} }`,
     `fn svm_leaf_find(key: u32) -> u32 {
-  let start = svm_control[${CONTROL.directory}];
-  let mask = svm_control[${CONTROL.directoryMask}];
+  let start = svm_control.header[${CONTROL.directory}];
+  let mask = svm_control.header[${CONTROL.directoryMask}];
   let home = svm_leaf_hash(key);
   for (var n = 0u; n <= mask; n++) {
     let bucket = start + ((home + n) & mask) * ${BUCKET_WORDS}u;
@@ -143,7 +143,7 @@ function missed(pageShift: number): string {
   return `fn svm_missed(a: svm_ptr, need: u32) {
   let key = svm_leaf_key(a);
   let home = svm_leaf_hash(key);
-  let start = ${FAULT_HEADER_WORDS}u + ${WORKGROUP_BITMAPS}u * svm_control[${CONTROL.workgroupWords}] + ${PAGE_BITMAPS}u * svm_control[${CONTROL.pageWords}];
+  let start = ${FAULT_HEADER_WORDS}u + ${WORKGROUP_BITMAPS}u * svm_control.header[${CONTROL.workgroupWords}] + ${PAGE_BITMAPS}u * svm_control.header[${CONTROL.pageWords}];
   for (var n = 0u; n < ${MISS_PROBES}u;) {
     let at = start + ((home + n) & ${MISS_LEAVES - 1}u) * ${MISS_WORDS}u;
     var held = atomicLoad(&svm_faults[at]);

@@ -8,7 +8,7 @@
 //
 // Always: an access with the right touches exactly the granted frame; one without it touches words 0 to 7 of pool 0 and nothing else.
 
-import { CONTROL, FAULT, FUEL_LOOK } from '../abi/fault-record.ts'
+import { CONTROL, CONTROL_HEADER_WORDS, FAULT, FUEL_LOOK } from '../abi/fault-record.ts'
 import { LEAF_PAGES } from '../abi/leaf.ts'
 import type { AddressBits } from './addresses.ts'
 import type { Pieces } from './wgsl-text.ts'
@@ -53,7 +53,7 @@ function state(wish: AttemptWish): string[] {
 function rights(): string[] {
   return [
     `fn svm_pte(i: u32) -> u32 {
-  let g = svm_control[svm_control[${CONTROL.grants}] + i];
+  let g = svm_control.rest[svm_control.header[${CONTROL.grants}] - ${CONTROL_HEADER_WORDS}u + i];
   return select(svm_table[i] & ~(SVM_STORE | SVM_EXCLUSIVE), g, g != 0u);
 }`,
     // The marks of an access that has its right.
@@ -159,5 +159,5 @@ function control(wish: AttemptWish): string[] {
 
 /** Statements at the start of the entry point. */
 export function attemptPrologue(startTainted: boolean): string[] {
-  return [`svm_fuel = svm_control[${CONTROL.fuel}];`, ...(startTainted ? ['svm_tainted = true;'] : [])]
+  return [`svm_fuel = svm_control.header[${CONTROL.fuel}];`, ...(startTainted ? ['svm_tainted = true;'] : [])]
 }

@@ -13,7 +13,7 @@ import type { Pieces } from './wgsl-text.ts'
 const NEED_MASK = 0xff
 const ALIGNED_SHIFT = 8
 
-const control = (word: keyof typeof CONTROL) => `svm_control[${CONTROL[word]}]`
+const control = (word: keyof typeof CONTROL) => `svm_control.header[${CONTROL[word]}]`
 
 export function addDirect(pieces: Pieces, bits: AddressBits, pageShift: number): void {
   pieces.addAll([...offsets(bits), ...checks(), ...reach(), ...ends(bits, pageShift)])

@@ -6,6 +6,7 @@
 
 import {
   CONTROL,
+  CONTROL_HEADER_WORDS,
   EXAMPLE_WORDS,
   EXAMPLES,
   FAULT,
@@ -43,7 +44,9 @@ export function addFaults(pieces: Pieces, bits: AddressBits, pageShift: number):
   pieces.addAll([
     `@group(3) @binding(${RUNTIME_BINDING.table}) var<storage, read> svm_table: array<u32>;`,
     `@group(3) @binding(${RUNTIME_BINDING.faults}) var<storage, read_write> svm_faults: array<atomic<u32>>;`,
-    `@group(3) @binding(${RUNTIME_BINDING.control}) var<storage, read> svm_control: array<u32>;`,
+    `@group(3) @binding(${RUNTIME_BINDING.control}) var<storage, read> svm_control: svm_control_t;`,
+    // The header has a size: a word of it by a constant index needs no check of bounds, and is the same for all invocations.
+    `struct svm_control_t { header: array<u32, ${CONTROL_HEADER_WORDS}>, rest: array<u32> }`,
     constant('SVM_PAGE_SHIFT', pageShift),
     constant('SVM_PAGE_MASK', 2 ** pageShift - 1),
     constant('SVM_LOAD', PTE.load),
@@ -62,25 +65,25 @@ export function addFaults(pieces: Pieces, bits: AddressBits, pageShift: number):
     `fn svm_place(e: u32, a: svm_ptr) -> u32 { return (e & SVM_PLACE_MASK) + ${POOL_HEAD_WORDS}u + ((${low(bits, 'a')} & SVM_PAGE_MASK) >> 2u); }`,
     // What follows in the chain must not run: see the wrapper.
     `fn svm_abort() {
-  let mine = svm_control[${CONTROL.link}];
+  let mine = svm_control.header[${CONTROL.link}];
   if (atomicLoad(&svm_faults[${FAULT.abort}]) < mine) { atomicMax(&svm_faults[${FAULT.abort}], mine); }
 }`,
     'fn svm_mark(word: u32, bit: u32) { if ((atomicLoad(&svm_faults[word]) & bit) == 0u) { atomicOr(&svm_faults[word], bit); } }',
     // A set of marks: bits 0 to 7 are the page bitmaps, bits 8 to 11 the workgroup bitmaps. One loop, so that an access holds one copy of it.
     `fn svm_mark_all(marks: u32, i: u32) {
-  let workgroup_words = svm_control[${CONTROL.workgroupWords}];
+  let workgroup_words = svm_control.header[${CONTROL.workgroupWords}];
   for (var rest = marks; rest != 0u; rest &= rest - 1u) {
     let k = countTrailingZeros(rest);
     let of_page = k < ${PAGE_BITMAPS}u;
     let n = select(svm_slot, i, of_page);
-    let page_start = ${FAULT_HEADER_WORDS}u + ${WORKGROUP_BITMAPS}u * workgroup_words + k * svm_control[${CONTROL.pageWords}];
+    let page_start = ${FAULT_HEADER_WORDS}u + ${WORKGROUP_BITMAPS}u * workgroup_words + k * svm_control.header[${CONTROL.pageWords}];
     let start = select(${FAULT_HEADER_WORDS}u + (k - ${PAGE_BITMAPS}u) * workgroup_words, page_start, of_page);
     svm_mark(start + (n >> 5u), 1u << (n & 31u));
   }
 }`,
     // True for the first that wants the page, or one of a few that are first together.
     `fn svm_wanted(i: u32) -> bool {
-  let word = ${FAULT_HEADER_WORDS + missWords(bits)}u + ${WORKGROUP_BITMAPS}u * svm_control[${CONTROL.workgroupWords}] + ${PAGE_BITMAPS}u * svm_control[${CONTROL.pageWords}] + ${WANTED_WORDS}u * i;
+  let word = ${FAULT_HEADER_WORDS + missWords(bits)}u + ${WORKGROUP_BITMAPS}u * svm_control.header[${CONTROL.workgroupWords}] + ${PAGE_BITMAPS}u * svm_control.header[${CONTROL.pageWords}] + ${WANTED_WORDS}u * i;
   let mine = 0xffffffffu - svm_slot;
   let old = atomicLoad(&svm_faults[word]);
   if (old < mine) { atomicMax(&svm_faults[word], mine); }

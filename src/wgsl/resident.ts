@@ -17,7 +17,7 @@ export function addResident(pieces: Pieces): void {
 }`,
     // The one mark of the hot path, without the loop of svm_mark_all.
     `fn svm_mark_dirty(i: u32) {
-  let start = ${FAULT_HEADER_WORDS}u + ${WORKGROUP_BITMAPS}u * svm_control[${CONTROL.workgroupWords}] + ${PAGE_BITMAP.dirty}u * svm_control[${CONTROL.pageWords}];
+  let start = ${FAULT_HEADER_WORDS}u + ${WORKGROUP_BITMAPS}u * svm_control.header[${CONTROL.workgroupWords}] + ${PAGE_BITMAP.dirty}u * svm_control.header[${CONTROL.pageWords}];
   svm_mark(start + (i >> 5u), 1u << (i & 31u));
 }`,
     `fn svm_reach_load(a: svm_ptr, misaligned: bool) -> u32 {
@@ -53,7 +53,7 @@ export function waiting(): string[] {
   if (svm_bad_kind != 0u) { return true; }
   svm_waits += 1u;
   if ((svm_waits & ${FUEL_LOOK - 1}u) != 0u) { return false; }
-  if ((svm_waits < svm_control[${CONTROL.fuel}]) && (atomicLoad(&svm_faults[${FAULT.fuelOut}]) == 0u)) { return false; }
+  if ((svm_waits < svm_control.header[${CONTROL.fuel}]) && (atomicLoad(&svm_faults[${FAULT.fuelOut}]) == 0u)) { return false; }
   atomicAdd(&svm_faults[${FAULT.fuelOut}], 1u);
   svm_bad_kind = SVM_LOAD;
   return true;

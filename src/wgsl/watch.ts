@@ -4,7 +4,7 @@
 // accessor and notes what it did. Always: only accesses that were made are noted, by invocations that were neither poisoned nor tainted: their addresses
 // do not depend on the order of workgroups, so that a replayed workgroup notes what it noted before, and what an atomic may order is left out.
 
-import { CONTROL, CONTROL_MODE } from '../abi/fault-record.ts'
+import { CONTROL, CONTROL_HEADER_WORDS, CONTROL_MODE } from '../abi/fault-record.ts'
 import { PACK_WGSL, SHADOW, SHADOW_ENTRY, SHADOW_ENTRY_WORDS, SHADOW_HASH_WGSL, SHADOW_HEADER_WORDS, SHADOW_PROBES, SPIN_MAX } from '../abi/shadow.ts'
 import type { ProgramVariant } from '../device/device.ts'
 import type { AddressBits } from './addresses.ts'
@@ -36,11 +36,11 @@ export function addWatch(pieces: Pieces, wish: WatchWish, ...users: readonly str
     `fn svm_watches() -> bool {${poll} return !svm_tainted; }`,
     `fn svm_header(word: u32) -> u32 { return arrayLength(&svm_faults) - ${SHADOW_HEADER_WORDS}u + word; }`,
     `fn svm_this_workgroup() -> u32 {
-  if ((svm_control[${CONTROL.mode}] & ${CONTROL_MODE.worklist}u) != 0u) { return svm_control[svm_control[${CONTROL.worklist}] + svm_slot]; }
-  return svm_control[${CONTROL.firstWorkgroup}] + svm_slot;
+  if ((svm_control.header[${CONTROL.mode}] & ${CONTROL_MODE.worklist}u) != 0u) { return svm_control.rest[svm_control.header[${CONTROL.worklist}] - ${CONTROL_HEADER_WORDS}u + svm_slot]; }
+  return svm_control.header[${CONTROL.firstWorkgroup}] + svm_slot;
 }`,
     `fn svm_accessor(line: u32) -> u32 {
-  let workgroups = svm_control[${CONTROL.workgroupsX}] * svm_control[${CONTROL.workgroupsY}] * svm_control[${CONTROL.workgroupsZ}];
+  let workgroups = svm_control.header[${CONTROL.workgroupsX}] * svm_control.header[${CONTROL.workgroupsY}] * svm_control.header[${CONTROL.workgroupsZ}];
   let workgroup = svm_this_workgroup();
   ${PACK_WGSL}
 }`,

@@ -3,14 +3,14 @@
 // Always: every invocation of a workgroup takes the same way through it (it reads only built-ins and read-only storage), so that barriers may
 // follow; only a kernel without barriers asks the word that another invocation may just write, whether a dispatch before it in its chain failed. The built-ins that the author sees are those of the whole launch, however it was split or folded.
 
-import { CONTROL, CONTROL_MODE, FAULT } from '../abi/fault-record.ts'
+import { CONTROL, CONTROL_HEADER_WORDS, CONTROL_MODE, FAULT } from '../abi/fault-record.ts'
 import { attributeOf, type FunctionDeclaration, rangeText, type SourceModule } from './module.ts'
 import { ENTRY_PREFIX } from './rewrite.ts'
 import { textError } from './scanner.ts'
 
 export const WRAPPER_ENTRY = 'svm_entry'
 
-const c = (word: keyof typeof CONTROL) => `svm_control[${CONTROL[word]}]`
+const c = (word: keyof typeof CONTROL) => `svm_control.header[${CONTROL[word]}]`
 
 /** What stands for a built-in of the author's. */
 const VALUES: Readonly<Record<string, string>> = {
@@ -77,7 +77,7 @@ function workgroupText(geometry: Geometry): string[] {
   }
   return [
     `  var svm_w = ${c('firstWorkgroup')} + svm_this;`,
-    `  if ((${c('mode')} & ${CONTROL_MODE.worklist}u) != 0u) { svm_w = svm_control[${c('worklist')} + svm_this]; }`,
+    `  if ((${c('mode')} & ${CONTROL_MODE.worklist}u) != 0u) { svm_w = svm_control.rest[${c('worklist')} - ${CONTROL_HEADER_WORDS}u + svm_this]; }`,
     `  let svm_logical_count = vec3<u32>(${c('workgroupsX')}, ${c('workgroupsY')}, ${c('workgroupsZ')});`,
     '  let svm_row = svm_w / svm_logical_count.x;',
     '  let svm_logical_id = vec3<u32>(svm_w % svm_logical_count.x, svm_row % svm_logical_count.y, svm_row / svm_logical_count.y);',
