@@ -25,7 +25,9 @@ import { type ChainBuffers, chainNow, grantsAt, makeChain, SETS_MAX } from './ch
 import { dispatch, markStored, noteAllStores, noteStores } from './dispatch.ts'
 import type { Evictor } from './evict.ts'
 import { accessError, storedPages } from './fault.ts'
-import { type DispatchResult, type DriverKernel, geometryOf, type Launch, PASS_MILLISECONDS, windowByTime } from './launch.ts'
+
+import { type DispatchResult, type DriverKernel, endlessError, geometryOf, type Launch, PASS_MILLISECONDS, waitsOf, windowByTime } from './launch.ts'
+
 import { type BadAccess, decode, FIRST_LINK, fillHeader, fold, type PassReport } from './pass.ts'
 import { ReachTable } from './reach.ts'
 import type { Window } from './remaining.ts'
@@ -273,7 +275,13 @@ class Chain {
       const direct = steady?.window ?? null
       const place = n - first
       const header = headers.subarray(place * HEADER_WORDS, place * HEADER_WORDS + CONTROL_HEADER_WORDS)
-      fillHeader(this.#mirror, header, this.#tables, { launch, window: wholeOf(slots), fuel: launch.kernel.fuel, direct }, this.#views.layout)
+      fillHeader(
+        this.#mirror,
+        header,
+        this.#tables,
+        { launch, window: wholeOf(slots), fuel: steady === null ? launch.kernel.fuel : waitsOf(launch), direct },
+        this.#views.layout,
+      )
       header[CONTROL.link] = FIRST_LINK - n
       if (needs !== null) header[CONTROL.grants] = (grantsAt(this.#buffers, this.#tables, needs.set) - place * WINDOW_UNIT) / 4
       argBytes.set(launch.args, place * argsStride)
@@ -312,10 +320,10 @@ class Chain {
       failed.launch.kernel.chained(true)
       return { results, failure: null, alone: true }
     }
-    assert(report.bad !== null, 'where no fault is possible a link fails by a bad access')
-    const faulted = countBits(report.workgroups[WORKGROUP_BITMAP.faulted] as Uint32Array)
-    const failure = accessError(this.#mirror, failed.launch, wholeOf(failed.slots), report.bad as BadAccess, failed.slots - faulted)
-    return { results, failure, alone: false }
+    const retired = failed.slots - countBits(report.workgroups[WORKGROUP_BITMAP.faulted] as Uint32Array)
+    if (report.fuelOut > 0) return { results, failure: endlessError(failed.launch, waitsOf(failed.launch), retired), alone: false }
+    assert(report.bad !== null, 'where no fault is possible a link fails by a bad access, or by a loop that does not end')
+    return { results, failure: accessError(this.#mirror, failed.launch, wholeOf(failed.slots), report.bad as BadAccess, retired), alone: false }
   }
 
   /** Nobody can tell which link stored to a page: what one kernel may have stored to is what all have. */

@@ -183,7 +183,6 @@ function widthOf(pools: number): 1 | 2 | 4 | 8 {
   return pools <= 1 ? 1 : pools <= 2 ? 2 : pools <= 4 ? 4 : 8
 }
 
-/** Loop iterations of an invocation in its first passes. */
 /** Iterations in a pass: of kernels whose loops all count, and of others, which may never end. */
 export const FUEL_FIRST = 1 << 22
 const FUEL_FIRST_OPEN = 1 << 16

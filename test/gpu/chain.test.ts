@@ -224,3 +224,21 @@ test('a chain in a 64-bit space, and close behind one', async () => {
     gpuDefaults.addressBits = before
   }
 })
+
+test('a loop that never ends, in the middle: links before are done, links behind change nothing', async () => {
+  const WAIT = COUNT.replace('svm_atomic_add_u32(args.p, args.n);', 'loop { if (svm_atomic_load_u32(args.p) == 12345u) { break; } }').replace('16', '1')
+  const svm = await gpu.open()
+  const p = svm.alloc(PAGE)
+  const count = await svm.createKernel({ code: COUNT, entryPoint: 'k' })
+  const wait = await svm.createKernel({ code: WAIT, entryPoint: 'k', label: 'waits' })
+  const add = (n: number) => svm.queue.enqueue(count, { args: { p, n }, global: 64 })
+  const stall = () => svm.queue.enqueue(wait, { args: { p, n: 0 }, global: 1 })
+  await svm.write(p, Uint32Array.of(12345))
+  await svm.queue.migrate({ pointer: p }).done
+  // Both ends of it are known: it waits for what is there.
+  for (let n = 0; n < 3; n++) await Promise.all([stall().done, add(0).done])
+  const events = [add(1), stall(), add(2), add(4)]
+  expect(await codes(events)).toEqual(['done', 'access-violation', 'dependency-failed', 'dependency-failed'])
+  await expect(events[1]?.done).rejects.toMatchObject({ kernel: 'waits', message: expect.stringContaining('did not end') })
+  expect((await svm.read(p, Uint32Array, 1))[0]).toBe(12345 + 64)
+})
