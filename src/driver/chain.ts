@@ -25,9 +25,7 @@ import { type ChainBuffers, chainNow, grantsAt, makeChain, SETS_MAX } from './ch
 import { dispatch, markStored, noteAllStores, noteStores } from './dispatch.ts'
 import type { Evictor } from './evict.ts'
 import { accessError, storedPages } from './fault.ts'
-
 import { type DispatchResult, type DriverKernel, endlessError, geometryOf, type Launch, PASS_MILLISECONDS, waitsOf, windowByTime } from './launch.ts'
-
 import { type BadAccess, decode, FIRST_LINK, fillHeader, fold, type PassReport } from './pass.ts'
 import { ReachTable } from './reach.ts'
 import type { Window } from './remaining.ts'
