@@ -57,7 +57,7 @@ const HISTORY_MAX = 8
 const STEADY_MAX = 32
 const UNCHAINED_MAX = 64
 const NOTHING_KNOWN: NeedHistory = { needs: new Map(), fits: true, demands: new Map() }
-const GUARD_ORDER: readonly LoopGuards[] = ['all', 'accessing', 'none']
+const GUARD_ORDER: readonly LoopGuards[] = ['all', 'accessing', 'apart', 'none']
 
 export class DriverKernel {
   readonly translated: TranslatedKernel
@@ -145,6 +145,7 @@ export class DriverKernel {
   }
 
   async #build(variant: ProgramVariant, pools: 1 | 2 | 4 | 8, guard: boolean, geometry: Geometry): Promise<Program> {
+    // If nothing compiles the mistake is the author's, and told best of the text that is most like his: the last.
     let failure: SvmError | null = null
     for (const loopGuards of GUARD_ORDER) {
       const descriptor = this.translated.variant({ variant, pools, guard, loopGuards, geometry, watch: this.#watched })
@@ -154,7 +155,7 @@ export class DriverKernel {
         return program
       } catch (thrown) {
         if (!(thrown instanceof ProgramFailure)) throw thrown
-        failure ??= (await this.#misuse(/svm_ptr/)) ?? explainProgramFailure(thrown, this.#text, descriptor)
+        failure = (await this.#misuse(/svm_ptr/)) ?? explainProgramFailure(thrown, this.#text, descriptor)
       }
     }
     throw failure as SvmError

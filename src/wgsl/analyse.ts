@@ -14,8 +14,12 @@ export interface Loop {
   readonly open: number
   /** A `for` that counts: its condition calls nothing, and what its update changes is changed nowhere else. It ends whatever memory holds. */
   readonly counted: boolean
-  /** It holds a barrier or a subgroup operation, itself or by a call: leaving it early would split the workgroup. */
+  /** It holds a barrier or a subgroup operation, itself or by a call: one that leaves it early splits the workgroup. */
   readonly collective: boolean
+  /** It holds a barrier. */
+  readonly barriers: boolean
+  /** The module has workgroupUniformLoad, so that what memory holds may decide how often a workgroup runs a loop that counts. */
+  readonly handed: boolean
   /** It accesses shared memory, itself or by a call. */
   readonly accessing: boolean
 }
@@ -160,6 +164,7 @@ export class Analyser {
 
   loops(): Loop[] {
     const loops: Loop[] = []
+    const handed = this.#module.tokens.some(({ text }) => text === 'workgroupUniformLoad')
     for (const owner of this.#module.functions) {
       for (let i = owner.body.start; i < owner.body.end; i++) {
         const kind = (this.#module.tokens[i] as Token).text
@@ -175,6 +180,8 @@ export class Analyser {
           open,
           counted: this.#counts(kind, range, open),
           collective,
+          barriers: this.#does(range, isBarrier),
+          handed,
           accessing: this.#does(range, (name) => ACCESS.test(name)),
         })
       }

@@ -153,7 +153,28 @@ function control(wish: AttemptWish): string[] {
     `fn svm_barrier() { workgroupBarrier();${after} }`,
     `fn svm_sbarrier() { storageBarrier();${after} }`,
     'fn svm_wait() -> bool { return svm_stop(); }',
+    ...meeting(`svm_fuel = ((svm_fuel - 1u) & ~${FUEL_LOOK - 1}u) + 1u;\n  svm_stop();`, 'svm_poll();'),
     'fn svm_faulted() -> bool { return svm_poisoned; }',
+  ]
+}
+
+/** Turns of a loop with barriers between two looks at the workgroup's flag. */
+const MEET_EVERY = 16
+
+/**
+ * The head of a loop that a workgroup leaves as one: every so many turns all meet, look whether one of them cannot go on, and say the same. A turn with a
+ * barrier takes as long as hundreds without, so these cost that much fuel.
+ * @param spend uses up fuel until the next look, and raises the workgroup's flag where there is none left
+ */
+export function meeting(spend: string, after: string): string[] {
+  return [
+    `fn svm_meet(turns: u32) -> bool {
+  if ((turns & ${MEET_EVERY - 1}u) != ${MEET_EVERY - 1}u) { return false; }
+  ${spend}
+  let flags = workgroupUniformLoad(&svm_wgf);
+  ${after}
+  return (flags & 1u) != 0u;
+}`,
   ]
 }
 

@@ -58,16 +58,22 @@ ${K} {
   for (var n = 0u; n < 9u; n += 1u) { n = svm_load_u32(args.a); }
   for (;;) { break; }
   while (svm_load_u32(args.a) != 0u) { }
-  loop { workgroupBarrier(); break; }`)
+  loop { workgroupBarrier(); break; }
+  for (var n = 0u; n < 9u; n++) { workgroupBarrier(); }`)
     expect(analyse(text).loops.map(({ line, guard }) => [line, guard])).toEqual([
       [4, 'attempt'],
       [5, 'all'],
       [6, 'all'],
       [7, 'all'],
       [8, 'all'],
-      [9, 'none'],
+      [9, 'all'],
+      [10, 'none'],
     ])
-    expect(analyse(text).loops.at(-1)?.why).toContain('workgroupBarrier in line 9')
+    expect(analyse(text).loops.at(-2)?.why).toContain('workgroupBarrier in line 9')
+    const counted = analyse(
+      body('  let n = workgroupUniformLoad(&told);\n  for (var i = 0u; i < n; i++) { workgroupBarrier(); }', 'var<workgroup> told: u32; '),
+    )
+    expect(counted.loops.map(({ guard }) => guard)).toEqual(['attempt'])
   })
 
   test('say which variants there are', () => {

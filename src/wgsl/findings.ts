@@ -5,6 +5,7 @@
 import { type Analyser, type Call, isBarrier, isSubgroupOperation, type Loop, RAW_ATOMIC } from './analyse.ts'
 import type { SourceModule, VariableDeclaration } from './module.ts'
 import type { KernelAccess, KernelFindings, KernelHint, KernelLoop } from './program.ts'
+import { guardOf } from './rewrite.ts'
 import { closingOf, placeOf, splitAtCommas, type Token } from './scanner.ts'
 import { Waits } from './waits.ts'
 
@@ -57,16 +58,20 @@ function loopsOf({ module, analyser, loops }: FindingsWish): KernelLoop[] {
   return loops.map((loop) => {
     const meets = analyser.calls(loop.range).find(({ name }) => isBarrier(name) || isSubgroupOperation(name))
     const at = meets === undefined ? 'in a function that it calls' : `${meets.name} in line ${lineOf(module, meets.token)}`
-    const guard = loop.collective ? 'none' : loop.counted ? 'attempt' : 'all'
+    const guard = guardOf(loop, 'resident', 'all') !== null ? 'all' : guardOf(loop, 'attempt', 'all') !== null ? 'attempt' : 'none'
     return {
       kind: loop.kind,
       line: lineOf(module, loop.range.start),
       function: loop.owner,
       guard,
       why: {
-        none: `its invocations meet (${at}), and one that left early would be missing: it must end by itself`,
-        attempt: 'it counts, so it ends by itself where nothing can fault; where something can, it also ends when the invocation is poisoned or out of fuel',
-        all: 'it ends by what memory holds, so in every variant it also ends after a bad access, and where something can fault when the invocation is poisoned or out of fuel',
+        none: `its invocations meet (${at}), and one that left early would be missing; it counts, so it ends by itself`,
+        attempt: loop.collective
+          ? `its invocations meet (${at}), and how often it runs may be what one of them loaded: where something can fault its workgroup leaves it as one when it is poisoned or out of fuel`
+          : 'it counts, so it ends by itself where nothing can fault; where something can, it also ends when the invocation is poisoned or out of fuel',
+        all: loop.collective
+          ? `its invocations meet (${at}), and it ends by what memory holds: in every variant its workgroup leaves it as one when one of them is poisoned, out of fuel or made a bad access`
+          : 'it ends by what memory holds, so in every variant it also ends after a bad access, and where something can fault when the invocation is poisoned or out of fuel',
       }[guard],
       waitsAt: unique(waits.ofLoop(loop.range).map((token) => lineOf(module, token))),
     } as const

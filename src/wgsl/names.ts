@@ -13,7 +13,7 @@ const DECLARING = new Set(['fn', 'let', 'const', 'override', 'var', 'struct', 'a
 /** Predeclared names that the runtime's own functions mean. WGSL lets a module declare them anew, for all of its text. */
 const NEEDED = new Set(
   (
-    'u32 i32 f32 bool vec2 vec3 vec4 array atomic bitcast select min max all arrayLength countTrailingZeros workgroupBarrier storageBarrier ' +
+    'u32 i32 f32 bool vec2 vec3 vec4 array atomic bitcast select min max all arrayLength countTrailingZeros workgroupBarrier storageBarrier workgroupUniformLoad ' +
     'atomicLoad atomicStore atomicAdd atomicSub atomicMax atomicMin atomicAnd atomicOr atomicXor atomicExchange atomicCompareExchangeWeak'
   ).split(' '),
 )

@@ -70,7 +70,7 @@ export interface KernelAnalysis extends KernelFindings {
   readonly subgroups: boolean
   /** Bindings of the author's that a kernel can write: such a kernel runs only when no fault is possible. */
   readonly writableBindings: readonly string[]
-  /** Loops that end when the invocation is poisoned, and loops left alone (they hold barriers). */
+  /** Loops that end when the invocation or its workgroup is poisoned, and loops left alone (they hold barriers, and count). */
   readonly guardedLoops: number
   readonly openLoops: number
   /** Pools are declared as arrays of atomics. */
@@ -109,8 +109,8 @@ export interface TranslateOptions {
   readonly twin?: KernelTwin
 }
 
-/** Which loops get the poison test: the fallback order when a text does not compile. */
-export type LoopGuards = 'all' | 'accessing' | 'none'
+/** Which loops get the poison test: the fallback order when a text does not compile. 'apart': work-items leave loops with subgroup operations each for itself. */
+export type LoopGuards = 'all' | 'accessing' | 'apart' | 'none'
 
 export interface TranslatedKernel {
   readonly label: string

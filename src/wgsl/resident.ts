@@ -4,6 +4,7 @@
 // wrapper reports it at the end; from then on the invocation changes nothing more.
 
 import { CONTROL, FAULT, FAULT_HEADER_WORDS, FUEL_LOOK, PAGE_BITMAP, WORKGROUP_BITMAPS } from '../abi/fault-record.ts'
+import { meeting } from './attempt.ts'
 import type { Pieces } from './wgsl-text.ts'
 
 export function addResident(pieces: Pieces): void {
@@ -58,6 +59,8 @@ export function waiting(): string[] {
   svm_bad_kind = SVM_LOAD;
   return true;
 }`,
+    'var<workgroup> svm_wgf: atomic<u32>;',
+    ...meeting(`svm_waits |= ${FUEL_LOOK - 1}u;\n  if (svm_wait()) { atomicOr(&svm_wgf, 1u); }`, ''),
   ]
 }
 

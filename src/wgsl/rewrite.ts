@@ -1,7 +1,7 @@
 // Edits of the author's text in place.
 //
-// Always: no edit adds or removes a line, so every message of the compiler names the author's line. Only loop guards, the closing return
-// and the entry point's new name shift columns; `authorColumn` takes them out again.
+// Always: no edit adds or removes a line, so every message of the compiler names the author's line. Only loop guards, their counters, the closing
+// return and the entry point's new name shift columns; `authorColumn` takes them out again.
 
 import type { ProgramVariant } from '../device/device.ts'
 import type { Analyser, Loop } from './analyse.ts'
@@ -13,6 +13,11 @@ import { withLine, withoutLines } from './watch.ts'
 export const LOOP_GUARD = ' if (svm_stop()) { break; }'
 /** Of loops that may wait; as long as the other. */
 export const WAIT_GUARD = ' if (svm_wait()) { break; }'
+/** Of loops that a workgroup must leave as one: all its invocations have made so many turns, which Dawn can see. */
+const meetCounter = (loop: Loop) => `svm_turns${loop.range.start}`
+const meetDeclaration = (loop: Loop) => `var ${meetCounter(loop)} = 0u; `
+const meetGuard = (loop: Loop) => ` if (svm_meet(${meetCounter(loop)})) { break; } ${meetCounter(loop)} += 1u;`
+const MEETS = / if \(svm_meet\(svm_turns\d+\)\) \{ break; \} svm_turns\d+ \+= 1u;|var svm_turns\d+ = 0u; /g
 export const ENTRY_PREFIX = 'svm_user_'
 
 interface Edit {
@@ -64,12 +69,11 @@ export class Rewriter {
 
   /** The author's part of the module that runs. */
   program(wish: RewriteWish): string {
-    const guarded = wish.loops.filter((loop) => isGuarded(loop, wish.variant, wish.loopGuards))
     return applyEdits(this.#module.source, [
       ...this.#entryEdits(wish.entry),
       ...(wish.args === null ? [] : this.#argumentEdits(wish.args)),
       ...this.#callEdits(wish.watch === true),
-      ...this.#loopEdits(guarded, wish.waiting),
+      ...this.#loopEdits(wish),
     ])
   }
 
@@ -137,33 +141,48 @@ export class Rewriter {
     return edits
   }
 
-  #loopEdits(loops: readonly Loop[], waiting: ReadonlySet<Loop>): Edit[] {
-    const edits = loops.map((loop) => {
+  #loopEdits({ loops, variant, loopGuards, waiting }: RewriteWish): Edit[] {
+    const guarded = loops.filter((loop) => guardOf(loop, variant, loopGuards) !== null)
+    const edits = guarded.map((loop) => {
       const { end } = this.#module.tokens[loop.open] as Token
-      return { start: end, end, text: waiting.has(loop) ? WAIT_GUARD : LOOP_GUARD }
+      const text = guardOf(loop, variant, loopGuards) === 'meet' ? meetGuard(loop) : waiting.has(loop) ? WAIT_GUARD : LOOP_GUARD
+      return { start: end, end, text }
     })
+    for (const loop of guarded) if (guardOf(loop, variant, loopGuards) === 'meet') edits.push(this.#before(loop))
     // `loop { … return … }` had no way past its end; the guard opens one, and the function would end without a value there.
     for (const owner of this.#module.functions) {
       const last = owner.body.end - 1
-      if (owner.returnType === '' || this.#token(last - 1) !== '}' || !loops.some((loop) => loop.owner === owner.name)) continue
+      if (owner.returnType === '' || this.#token(last - 1) !== '}' || !guarded.some((loop) => loop.owner === owner.name)) continue
       const { start } = this.#module.tokens[last] as Token
       edits.push({ start, end: start, text: `return ${owner.returnType}(); ` })
     }
     return edits
   }
+
+  /** The counter of a loop's turns, before its first attribute. */
+  #before(loop: Loop): Edit {
+    let first = loop.range.start
+    while (!/^[{};]$/.test(this.#token(first - 1))) first--
+    const { start } = this.#module.tokens[first] as Token
+    return { start, end: start, text: meetDeclaration(loop) }
+  }
 }
 
-/** Without faults only a bad access makes a loop go astray, and only one that ends by what memory holds: loops that count keep their speed. */
-export function isGuarded(loop: Loop, variant: ProgramVariant, loopGuards: LoopGuards): boolean {
-  if (loop.collective || loopGuards === 'none') return false
-  if (loopGuards === 'accessing' && !loop.accessing) return false
-  return variant === 'attempt' || !loop.counted
+/**
+ * How a loop ends early: each invocation for itself, or its workgroup as one. Without faults only a bad access makes a loop go astray, and only one that
+ * ends by what memory holds: loops that count keep their speed. Where invocations meet, one that counts goes astray only by a count that was handed around.
+ */
+export function guardOf(loop: Loop, variant: ProgramVariant, loopGuards: LoopGuards): 'stop' | 'meet' | null {
+  if (loopGuards === 'none' || (loop.counted && variant !== 'attempt')) return null
+  if (!loop.collective) return loopGuards === 'all' || loop.accessing ? 'stop' : null
+  if (loop.counted && !loop.handed) return null
+  return loop.barriers || loopGuards !== 'apart' ? 'meet' : 'stop'
 }
 
 /** The author's column for a column of a rewritten line. */
 export function authorColumn(rewrittenLine: string, column: number): number {
   const cut = rewrittenLine.slice(0, Math.max(0, column - 1))
-  const before = withoutLines(cut).replaceAll(WAIT_GUARD, LOOP_GUARD)
+  const before = withoutLines(cut).replaceAll(MEETS, '').replaceAll(WAIT_GUARD, LOOP_GUARD)
   const guards = before.split(LOOP_GUARD).length - 1
   const renames = before.split(ENTRY_PREFIX).length - 1
   return Math.max(1, column - (cut.length - before.length) - guards * LOOP_GUARD.length - renames * ENTRY_PREFIX.length)

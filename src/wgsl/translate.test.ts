@@ -74,7 +74,9 @@ describe("the author's text in the module", () => {
     lines.forEach((line, k) => {
       // Everything but attributes, names and guards is where it was; a line never moves.
       const words = (text: string) =>
-        (text.match(/\b(let|var|return|struct|svm_load_\w+|tile|subgroupAdd)\b/g) ?? []).filter((word) => word !== 'return').join(' ')
+        (text.replace(/var svm_turns\d+ = 0u;/g, '').match(/\b(let|var|return|struct|svm_load_\w+|tile|subgroupAdd)\b/g) ?? [])
+          .filter((word) => word !== 'return')
+          .join(' ')
       expect(words(translated[k] as string)).toBe(words(line))
     })
     expect(translate(code).checkText.startsWith(code.slice(0, 12))).toBe(true)
@@ -92,11 +94,24 @@ describe("the author's text in the module", () => {
     expect(lines[6]).toBe('  svm_sbarrier  ();')
   })
 
-  test('loops with a barrier, by themselves or by a call, stay as they are', () => {
-    const text = `fn sync() { inner(); }\nfn inner() { workgroupBarrier(); }\n${K} {\n  for (;;) { sync(); break; }\n  loop { break; }\n}`
+  test('loops with a barrier, by themselves or by a call, are left as one, or as they are when they count', () => {
+    const text = `fn sync() { inner(); }\nfn inner() { workgroupBarrier(); }\n${K} {\n  for (;;) { sync(); break; }\n  loop { break; }\n  for (var i = 0; i < 9; i++) { sync(); }\n}`
     const kernel = translate(text)
-    expect([kernel.analysis.guardedLoops, kernel.analysis.openLoops, kernel.analysis.barriers]).toEqual([1, 1, true])
-    expect(codeOf(text).match(/svm_stop\(\)\) \{ break/g)).toHaveLength(1)
+    expect([kernel.analysis.guardedLoops, kernel.analysis.openLoops, kernel.analysis.barriers]).toEqual([2, 1, true])
+    const lines = codeOf(text).split('\n')
+    expect(lines[3]).toMatch(/^ {2}var (svm_turns\d+) = 0u; for \(;;\) \{ if \(svm_meet\(\1\)\) \{ break; \} \1 \+= 1u; sync\(\); break; \}$/)
+    expect(lines[4]).toBe('  loop { if (svm_stop()) { break; } break; }')
+    expect(lines[5]).toBe('  for (var i = 0; i < 9; i++) { sync(); }')
+  })
+
+  test('work-items leave loops with subgroup operations as one, or each for itself where that does not compile', () => {
+    const text = `enable subgroups;\n${K} {\n  @diagnostic(off, subgroup_uniformity) loop { if (subgroupAdd(1u) > 1u) { break; } }\n  loop { workgroupBarrier(); break; }\n}`
+    const heads = (loopGuards: 'accessing' | 'apart' | 'none') => codeOf(text, { loopGuards }).match(/svm_(stop|meet)\((svm_turns\d+)?\)\) \{ break/g) ?? []
+    const counted = (heads: readonly string[]) => heads.map((head) => head.includes('svm_meet'))
+    expect(counted(heads('accessing'))).toEqual([true, true])
+    expect(counted(heads('apart'))).toEqual([false, true])
+    expect(heads('none')).toEqual([])
+    expect(codeOf(text).split('\n')[2]).toMatch(/^ {2}var svm_turns\d+ = 0u; @diagnostic\(off, subgroup_uniformity\) loop \{/)
   })
 
   test.each([
@@ -105,6 +120,7 @@ describe("the author's text in the module", () => {
     ['attempt', 'none', 0],
     ['resident', 'all', 3],
     ['resident', 'accessing', 2],
+    ['attempt', 'apart', 2],
     ['resident', 'none', 0],
   ] as const)('loop guards: %s, %s', (variant, loopGuards, count) => {
     const text = `${ARGS}fn get() -> u32 { return svm_load_u32(args.a); }\n${K} {\n  for (;;) { if (get() > 1u) { break; } }\n  while (svm_load_u32(args.a) > 1u) {}\n  loop { break; }\n  for (var i = 0u; i < 9u; i++) {}\n}`
@@ -311,7 +327,7 @@ describe('messages', () => {
   const message = (line: number, column: number, text: string, type: 'error' | 'info' | 'warning' = 'error') => ({ type, line, column, text })
 
   test("the first error in the author's text wins, with his names and columns", () => {
-    const code = `${K} { loop { break; } let x: u32 = 1.5; }`
+    const code = `${K} { loop { break; } while (true) { workgroupBarrier(); } let x: u32 = 1.5; }`
     const program = translate(code).variant({ variant: 'attempt', pools: 1, guard: false, loopGuards: 'all' })
     const column = program.code.indexOf('1.5') + 1
     const failure = new ProgramFailure([message(40, 1, 'elsewhere'), message(1, column, "bad value in 'svm_user_k'")])

@@ -22,7 +22,7 @@ import { preludeText } from './prelude.ts'
 import type { ArgumentLayout, KernelAnalysis, StructLayout, TranslatedKernel, TranslateOptions } from './program.ts'
 import { argumentLayout, authorBinding, bindingNumber, layoutConstants, plainType, structLayouts } from './reflect.ts'
 import { residentEpilogue } from './resident.ts'
-import { Rewriter } from './rewrite.ts'
+import { guardOf, Rewriter } from './rewrite.ts'
 import { splitAtCommas, type Token, textError } from './scanner.ts'
 import { Waits } from './waits.ts'
 import { WRAPPER_ENTRY, wrapperText } from './wrapper.ts'
@@ -197,8 +197,8 @@ class Translation implements TranslatedKernel {
       barriers: behaviour.barriers,
       subgroups: behaviour.subgroups,
       writableBindings,
-      guardedLoops: loops.filter(({ collective }) => !collective).length,
-      openLoops: loops.filter(({ collective }) => collective).length,
+      guardedLoops: loops.filter((loop) => guardOf(loop, 'attempt', 'all') !== null).length,
+      openLoops: loops.filter((loop) => guardOf(loop, 'attempt', 'all') === null).length,
       atomicPools: found.atomicPoolLines.length > 0,
       polls: behaviour.collectives,
       protocol,

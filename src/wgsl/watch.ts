@@ -116,12 +116,14 @@ function spins({ addressBits: bits, variant }: WatchWish): string[] {
 
 /** Taint in a variant that has none of its own. */
 function taint(wish: WatchWish): string[] {
-  const share = wish.workgroupFlag ? ' atomicStore(&svm_wgf, 2u);' : ''
+  const share = wish.workgroupFlag ? ' atomicOr(&svm_wgf, 2u);' : ''
   const poll = wish.workgroupFlag ? ' svm_poll();' : ''
   return [
     'var<private> svm_tainted: bool;',
     `fn svm_taint() { if (!svm_tainted) { svm_tainted = true;${share} } }`,
-    ...(wish.workgroupFlag ? ['var<workgroup> svm_wgf: atomic<u32>;', 'fn svm_poll() { svm_tainted = svm_tainted | (atomicLoad(&svm_wgf) != 0u); }'] : []),
+    ...(wish.workgroupFlag
+      ? ['var<workgroup> svm_wgf: atomic<u32>;', 'fn svm_poll() { svm_tainted = svm_tainted | ((atomicLoad(&svm_wgf) & 2u) != 0u); }']
+      : []),
     `fn svm_barrier() { workgroupBarrier();${poll} }`,
     `fn svm_sbarrier() { storageBarrier();${poll} }`,
   ]
