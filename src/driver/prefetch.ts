@@ -24,7 +24,7 @@ interface Dense {
 }
 
 export function denseNeighbours(mirror: Mirror, wants: readonly Want[]): Want[] {
-  if (!mirror.prefetches) return []
+  if (!mirror.prefetches || wants.length === 0 || mirror.dmem.freeNow === 0 || mirror.thrash.pausesReadAhead()) return []
   const along: Want[] = []
   for (const part of partsOf(mirror, wants)) {
     const { vma, start, end, write, wanted } = part

@@ -371,13 +371,14 @@ export class Replay {
     const { length } = this.#backlog
     if (length === 0) return 0
     this.#grants.releaseCopies()
-    return serveNow(this.#mirror, this.#backlog, this.#neighbours()) ? this.#served(length) : null
+    return serveNow(this.#mirror, this.#backlog, () => this.#neighbours()) ? this.#served(length) : null
   }
 
   async #serveBacklog(): Promise<number> {
-    const neighbours = this.#neighbours()
     const served = await serve(this.#mirror, this.#evictor, this.#backlog, this.#protection())
-    if (neighbours.length > 0 && !this.#split) bringInNow(this.#mirror, neighbours)
+    // Now that the host cache may have what lies behind these.
+    const neighbours = this.#neighbours()
+    if (neighbours.length > 0) bringInNow(this.#mirror, neighbours)
     return this.#served(served)
   }
 

@@ -83,23 +83,39 @@ export async function serve(mirror: Mirror, evictor: Evictor, wants: readonly Wa
 
 /**
  * Serves all wants if there is nobody to ask: frames are free, and the host has every page. Else does nothing, and says so. What goes to and fro with
- * them comes along, and `neighbours`, if that needs nobody either.
+ * them comes along, and what `neighbours` says, if that needs nobody either.
  */
-export function serveNow(mirror: Mirror, wants: readonly Want[], neighbours: readonly Want[] = []): boolean {
-  const companions = companionsOf(mirror, wants)
-  const along = companions.length === 0 ? neighbours : [...companions, ...neighbours.filter(({ vpn }) => companions.every((other) => other.vpn !== vpn))]
-  return (along.length > 0 && bringInNow(mirror, [...wants, ...along])) || bringInNow(mirror, wants)
+export function serveNow(mirror: Mirror, wants: readonly Want[], neighbours: () => readonly Want[] = nobody): boolean {
+  const runs = runsNow(mirror, wants)
+  if (runs === null) return false
+  const along = companionsOf(mirror, wants)
+  const companions = new Set(along.map(({ vpn }) => vpn))
+  for (const want of neighbours()) if (!companions.has(want.vpn)) along.push(want)
+  bringInAll(mirror, (along.length > 0 && runsNow(mirror, [...wants, ...along])) || runs)
+  return true
 }
 
 /** The same with nothing besides. */
 export function bringInNow(mirror: Mirror, wants: readonly Want[]): boolean {
-  if (framesWanted(mirror, wants) > mirror.dmem.freeNow) return false
+  const runs = runsNow(mirror, wants)
+  if (runs !== null) bringInAll(mirror, runs)
+  return runs !== null
+}
+
+/** The runs of wants for which nobody need be asked; null: somebody must. */
+function runsNow(mirror: Mirror, wants: readonly Want[]): readonly Run[] | null {
+  if (framesWanted(mirror, wants) > mirror.dmem.freeNow) return null
   const runs = runsByVma(mirror, wants)
-  for (const run of runs) if (run.end - run.start > faultWindow(mirror.space, run.vma) || !isPresent(mirror, run)) return false
+  const isAtHand = (run: Run) => run.end - run.start <= faultWindow(mirror.space, run.vma) && isPresent(mirror, run)
+  return runs.every(isAtHand) ? runs : null
+}
+
+function bringInAll(mirror: Mirror, runs: readonly Run[]): void {
   mirror.dmem.advance()
   for (const run of runs) bringIn(mirror, run)
-  return true
 }
+
+const nobody = () => []
 
 function withPins({ thrash }: Mirror, { pinned, nextUse }: Protection): Protection {
   return { pinned: (vpn) => pinned(vpn) || thrash.staysLonger(vpn), nextUse }

@@ -7,6 +7,7 @@ import { assert } from '../base/assert.ts'
 import { SvmError } from '../base/error.ts'
 import { type Bytes, printBytes, type Vpn, type VpnRange } from '../base/units.ts'
 import type { Pager } from '../pager/pager.ts'
+import { ReadAhead } from './read-ahead.ts'
 import { WaitQueue } from './wait-queue.ts'
 
 /** The bytes that are asked of a pager at once, at most. */
@@ -40,6 +41,11 @@ export class HostCache {
 
   has(vpn: Vpn): boolean {
     return this.#slotOf.has(vpn)
+  }
+
+  /** Nobody reads into slots. */
+  get isQuiet(): boolean {
+    return !this.#pinned.includes(1)
   }
 
   /** The longest view that starts at `vpn` and covers at most `pages` cached pages in adjacent slots; null if `vpn` is not cached. */
@@ -116,6 +122,7 @@ export class HostCache {
 export class PagedFile {
   readonly label: string
   readonly byteLength: Bytes
+  readonly ahead: ReadAhead
   readonly #pager: Pager
   readonly #pageBytes: Bytes
 
@@ -124,6 +131,7 @@ export class PagedFile {
     this.#pageBytes = pageBytes
     this.label = label
     this.byteLength = pager.size
+    this.ahead = new ReadAhead(pageBytes)
   }
 
   /** Pages that one request to the pager brings at most. */

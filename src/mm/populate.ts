@@ -3,6 +3,7 @@
 
 import type { Vpn } from '../base/units.ts'
 import { PAGE } from './page-table.ts'
+import type { PagedFile } from './paged-file.ts'
 import type { Space } from './space.ts'
 import type { Vma } from './vma.ts'
 
@@ -32,18 +33,20 @@ export function isPopulated(space: Space, vma: Vma, start: Vpn, end: Vpn): boole
 
 /**
  * Makes the host bytes of [start, end) present: anonymous pages have them already (zeros), a pager's are read. At most `populateWindow`
- * pages. Returns 'gone' when the mapping changed meanwhile. Compare handle_mm_fault(). @throws SvmError pager-failed
+ * pages. What is read in order brings what comes next in the same request, into the cache only. Returns 'gone' when the mapping changed meanwhile.
+ * Compare handle_mm_fault() and page_cache_sync_ra(). @throws SvmError pager-failed
  */
 export async function populate(space: Space, vma: Vma, start: Vpn, end: Vpn): Promise<'ok' | 'gone'> {
   if (vma.backing.kind === 'anonymous') return 'ok'
   const { file } = vma.backing
+  let readsAhead = true
   for (let vpn = start; vpn < end; ) {
     if (space.cache.has(vpn) || space.pages.isDevicePrivate(vpn)) {
       vpn++
       continue
     }
     const wanted = missingRun(space, vpn, end, file.pagesAtOnce)
-    const room = space.cache.take(wanted, { start, end })
+    const room = space.cache.take(wanted + (readsAhead ? aheadOf(space, vma, file, vpn, wanted, end) : 0), { start, end })
     if (room === null) {
       await space.cache.unpinned.wait()
       // Whoever has his pages now uses them first: each call that returns to him takes a microtask.
@@ -56,11 +59,19 @@ export async function populate(space: Space, vma: Vma, start: Vpn, end: Vpn): Pr
     let arrived = false
     try {
       await file.read(offset, bytes)
-      arrived = space.addresses.find(vpn) === vma
+      arrived = true
+    } catch (failure) {
+      // What nobody wanted may not fail what somebody does.
+      if (count <= wanted) throw failure
+      readsAhead = false
+      file.ahead.stop()
     } finally {
+      arrived &&= space.addresses.find(vpn) === vma
       space.cache.settle(slot, count, arrived ? vpn : null)
     }
-    if (!arrived) return 'gone'
+    if (space.addresses.find(vpn) !== vma) return 'gone'
+    if (!arrived) continue
+    file.ahead.asked(vpn + count)
     for (let page = vpn; page < vpn + count; page++) {
       const state = space.pages.state(page)
       if (state === PAGE.none || state === PAGE.zero) space.pages.populate(page)
@@ -68,6 +79,18 @@ export async function populate(space: Space, vma: Vma, start: Vpn, end: Vpn): Pr
     vpn += count
   }
   return 'ok'
+}
+
+/** Pages behind a request for `wanted` from `vpn` on that are read with it: nobody has them, and they lie in the mapping. */
+function aheadOf(space: Space, vma: Vma, file: PagedFile, vpn: Vpn, wanted: number, end: Vpn): number {
+  const stop = vpn + wanted
+  const window = file.ahead.beyond(vpn, stop, vma.advice.pattern, space.cache.slots)
+  // While others read too, slots are short.
+  if (stop < end || !space.cache.isQuiet) return 0
+  const most = Math.min(window, file.pagesAtOnce - wanted, vma.end - stop)
+  let count = 0
+  while (count < most && space.pages.state(stop + count) === PAGE.none && !space.cache.has(stop + count)) count++
+  return count
 }
 
 function missingRun(space: Space, vpn: Vpn, end: Vpn, limit: number): number {

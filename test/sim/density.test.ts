@@ -3,6 +3,7 @@
 import { describe, expect, it } from 'vitest'
 import { Random } from '../../src/base/world.ts'
 import { DENSITY_THRESHOLD, densityPrefetch } from '../../src/policy/density.ts'
+import type { KernelTwin } from '../../src/types.ts'
 import { checkInvariants, makeKernel, openRig, PAGE_BYTES, PAGE_WORDS, sequence } from './rig.ts'
 
 /** Bitmaps as text: `.` nothing, `h` here, `w` wanted, `t` wanted and thrashing, `x` thrashing. Answers: `p` comes along. */
@@ -99,12 +100,44 @@ describe('at work', () => {
     await checkInvariants(rig)
   })
 
-  it('leaves mappings alone that are used at random, and what the host has mapped', async () => {
+  const readOne: KernelTwin = ({ globalId: [i] }, { a, page }, m) => void m.loadU32((a as number) + ((page as number) + i) * PAGE_BYTES)
+
+  it.each(['random', 'preferred-location'] as const)('leaves mappings alone that are advised %s', async (advice) => {
     const rig = await open('density')
     const a = rig.svm.allocFrom(sequence(PAGES * PAGE_WORDS))
-    const kernel = await makeKernel(rig.svm, (_item, args, m) => void m.loadU32((args.a as number) + 20 * PAGE_BYTES))
-    rig.svm.advise(a, PAGES * PAGE_BYTES, 'random')
-    expect(await rig.svm.queue.enqueue(kernel, { args: { a }, global: 1 }).done).toMatchObject({ bytesIn: PAGE_BYTES })
+    const kernel = await makeKernel(rig.svm, readOne, { numbers: ['page'] })
+    const bytesIn = async (page: number) => (await rig.svm.queue.enqueue(kernel, { args: { a, page }, global: 1 }).done).bytesIn
+    rig.svm.advise(a, PAGES * PAGE_BYTES, advice)
+    expect(await bytesIn(20)).toBe(PAGE_BYTES)
+    rig.svm.advise(a, PAGES * PAGE_BYTES, 'normal')
+    expect(await bytesIn(40)).toBeGreaterThanOrEqual(16 * PAGE_BYTES)
+    await checkInvariants(rig)
+  })
+
+  it('brings nothing to a kernel that stores which the host has mapped', async () => {
+    const rig = await open('density')
+    const a = rig.svm.allocFrom(sequence(PAGES * PAGE_WORDS))
+    const kernel = await makeKernel(rig.svm, (_item, args, m) => m.storeU32((args.a as number) + 20 * PAGE_BYTES, 1))
+    const mapping = await rig.svm.map(a + 24 * PAGE_BYTES, 2 * PAGE_BYTES, 'read')
+    await rig.svm.queue.enqueue(kernel, { args: { a }, global: 1 }).done
+    expect(rig.draw(a + 24 * PAGE_BYTES, 2)).toBe('hh')
+    expect([...rig.draw(a, PAGES)].filter((letter) => letter === 'c')).toHaveLength(13)
+    mapping.unmap()
+    await checkInvariants(rig)
+  })
+
+  it('pauses while what comes has just gone, and says so', async () => {
+    const rig = await open('density', 40)
+    const kernel = await makeKernel(rig.svm, readOne, { numbers: ['page'] })
+    const a = rig.svm.allocFrom(sequence(80 * PAGE_WORDS))
+    const b = rig.svm.allocFrom(sequence(PAGES * PAGE_WORDS))
+    const launch = (pointer: number, page: number, global: number) => rig.svm.queue.enqueue(kernel, { args: { a: pointer, page }, global }).done
+    for (let n = 0; n < 24; n++) await launch(a, (n % 8) * 10, 10)
+    const { thrash } = rig.svm.stats().devices[0]
+    expect(thrash.refaults).toBeGreaterThan(8)
+    rig.svm.free(a)
+    expect(await launch(b, 20, 1)).toMatchObject({ bytesIn: PAGE_BYTES, evictions: 0 })
+    expect(rig.svm.stats().devices[0].thrash.throttled).toBe(thrash.throttled + 1)
     await checkInvariants(rig)
   })
 
