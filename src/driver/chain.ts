@@ -27,6 +27,7 @@ import type { Evictor } from './evict.ts'
 import { accessError, storedPages } from './fault.ts'
 import { type DispatchResult, type DriverKernel, endlessError, geometryOf, type Launch, PASS_MILLISECONDS, waitsOf, windowByTime } from './launch.ts'
 import { type BadAccess, decode, FIRST_LINK, fillHeader, fold, type PassReport } from './pass.ts'
+import { promote } from './promote.ts'
 import { ReachTable } from './reach.ts'
 import type { Window } from './remaining.ts'
 import type { ReportViews } from './report.ts'
@@ -93,6 +94,7 @@ export async function dispatchAll(mirror: Mirror, evictor: Evictor, launches: re
 
 /** Runs the first of the launches as one chain, if two or more of them can be: else none. @throws DeviceFailure, SvmError */
 async function runChain(mirror: Mirror, launches: readonly Launch[], from: number): Promise<LinksOutcome> {
+  promote(mirror, null)
   const wanted = linksOf(mirror, launches, from, SETS_MAX)
   if (wanted.length < 2) return NOT_CHAINED
   const slots = wanted.reduce((most, link) => Math.max(most, link.slots), 0)

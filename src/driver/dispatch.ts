@@ -10,6 +10,7 @@ import type { Evictor } from './evict.ts'
 import { accessError, storedPages } from './fault.ts'
 import { type DispatchResult, endlessError, geometryOf, type Launch, refuseIfAborted, waitsOf, windowByTime } from './launch.ts'
 import { type PassReport, runPass } from './pass.ts'
+import { promote } from './promote.ts'
 import { ReachTable } from './reach.ts'
 import { Remaining } from './remaining.ts'
 import { Replay } from './replay.ts'
@@ -23,6 +24,7 @@ export async function dispatch(mirror: Mirror, evictor: Evictor, launch: Launch)
   const { bytesIn, bytesOut } = mirror.copies
   const { evictions } = mirror
   const started = mirror.device.now()
+  if (!launch.atomic) promote(mirror, launch.reach)
   const reach = new ReachTable(mirror, launch.reach)
   try {
     const steady = chooseSteady(mirror, launch, reach)

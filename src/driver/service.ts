@@ -187,7 +187,7 @@ function bringIn(mirror: Mirror, { vma, start, end, write }: Run): void {
 }
 
 /** No await in here: the pages become device-private, whatever they were. */
-function makePrivate(mirror: Mirror, vma: Vma, start: Vpn, end: Vpn): void {
+export function makePrivate(mirror: Mirror, vma: Vma, start: Vpn, end: Vpn): void {
   const args = migrateSetup({ space: mirror.space, vma, start, end, owner: mirror, select: SELECT.system, to: 'owner', room: mirror.dmem.freeNow })
   const bytes = fillDestinations(mirror, args, mirror.dmem.available)
   const moved = migratePages(args)

@@ -28,6 +28,7 @@ export class DeviceVmm {
   #shadow = new Uint32Array(2)
   #changed = new Uint32Array(1)
   #incomplete = 0
+  #copies = 0
   #highest = 0
   /** Entries written since the start. */
   written = 0
@@ -63,6 +64,11 @@ export class DeviceVmm {
   /** Among the entries that there are. */
   get incomplete(): number {
     return this.#incomplete
+  }
+
+  /** Those of them that lack nothing but the right to store: read-only copies of pages that may be stored to. */
+  get copies(): number {
+    return this.#copies
   }
 
   /** Moves with every leaf that comes or goes. */
@@ -117,6 +123,7 @@ export class DeviceVmm {
     if (old === pte) return false
     if ((old & PTE_RIGHTS) !== 0 && ((pte & PTE_RIGHTS) === 0 || (old & ~PTE_FLAGS_MASK) !== (pte & ~PTE_FLAGS_MASK))) this.mappingsLost++
     this.#incomplete += Number(isIncomplete(pte)) - Number(isIncomplete(old))
+    this.#copies += Number(isCopy(pte)) - Number(isCopy(old))
     this.#shadow[index] = pte
     setBit(this.#changed, index)
     if (pte !== 0 && index > this.#highest) this.#highest = index
@@ -143,6 +150,7 @@ export class DeviceVmm {
     })
     this.#shadow = shadow
     this.#incomplete = shadow.reduce((count, pte) => count + Number(isIncomplete(pte)), 0)
+    this.#copies = shadow.reduce((count, pte) => count + Number(isCopy(pte)), 0)
     return this.entries < before
   }
 
@@ -225,6 +233,10 @@ export class DeviceVmm {
 
 function isIncomplete(pte: number): boolean {
   return ((pte & PTE.mayLoad) !== 0 && (pte & PTE.load) === 0) || ((pte & PTE.mayStore) !== 0 && (pte & PTE.store) === 0)
+}
+
+function isCopy(pte: number): boolean {
+  return (pte & (PTE.mayStore | PTE.load | PTE.store)) === (PTE.mayStore | PTE.load)
 }
 
 function bytesOf(words: Uint32Array, start: number, end: number): Uint8Array {

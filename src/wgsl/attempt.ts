@@ -13,6 +13,9 @@ import { LEAF_PAGES } from '../abi/leaf.ts'
 import type { AddressBits } from './addresses.ts'
 import type { Pieces } from './wgsl-text.ts'
 
+/** Iterations of loops that count which an invocation goes on for after its first fault. */
+const TIRED_AFTER = 256
+
 export interface AttemptWish {
   readonly addressBits: AddressBits
   /** The workgroup shares poison and taint: it has barriers, workgroup memory or subgroup operations. */
@@ -154,6 +157,13 @@ function control(wish: AttemptWish): string[] {
     `fn svm_sbarrier() { storageBarrier();${after} }`,
     'fn svm_wait() -> bool { return svm_stop(); }',
     ...meeting(`svm_fuel = ((svm_fuel - 1u) & ~${FUEL_LOOK - 1}u) + 1u;\n  svm_stop();`, 'svm_poll();'),
+    // A loop that counts ends whatever memory holds: what it would still have touched is asked for in this pass, not a page a pass.
+    `fn svm_tire() -> bool {${poll}
+  if (!svm_poisoned) { return svm_stop(); }
+  svm_tired += 1u;
+  return svm_tired > ${TIRED_AFTER}u;
+}`,
+    'var<private> svm_tired: u32;',
     'fn svm_faulted() -> bool { return svm_poisoned; }',
   ]
 }

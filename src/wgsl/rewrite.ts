@@ -11,6 +11,8 @@ import { placeOf, type Token } from './scanner.ts'
 import { withLine, withoutLines } from './watch.ts'
 
 export const LOOP_GUARD = ' if (svm_stop()) { break; }'
+/** In a loop that counts: it ends anyway, so an invocation that faulted goes on for a while, and its further faults are hints. As long as LOOP_GUARD. */
+const COUNT_GUARD = ' if (svm_tire()) { break; }'
 /** Of loops that may wait; as long as the other. */
 export const WAIT_GUARD = ' if (svm_wait()) { break; }'
 /** Of loops that a workgroup must leave as one: all its invocations have made so many turns, which Dawn can see. */
@@ -145,7 +147,14 @@ export class Rewriter {
     const guarded = loops.filter((loop) => guardOf(loop, variant, loopGuards) !== null)
     const edits = guarded.map((loop) => {
       const { end } = this.#module.tokens[loop.open] as Token
-      const text = guardOf(loop, variant, loopGuards) === 'meet' ? meetGuard(loop) : waiting.has(loop) ? WAIT_GUARD : LOOP_GUARD
+      const text =
+        guardOf(loop, variant, loopGuards) === 'meet'
+          ? meetGuard(loop)
+          : waiting.has(loop)
+            ? WAIT_GUARD
+            : variant === 'attempt' && loop.counted
+              ? COUNT_GUARD
+              : LOOP_GUARD
       return { start: end, end, text }
     })
     for (const loop of guarded) if (guardOf(loop, variant, loopGuards) === 'meet') edits.push(this.#before(loop))
@@ -182,7 +191,7 @@ export function guardOf(loop: Loop, variant: ProgramVariant, loopGuards: LoopGua
 /** The author's column for a column of a rewritten line. */
 export function authorColumn(rewrittenLine: string, column: number): number {
   const cut = rewrittenLine.slice(0, Math.max(0, column - 1))
-  const before = withoutLines(cut).replaceAll(MEETS, '').replaceAll(WAIT_GUARD, LOOP_GUARD)
+  const before = withoutLines(cut).replaceAll(MEETS, '').replaceAll(WAIT_GUARD, LOOP_GUARD).replaceAll(COUNT_GUARD, LOOP_GUARD)
   const guards = before.split(LOOP_GUARD).length - 1
   const renames = before.split(ENTRY_PREFIX).length - 1
   return Math.max(1, column - (cut.length - before.length) - guards * LOOP_GUARD.length - renames * ENTRY_PREFIX.length)

@@ -88,7 +88,7 @@ describe("the author's text in the module", () => {
     )
     const lines = text.split('\n')
     expect(lines[1]).toBe('@group(3) @binding(3) var<uniform> args: Args;')
-    expect(lines[3]).toBe('  for (var i = 0; i < 4; i++) { if (svm_stop()) { break; } svm_silent_add_u32(args.a, 1u); }')
+    expect(lines[3]).toBe('  for (var i = 0; i < 4; i++) { if (svm_tire()) { break; } svm_silent_add_u32(args.a, 1u); }')
     expect(lines[4]).toBe('  let x = svm_atomic_add_u32(args.a, 1u);')
     expect(lines[5]).toBe('  svm_barrier     ();')
     expect(lines[6]).toBe('  svm_sbarrier  ();')
@@ -124,7 +124,7 @@ describe("the author's text in the module", () => {
     ['resident', 'none', 0],
   ] as const)('loop guards: %s, %s', (variant, loopGuards, count) => {
     const text = `${ARGS}fn get() -> u32 { return svm_load_u32(args.a); }\n${K} {\n  for (;;) { if (get() > 1u) { break; } }\n  while (svm_load_u32(args.a) > 1u) {}\n  loop { break; }\n  for (var i = 0u; i < 9u; i++) {}\n}`
-    expect(codeOf(text, { variant, loopGuards }).match(/svm_(stop|wait)\(\)\) \{ break/g) ?? []).toHaveLength(count)
+    expect(codeOf(text, { variant, loopGuards }).match(/svm_(stop|wait|tire)\(\)\) \{ break/g) ?? []).toHaveLength(count)
   })
 
   test('the same wish gives the same text', () => {

@@ -92,3 +92,23 @@ test('independent faults take two rounds, each of one submission and one map; wi
     for (const pointer of Object.values(one.arrays)) await one.svm.queue.migrate({ pointer }, { to: 'host' }).done
     expect(await launch(one)).toEqual({ variant: 'attempt', rounds: 1, submits: 1, maps: 1 })
   }))
+
+test('a loop that counts asks for all its pages in one pass, not for one a pass', async () => {
+  const PAGES = 48
+  const svm = await gpu.open()
+  const table = svm.allocFrom(Uint32Array.from({ length: ITEMS * STRIDE }, (_, i) => i))
+  const code = `struct Args { table: svm_ptr, rows: svm_ptr, sum: svm_ptr }
+@group(0) @binding(0) var<uniform> args: Args;
+@compute @workgroup_size(1) fn k() {
+  var sum = 0u;
+  for (var n = 0u; n < ${PAGES}u; n++) { sum += svm_load_u32(svm_index(args.table, svm_load_u32(svm_index(args.rows, n, 4u)), 4u)); }
+  svm_store_u32(args.sum, sum);
+}`
+  const kernel = await svm.createKernel({ code, entryPoint: 'k' })
+  const rows = Uint32Array.from({ length: PAGES }, (_, n) => (PAGES - n) * STRIDE)
+  const sum = svm.alloc(4)
+  const { rounds } = await svm.queue.enqueue(kernel, { args: { table, rows: svm.allocFrom(rows), sum }, global: 1 }).done
+  // The rows; the table's pages, and the sum; then all is here.
+  expect(rounds).toBe(3)
+  expect((await svm.read(sum, Uint32Array, 1))[0]).toBe(rows.reduce((total, row) => total + row, 0))
+})
