@@ -275,7 +275,6 @@ describe('what is not built yet says so', () => {
     await refused('unsupported', () => svm.adopt(new ArrayBuffer(PAGE)))
     await refused('unsupported', () => svm.release(p))
     await refused('unsupported', () => svm.msync(p))
-    await refused('unsupported', () => svm.advise(p, PAGE, 'will-need'))
     await refused('unsupported', () => svm.mmap(pager, { sharing: 'shared' }))
     await refused('unsupported', () => svm.mmap(pager, { access: 'read-write' }))
   })
