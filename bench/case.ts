@@ -24,7 +24,7 @@ export interface BenchResult {
 
 export type Notes = Readonly<Record<string, string | number>>
 
-export type Unit = 'ms' | 'µs' | 'ns a page'
+export type Unit = 'ms' | 'µs' | 'ns a page' | 'rounds'
 
 export interface Bench {
   readonly name: string

@@ -9,6 +9,7 @@ import { faultRound } from './cases/fault-round.ts'
 import { migrateScattered } from './cases/migrate-scattered.ts'
 import { migrateToDevice } from './cases/migrate-to-device.ts'
 import { migrateToHost } from './cases/migrate-to-host.ts'
+import { ROUNDS_BENCHES } from './cases/rounds.ts'
 import { secondMigrate } from './cases/second-migrate.ts'
 import { sparseTouch } from './cases/sparse-touch.ts'
 import { WORKLOAD_BENCHES } from './cases/workloads.ts'
@@ -23,6 +24,7 @@ export const BENCHES: readonly Bench[] = [
   secondMigrate,
   faultRound,
   faultLaunch,
+  ...ROUNDS_BENCHES,
   ...CHAIN_BENCHES,
   ...INSIDE_BENCHES,
   sparseTouch,

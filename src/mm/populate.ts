@@ -59,18 +59,17 @@ export async function populate(space: Space, vma: Vma, start: Vpn, end: Vpn): Pr
     let arrived = false
     try {
       await file.read(offset, bytes)
-      arrived = true
+      arrived = space.addresses.find(vpn) === vma
     } catch (failure) {
       // What nobody wanted may not fail what somebody does.
-      if (count <= wanted) throw failure
+      if (count <= wanted || space.addresses.find(vpn) !== vma) throw failure
       readsAhead = false
       file.ahead.stop()
+      continue
     } finally {
-      arrived &&= space.addresses.find(vpn) === vma
       space.cache.settle(slot, count, arrived ? vpn : null)
     }
-    if (space.addresses.find(vpn) !== vma) return 'gone'
-    if (!arrived) continue
+    if (!arrived) return 'gone'
     file.ahead.asked(vpn + count)
     for (let page = vpn; page < vpn + count; page++) {
       const state = space.pages.state(page)
