@@ -3,9 +3,9 @@
 // faults (read_write, 32-bit atomics):
 //   [ header: FAULT_HEADER_WORDS ][ 4 workgroup bitmaps ][ 8 page bitmaps ][ misses: only in a 64-bit space (leaf.ts) ][ first and last: two words a page ]
 // control (read only):
-//   [ header: CONTROL_HEADER_WORDS ][ grants: one word a page ][ worklist: one word a slot ]
+//   [ header: CONTROL_HEADER_WORDS ][ worklist: one word a slot ]
 //
-// A *slot* is the position of a workgroup in the window that this pass runs. Page bitmaps, `first` and `grants` are indexed by table
+// A *slot* is the position of a workgroup in the window that this pass runs. Page bitmaps and `first` are indexed by table
 // index (abi/geometry, abi/leaf). Bitmaps have no order and cannot overflow: correctness never depends on a list. The header holds a few examples of
 // faults, for diagnosis only: what finds no room there is not lost.
 
@@ -95,8 +95,6 @@ export const CONTROL = {
   offsetZ: 11,
   /** Loop iterations an invocation may make in a pass that may fault. */
   fuel: 12,
-  /** Word offset of the grants in this buffer. */
-  grants: 13,
   /** Word offset of the worklist in this buffer. */
   worklist: 14,
   /** Length in words of a workgroup bitmap. */

@@ -13,7 +13,7 @@
 // succeeded, and those were of R pages, which nobody stored to in that dispatch; so it will be repeated with the same address and value (I1 of replay by
 // grants, for a whole dispatch). Nobody sees it before: later links did not run, and nothing else runs before the repetition (I2).
 //
-// Always: a launch has exactly the result that it has alone; the table, grants and frames are constant until the report is there.
+// Always: a launch has exactly the result that it has alone; the tables and frames are constant until the report is there.
 
 import { CONTROL, CONTROL_HEADER_WORDS, FAULT, NEED, WORKGROUP_BITMAP } from '../abi/fault-record.ts'
 import { PTE } from '../abi/pte.ts'
@@ -21,12 +21,13 @@ import { assert } from '../base/assert.ts'
 import { countBits } from '../base/bitmap.ts'
 import type { Vpn } from '../base/units.ts'
 import { DeviceFailure, type DispatchBindings, type Program, WINDOW_UNIT, type Work } from '../device/device.ts'
-import { type ChainBuffers, chainNow, grantsAt, makeChain, SETS_MAX } from './chain-buffers.ts'
+import { type ChainBuffers, chainNow, makeChain, SETS_MAX } from './chain-buffers.ts'
 import { dispatch, markStored, noteAllStores, noteStores } from './dispatch.ts'
 import type { Evictor } from './evict.ts'
 import { accessError, storedPages } from './fault.ts'
 import { type DispatchResult, type DriverKernel, endlessError, geometryOf, type Launch, PASS_MILLISECONDS, waitsOf, windowByTime } from './launch.ts'
 import { type BadAccess, decode, FIRST_LINK, fillHeader, fold, type PassReport } from './pass.ts'
+import type { PassTable } from './pass-table.ts'
 import { promote } from './promote.ts'
 import { ReachTable } from './reach.ts'
 import type { Window } from './remaining.ts'
@@ -100,12 +101,12 @@ async function runChain(mirror: Mirror, launches: readonly Launch[], from: numbe
   const slots = wanted.reduce((most, link) => Math.max(most, link.slots), 0)
   const argumentBytes = wanted.reduce((most, { launch }) => Math.max(most, launch.args.byteLength), 0)
   const mayFault = mirror.incomplete > 0
-  const tables = mirror.tables.flushed(slots, 0) ?? (await mirror.tables.ready(slots, 0))
-  const buffers = chainNow(tables, argumentBytes, mayFault) ?? (await makeChain(mirror.device, tables, argumentBytes, mayFault).catch(noRoom))
+  const tables = mirror.tables.flushed(slots, 0, mayFault) ?? (await mirror.tables.ready(slots, 0, mayFault))
+  const buffers = chainNow(tables, argumentBytes, mayFault) ?? (await makeChain(mirror, tables, argumentBytes, mayFault).catch(noRoom))
   if (buffers === null) return NOT_CHAINED
   // While buffers were made the program may have called alloc: what is possible may have changed, and the table be too short.
-  const links = linksOf(mirror, launches.slice(0, from + wanted.length), from, buffers.sets)
-  if (links.length < 2 || mirror.incomplete > 0 !== mayFault || mirror.tables.flushed(slots, 0) !== tables) return NOT_CHAINED
+  const links = linksOf(mirror, launches.slice(0, from + wanted.length), from, buffers.tables.length)
+  if (links.length < 2 || mirror.incomplete > 0 !== mayFault || mirror.tables.flushed(slots, 0, mayFault) !== tables) return NOT_CHAINED
   return new Chain(mirror, tables, buffers, links).run()
 }
 
@@ -201,6 +202,8 @@ class Chain {
   readonly #needs = new Set<ChainNeeds>()
   readonly #views: ReportViews
   readonly #bindings: DispatchBindings
+  /** The same for each set of needs. */
+  readonly #grantedBindings: readonly DispatchBindings[]
   /** The one window of all links that have one: it is all that is mapped. */
   readonly #direct: DirectWindow | null
   readonly #directBindings: DispatchBindings
@@ -212,11 +215,12 @@ class Chain {
     this.#links = links
     for (const { needs } of links) if (needs !== null) this.#needs.add(needs)
     this.#views = tables.report.views(links.reduce((most, { slots }) => Math.max(most, slots), 0))
-    const { control, args, argsStride, controlWindow } = buffers
-    const window = { control: this.#needs.size === 0 ? WINDOW_UNIT : controlWindow, args: argsStride }
+    const { control, args, argsStride } = buffers
+    const window = { control: WINDOW_UNIT, args: argsStride }
     const pools = mirror.dmem.poolBuffers
     this.#bindings = { table: tables.table, faults: tables.faults, control, args, pools, window }
     this.#direct = links.find(({ steady }) => steady?.window)?.steady?.window ?? null
+    this.#grantedBindings = buffers.tables.map(({ buffer }) => ({ ...this.#bindings, table: buffer }))
     this.#directBindings = { ...this.#bindings, pools: [pools[this.#direct?.pool ?? 0] ?? null] }
   }
 
@@ -244,13 +248,10 @@ class Chain {
   }
 
   #sendGrants({ set, written }: ChainNeeds): void {
-    const { vmm, device } = this.#mirror
-    const words = new Uint32Array(this.#tables.entries)
-    for (const vpn of written) words[vmm.indexOf(vpn)] = vmm.get(vpn) & ~(PTE.load | PTE.exclusive)
-    const sent = this.#buffers.sent[set] as Uint32Array
-    if (words.every((word, index) => word === sent[index])) return
-    sent.set(words)
-    device.write(this.#buffers.control, grantsAt(this.#buffers, this.#tables, set), new Uint8Array(words.buffer))
+    const { vmm } = this.#mirror
+    const table = this.#buffers.tables[set] as PassTable
+    vmm.flushLeaves(table, this.#tables.entries)
+    table.send(new Map(written.map((vpn) => [vmm.indexOf(vpn), (vmm.get(vpn) & ~(PTE.load | PTE.exclusive)) >>> 0])))
   }
 
   /** One submission holds what fits its buffers, and the time of a pass. */
@@ -283,12 +284,11 @@ class Chain {
         this.#views.layout,
       )
       header[CONTROL.link] = FIRST_LINK - n
-      if (needs !== null) header[CONTROL.grants] = (grantsAt(this.#buffers, this.#tables, needs.set) - place * WINDOW_UNIT) / 4
       argBytes.set(launch.args, place * argsStride)
       const at = { control: place * WINDOW_UNIT, args: place * argsStride }
       if (n > 0 && program.descriptor.collective) work.push(this.#tell(at.control))
       const groups = fold(slots, device.limits.workgroupsPerDimension)
-      const bindings = direct === null ? this.#bindings : this.#directBindings
+      const bindings = needs !== null ? (this.#grantedBindings[needs.set] as DispatchBindings) : direct === null ? this.#bindings : this.#directBindings
       work.push({ kind: 'dispatch', program, bindings, at, groups, authorGroups: launch.authorGroups, args: launch.argValues })
     }
     device.write(control, 0, new Uint8Array(headers.buffer))

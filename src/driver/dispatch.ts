@@ -67,15 +67,13 @@ async function runSteady(mirror: Mirror, launch: Launch, reach: ReachTable, tota
     if (launch.class === 'unsplittable' && window.slots < total) throw tooLargeUnsplit(launch, total, mirror.plan.windowMax)
     const geometry = window.worklist === null ? geometryOf(launch) : 'any'
     const program = await kernel.program(steady.variant, pools, launch.guard, geometry)
-    const tables = await mirror.tables.ready(window.slots, launch.args.byteLength)
+    const tables = await mirror.tables.ready(window.slots, launch.args.byteLength, false)
     if (launch.args.byteLength > 0) mirror.device.write(tables.args, 0, launch.args)
-    const table = direct === null ? await reach.ready(tables) : tables.table
-    const report = await runPass(mirror, tables, { program, launch, window, table, direct, grants: null, fuel: waitsOf(launch), again: false }).catch(
-      (failure) => {
-        if (mirror.device.lostReason === null) noteAllStores(mirror)
-        throw failure
-      },
-    )
+    const table = direct === null ? await reach.ready(tables, null) : tables.table
+    const report = await runPass(mirror, tables, { program, launch, window, table, direct, fuel: waitsOf(launch), again: false }).catch((failure) => {
+      if (mirror.device.lostReason === null) noteAllStores(mirror)
+      throw failure
+    })
     result.rounds++
     kernel.millisecondsPerWorkgroup = report.milliseconds / window.slots
     noteStores(mirror, launch, report, direct !== null)

@@ -1,4 +1,4 @@
-// One pass: a window of workgroups runs once. Always: the table, the grants and the frames are constant while it runs; what it reports is
+// One pass: a window of workgroups runs once. Always: the table and the frames are constant while it runs; what it reports is
 // read back in the same submission; nothing here decides what to do about it. A pass like the one before is the same work (the same arrays), so
 // that the device may have encoded it while it waited.
 
@@ -11,9 +11,6 @@ import type { ReportViews } from './report.ts'
 import type { DirectWindow } from './steady.ts'
 import type { Mirror } from './svmm.ts'
 import type { PassWork, TableBuffers } from './tables.ts'
-
-/** Unchanged grant words between two changed ones that are cheaper to write than to leave out. */
-const GAP = 64
 
 /** CONTROL.link of the first dispatch of a chain, and of one alone. */
 export const FIRST_LINK = 0xffffffff
@@ -51,12 +48,10 @@ export interface PassWish {
   readonly program: Program
   readonly launch: Launch
   readonly window: Window
-  /** The table to use in place of the whole one: a narrowed reach. */
+  /** The table that says what holds in it. */
   readonly table: DeviceBuffer
   /** In the direct variant: where its pages lie. */
   readonly direct?: DirectWindow | null
-  /** Desired grant words by table index; null in variants that have none. */
-  readonly grants: ReadonlyMap<number, number> | null
   readonly fuel: number
   /** Another pass like this one will probably follow. */
   readonly again: boolean
@@ -67,7 +62,6 @@ export async function runPass(mirror: Mirror, tables: TableBuffers, wish: PassWi
   const { device, copies } = mirror
   const views = tables.report.views(wish.window.slots)
   mirror.watch?.arm(tables, wish.launch)
-  if (wish.grants !== null) sendGrants(mirror, tables, wish.grants)
   sendControl(mirror, tables, wish, views.layout)
   const { work, readbacks } = passWork(mirror, tables, wish, views)
   const started = device.now()
@@ -125,7 +119,7 @@ function sendControl(mirror: Mirror, tables: TableBuffers, { launch, window, fue
     sent.set(header)
     mirror.device.write(tables.control, 0, bytesOf(header))
   }
-  if (window.worklist !== null) mirror.device.write(tables.control, (CONTROL_HEADER_WORDS + tables.entries) * 4, bytesOf(window.worklist))
+  if (window.worklist !== null) mirror.device.write(tables.control, CONTROL_HEADER_WORDS * 4, bytesOf(window.worklist))
 }
 
 /** What a kernel is told when it starts. */
@@ -143,8 +137,7 @@ export function fillHeader(
   header.set(launch.global, CONTROL.globalX)
   header.set(launch.offset, CONTROL.offsetX)
   header[CONTROL.fuel] = fuel
-  header[CONTROL.grants] = CONTROL_HEADER_WORDS
-  header[CONTROL.worklist] = CONTROL_HEADER_WORDS + tables.entries
+  header[CONTROL.worklist] = CONTROL_HEADER_WORDS
   header[CONTROL.workgroupWords] = layout.workgroupWords
   header[CONTROL.pageWords] = layout.pageWords
   header[CONTROL.directory] = tables.entries
@@ -166,38 +159,6 @@ function describeWindow({ space }: Mirror, { pages, place, writable, dirty }: Di
   header[CONTROL.writableWords] = words(writable.end - writable.start)
   header[CONTROL.dirtyFrom] = words(dirty.start - pages.start)
   header[CONTROL.dirtyWords] = words(dirty.end - dirty.start)
-}
-
-/** Sends what differs from the grants that the device has; afterwards it has the wanted ones. */
-function sendGrants(mirror: Mirror, tables: TableBuffers, wanted: ReadonlyMap<number, number>): void {
-  const { words, set } = tables.grants
-  const changed: number[] = []
-  for (const index of set) {
-    if (wanted.has(index)) continue
-    words[index] = 0
-    set.delete(index)
-    changed.push(index)
-  }
-  for (const [index, word] of wanted) {
-    if (words[index] === word) continue
-    words[index] = word
-    set.add(index)
-    changed.push(index)
-  }
-  if (changed.length > 0) sendWords(mirror, tables, changed)
-}
-
-function sendWords(mirror: Mirror, tables: TableBuffers, changed: number[]): void {
-  const { words } = tables.grants
-  changed.sort((a, b) => a - b)
-  for (let from = 0; from < changed.length; ) {
-    let to = from + 1
-    while (to < changed.length && (changed[to] as number) - (changed[to - 1] as number) <= GAP) to++
-    const start = changed[from] as number
-    const end = (changed[to - 1] as number) + 1
-    mirror.device.write(tables.control, (CONTROL_HEADER_WORDS + start) * 4, bytesOf(words.subarray(start, end)))
-    from = to
-  }
 }
 
 /** What is in the report that was read to `views`. */

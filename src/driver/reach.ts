@@ -3,6 +3,7 @@
 
 import type { Vpn, VpnRange } from '../base/units.ts'
 import type { DeviceBuffer } from '../device/device.ts'
+import { type GrantWords, NOT_WITHOUT_GRANT } from './pass-table.ts'
 import type { Mirror } from './svmm.ts'
 import type { TableBuffers } from './tables.ts'
 
@@ -23,9 +24,10 @@ export class ReachTable {
     return uncovered + this.#masked(this.#mirror.vmm.entries).incomplete
   }
 
-  /** The table for the next pass, up to date. @throws DeviceFailure */
-  async ready(tables: TableBuffers): Promise<DeviceBuffer> {
-    if (this.#ranges === null) return tables.table
+  /** The table for the next pass, up to date. @param grants of a pass that may fault; null: none is possible. @throws DeviceFailure */
+  async ready(tables: TableBuffers, grants: (() => GrantWords) | null): Promise<DeviceBuffer> {
+    const now = this.readyNow(tables, grants)
+    if (now !== null) return now
     // The tables may have grown since the last pass; the runtime bounds an index by the table that it is given.
     if (this.#own?.byteLength !== tables.table.byteLength) {
       this.release()
@@ -33,8 +35,17 @@ export class ReachTable {
     }
     const { table } = this.#masked(tables.entries)
     const own = this.#own as DeviceBuffer
+    if (grants !== null) grantWithin(table, tables.entries, grants())
     this.#mirror.device.write(own, 0, new Uint8Array(table.buffer))
     return own
+  }
+
+  /** The same without an await, where nothing is narrowed. */
+  readyNow(tables: TableBuffers, grants: (() => GrantWords) | null): DeviceBuffer | null {
+    if (this.#ranges !== null) return null
+    if (grants === null) return tables.table
+    tables.pass.send(grants())
+    return tables.pass.buffer
   }
 
   release(): void {
@@ -45,5 +56,12 @@ export class ReachTable {
   #masked(entries: number): { table: Uint32Array; incomplete: number } {
     const ranges = this.#ranges ?? []
     return this.#mirror.vmm.masked(entries, (vpn: Vpn) => ranges.some(({ start, end }) => vpn >= start && vpn < end))
+  }
+}
+
+/** What is mapped in the table is for loads only, but where there is a grant. */
+function grantWithin(table: Uint32Array, entries: number, grants: GrantWords): void {
+  for (let index = 0; index < entries; index++) {
+    if (table[index] !== 0) table[index] = grants.get(index) ?? (table[index] as number) & NOT_WITHOUT_GRANT
   }
 }

@@ -231,7 +231,8 @@ export class Replay {
     const waiting = this.#grants.prepare()
     if (waiting !== null) await waiting
     const { args } = this.#launch
-    const tables = this.#mirror.tables.flushed(window.slots, args.byteLength) ?? (await this.#mirror.tables.ready(window.slots, args.byteLength))
+    const { tables: all } = this.#mirror
+    const tables = all.flushed(window.slots, args.byteLength, true) ?? (await all.ready(window.slots, args.byteLength, true))
     if (args.byteLength > 0 && tables !== this.#tables) this.#mirror.device.write(tables.args, 0, args)
     this.#tables = tables
     return tables
@@ -245,7 +246,8 @@ export class Replay {
       this.#programPools = poolsInUse
     }
     const program = this.#program
-    const table = this.#launch.reach === null ? tables.table : await this.#reach.ready(tables)
+    const grants = () => this.#grants.words()
+    const table = this.#reach.readyNow(tables, grants) ?? (await this.#reach.ready(tables, grants))
     this.#result.rounds++
     try {
       return await runPass(this.#mirror, tables, {
@@ -253,7 +255,6 @@ export class Replay {
         launch: this.#launch,
         window,
         table,
-        grants: this.#grants.words(),
         fuel: this.#fuel,
         again: this.#again,
       })

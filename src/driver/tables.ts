@@ -1,4 +1,4 @@
-// The buffers that a kernel's runtime is told by: page table, control, faults, arguments. Always: together they fit the reserve of the
+// The buffers that a kernel's runtime is told by: page tables, control, faults, arguments. Always: together they fit the reserve of the
 // budget; they grow by doubling, the old ones are destroyed before the new ones are made, and a new table is filled at once.
 
 import { CONTROL_HEADER_WORDS, faultLayout } from '../abi/fault-record.ts'
@@ -9,24 +9,26 @@ import type { BufferRole, Device, DeviceBuffer, Program, Readback, Work } from '
 import type { MemoryPlan } from './budget.ts'
 import type { ChainBuffers } from './chain-buffers.ts'
 import type { Launch } from './launch.ts'
+import { PassTable } from './pass-table.ts'
 import { ReportBuffer, type ReportViews } from './report.ts'
 import type { DeviceVmm } from './vmm.ts'
 
 const ARGUMENT_BYTES = 256
 
 export interface TableBuffers {
+  /** The page table, for passes in which no fault is possible. */
   readonly table: DeviceBuffer
+  /** The one for the others. */
+  readonly pass: PassTable
   readonly control: DeviceBuffer
   readonly faults: DeviceBuffer
   readonly args: DeviceBuffer
-  /** Entries of the table, grants and page bitmaps. In a 64-bit space the directory follows them in the table. */
+  /** Entries of the table and page bitmaps. In a 64-bit space the directory follows them in the table. */
   readonly entries: number
   /** Buckets of the directory less one. */
   readonly directoryMask: number
   /** Workgroups that control and faults have room for. */
   readonly slots: number
-  /** What the grants in `control` are on the device, and which of them are not 0. */
-  readonly grants: { readonly words: Uint32Array; readonly set: Set<number> }
   /** The header of `control`: what the device has, and room to make the next one in. */
   readonly header: { readonly sent: Uint32Array; readonly next: Uint32Array }
   readonly report: ReportBuffer
@@ -61,10 +63,10 @@ export class Tables {
   }
 
   /** Buffers large enough for what is mapped and for `slots` workgroups; the table is up to date. @throws SvmError device-memory, DeviceFailure */
-  async ready(slots: number, argumentBytes: Bytes): Promise<TableBuffers> {
+  async ready(slots: number, argumentBytes: Bytes, mayFault: boolean): Promise<TableBuffers> {
     // While buffers are made the program may call alloc, and what it gets may need a longer table.
     for (;;) {
-      const enough = this.flushed(slots, argumentBytes)
+      const enough = this.flushed(slots, argumentBytes, mayFault)
       if (enough !== null) return enough
       const made = await this.#makeLarger(slots, argumentBytes)
       if (made === null) throw this.#tooLarge()
@@ -87,29 +89,33 @@ export class Tables {
     )
   }
 
-  /** The same without an await; null: larger buffers must be made first. */
-  flushed(slots: number, argumentBytes: Bytes): TableBuffers | null {
+  /**
+   * The same without an await; null: larger buffers must be made first. Passes that may fault have a table of their own, which is sent with their grants;
+   * the page table itself waits for the others.
+   */
+  flushed(slots: number, argumentBytes: Bytes, mayFault: boolean): TableBuffers | null {
     this.#vmm.collect()
     const now = this.#buffers
     if (now === null || now.entries < this.#vmm.entries || now.slots < slots || now.args.byteLength < argumentBytes) return null
-    this.#vmm.flush(now.table, now.entries)
+    if (mayFault) this.#vmm.flushLeaves(now.pass, now.entries)
+    else this.#vmm.flush(now.table, now.entries)
     return now
   }
 
   drop(): void {
     if (this.#buffers === null) return
-    const { table, control, faults, args, chain } = this.#buffers
-    for (const buffer of [table, control, faults, args, chain?.control, chain?.args]) buffer?.destroy()
+    const { table, pass, control, faults, args, chain } = this.#buffers
+    for (const buffer of [table, pass, control, faults, args, chain?.control, chain?.args, ...(chain?.tables ?? [])]) buffer?.destroy()
     this.#buffers = null
   }
 
   async #make(entries: number, slots: number, argumentBytes: Bytes): Promise<TableBuffers | null> {
-    const controlBytes = (CONTROL_HEADER_WORDS + entries + slots) * 4
+    const controlBytes = (CONTROL_HEADER_WORDS + slots) * 4
     const { reserveBytes, shadowBytes } = this.#plan
     const faultBytes = faultLayout(slots, entries, this.#vmm.addressBits).endWords * 4 + shadowBytes
     const tableBytes = (entries + this.#vmm.directoryWords(entries)) * 4
     // A table narrowed to a kernel's reach may be needed beside the whole one.
-    const spareBytes = reserveBytes - (tableBytes * 2 + controlBytes + faultBytes + argumentBytes)
+    const spareBytes = reserveBytes - (tableBytes * 3 + controlBytes + faultBytes + argumentBytes)
     if (spareBytes < 0) return null
     const made: DeviceBuffer[] = []
     const make = async (role: BufferRole, byteLength: Bytes) => {
@@ -119,12 +125,15 @@ export class Tables {
     }
     try {
       const table = await make('table', tableBytes)
+      const granted = await make('table', tableBytes)
       const control = await make('control', controlBytes)
       const faults = await make('faults', faultBytes)
       const args = await make('arguments', argumentBytes)
       const report = new ReportBuffer(slots, entries, this.#vmm.addressBits)
       const directoryMask = Math.max(0, this.#vmm.directoryWords(entries) / BUCKET_WORDS - 1)
-      return { table, control, faults, args, entries, directoryMask, slots, ...shadows(entries), report, last: null, spareBytes, chain: null }
+      const pass = new PassTable(this.#vmm, granted, entries)
+      const header = { sent: new Uint32Array(CONTROL_HEADER_WORDS), next: new Uint32Array(CONTROL_HEADER_WORDS) }
+      return { table, pass, control, faults, args, entries, directoryMask, slots, header, report, last: null, spareBytes, chain: null }
     } catch (failure) {
       // All of them or none: what is half made nobody would ever destroy.
       for (const buffer of made) buffer.destroy()
@@ -145,12 +154,4 @@ function powerOfTwo(value: number, least: number): number {
   let result = least
   while (result < value) result *= 2
   return result
-}
-
-/** What the device has in `control`: nothing yet. */
-function shadows(entries: number): Pick<TableBuffers, 'grants' | 'header'> {
-  return {
-    grants: { words: new Uint32Array(entries), set: new Set<number>() },
-    header: { sent: new Uint32Array(CONTROL_HEADER_WORDS), next: new Uint32Array(CONTROL_HEADER_WORDS) },
-  }
 }

@@ -12,19 +12,22 @@ import { anyBit, setBit } from '../base/bitmap.ts'
 import type { Vpn, VpnRange } from '../base/units.ts'
 import type { Device, DeviceBuffer } from '../device/device.ts'
 import { Leaves } from './leaves.ts'
+import type { PassTable } from './pass-table.ts'
 
 /** Unchanged entries between two changed ones that are cheaper to write than to leave out. */
 const GAP = 64
 
 export class DeviceVmm {
+  readonly device: Device
   readonly #geometry: Geometry
-  readonly #device: Device
   /** Null in a 32-bit space. */
   readonly #leaves: Leaves | null
   /** Leaves that no pass has seen yet. */
   readonly #fresh = new Set<Vpn>()
   /** What the directory on the device was made of. */
   #sentVersion = -1
+  /** The tables of passes that may fault, which are told of every change. */
+  readonly #followers: PassTable[] = []
   #shadow = new Uint32Array(2)
   #changed = new Uint32Array(1)
   #incomplete = 0
@@ -36,7 +39,7 @@ export class DeviceVmm {
   mappingsLost = 0
 
   constructor(device: Device, geometry: Geometry) {
-    this.#device = device
+    this.device = device
     this.#geometry = geometry
     this.#leaves = geometry.addressBits === 64 ? new Leaves() : null
     if (this.#leaves !== null) this.#grow(LEAF_PAGES)
@@ -104,8 +107,21 @@ export class DeviceVmm {
   }
 
   get(vpn: Vpn): number {
-    const index = this.indexOf(vpn)
+    return this.at(this.indexOf(vpn))
+  }
+
+  /** The entry with this index; beyond what there is, 0. */
+  at(index: number): number {
     return index < this.#shadow.length ? (this.#shadow[index] as number) : 0
+  }
+
+  follow(table: PassTable): void {
+    this.#followers.push(table)
+  }
+
+  unfollow(table: PassTable): void {
+    const place = this.#followers.indexOf(table)
+    if (place >= 0) this.#followers.splice(place, 1)
   }
 
   /** Sets one entry; true when it changed. */
@@ -126,6 +142,7 @@ export class DeviceVmm {
     this.#copies += Number(isCopy(pte)) - Number(isCopy(old))
     this.#shadow[index] = pte
     setBit(this.#changed, index)
+    for (const table of this.#followers) table.changed(index, pte)
     if (pte !== 0 && index > this.#highest) this.#highest = index
     if (this.#leaves === null) this.#shorten(pte)
     else if (old === 0 || pte === 0) this.#leaves.fill(index, pte === 0 ? -1 : 1)
@@ -157,36 +174,23 @@ export class DeviceVmm {
   /** Sends the changed entries. The work submitted next sees them. Compare nvkm_vmm_flush(). @param entries that the buffer has */
   flush(table: DeviceBuffer, entries: number): void {
     this.#fresh.clear()
-    this.#sendDirectory(table, entries)
-    if (!anyBit(this.#changed)) return
-    let start = -1
-    let end = -1
-    const send = () => {
-      if (start >= 0 && start < entries) this.#device.write(table, start * 4, bytesOf(this.#shadow, start, Math.min(end, entries)))
-    }
-    for (let w = 0; w < this.#changed.length; w++) {
-      const word = this.#changed[w] as number
-      if (word === 0) continue
-      const low = w * 32 + (31 - Math.clz32(word & -word))
-      const high = w * 32 + 32 - Math.clz32(word)
-      if (start < 0 || low - end > GAP) {
-        send()
-        start = low
-      }
-      end = high
-    }
-    send()
-    this.#changed.fill(0)
+    this.#sentVersion = this.#sendDirectory(table, entries, this.#sentVersion)
+    sendChanged(this.device, table, this.#shadow, this.#changed, entries)
+  }
+
+  /** Sends the leaves that the table of passes that may fault does not know yet; the entries go with the grants. */
+  flushLeaves(table: PassTable, entries: number): void {
+    this.#fresh.clear()
+    table.directoryVersion = this.#sendDirectory(table.buffer, entries, table.directoryVersion)
   }
 
   /** Sends everything, to a table that is new. */
   flushAll(table: DeviceBuffer, entries: number): void {
     assert(entries >= this.entries, 'the table buffer is as long as the table')
     this.#fresh.clear()
-    this.#device.write(table, 0, bytesOf(this.#shadow, 0, Math.min(entries, this.#shadow.length)))
+    this.device.write(table, 0, bytesOf(this.#shadow, 0, Math.min(entries, this.#shadow.length)))
     this.#changed.fill(0)
-    this.#sentVersion = -1
-    this.#sendDirectory(table, entries)
+    this.#sentVersion = this.#sendDirectory(table, entries, -1)
   }
 
   /** A copy of the table, as the buffer has it, in which only the pages that `keeps` admits are mapped: an enforced `reach`. */
@@ -203,11 +207,12 @@ export class DeviceVmm {
     return { table, incomplete }
   }
 
-  #sendDirectory(table: DeviceBuffer, entries: number): void {
-    if (this.#leaves === null || this.#sentVersion === this.#leaves.version) return
+  /** @returns the version that the buffer has now */
+  #sendDirectory(table: DeviceBuffer, entries: number, sent: number): number {
+    if (this.#leaves === null || sent === this.#leaves.version) return sent
     const words = this.#leaves.directory(entries / LEAF_PAGES)
-    this.#device.write(table, entries * 4, bytesOf(words, 0, words.length))
-    this.#sentVersion = this.#leaves.version
+    this.device.write(table, entries * 4, bytesOf(words, 0, words.length))
+    return this.#leaves.version
   }
 
   #hasRights(slot: number): boolean {
@@ -229,6 +234,29 @@ export class DeviceVmm {
     this.#shadow = shadow
     this.#changed = changed
   }
+}
+
+/** Sends the words that changed, of those that the buffer has, and forgets that they did. */
+export function sendChanged(device: Device, buffer: DeviceBuffer, words: Uint32Array, changed: Uint32Array, length: number): void {
+  if (!anyBit(changed)) return
+  let start = -1
+  let end = -1
+  const send = () => {
+    if (start >= 0 && start < length) device.write(buffer, start * 4, bytesOf(words, start, Math.min(end, length)))
+  }
+  for (let w = 0; w < changed.length; w++) {
+    const word = changed[w] as number
+    if (word === 0) continue
+    const low = w * 32 + (31 - Math.clz32(word & -word))
+    const high = w * 32 + 32 - Math.clz32(word)
+    if (start < 0 || low - end > GAP) {
+      send()
+      start = low
+    }
+    end = high
+  }
+  send()
+  changed.fill(0)
 }
 
 function isIncomplete(pte: number): boolean {

@@ -8,7 +8,7 @@
 //
 // Always: an access with the right touches exactly the granted frame; one without it touches words 0 to 7 of pool 0 and nothing else.
 
-import { CONTROL, CONTROL_HEADER_WORDS, FAULT, FUEL_LOOK } from '../abi/fault-record.ts'
+import { CONTROL, FAULT, FUEL_LOOK } from '../abi/fault-record.ts'
 import { LEAF_PAGES } from '../abi/leaf.ts'
 import type { AddressBits } from './addresses.ts'
 import type { Pieces } from './wgsl-text.ts'
@@ -52,13 +52,8 @@ function state(wish: AttemptWish): string[] {
   return texts
 }
 
-/** The entry of this pass: a grant is the whole entry; without one the table's entry, for loads only. */
 function rights(): string[] {
   return [
-    `fn svm_pte(i: u32) -> u32 {
-  let g = svm_control.rest[svm_control.header[${CONTROL.grants}] - ${CONTROL_HEADER_WORDS}u + i];
-  return select(svm_table[i] & ~(SVM_STORE | SVM_EXCLUSIVE), g, g != 0u);
-}`,
     // The marks of an access that has its right.
     `fn svm_note(e: u32, stores: bool) -> u32 {
   var marks = select(0u, SVM_MARK_PAGE_LEAD, (svm_slot == 0u) & !svm_poisoned) | select(0u, SVM_MARK_PAGE_DIRTY, stores & ((e & SVM_DIRTY) == 0u));
@@ -109,7 +104,7 @@ function reach(wish: AttemptWish): string[] {
   return [
     `fn svm_reach_load(a: svm_ptr, misaligned: bool) -> u32 {
   let i = svm_page_of(a);
-  let e = svm_pte(i);
+  let e = svm_table[i];
   let right = ((e & SVM_LOAD) != 0u) & !misaligned;
   if (!right | ((e & SVM_PRIVATE) != 0u) | (svm_slot == 0u)) {
     var marks: u32;
@@ -120,7 +115,7 @@ function reach(wish: AttemptWish): string[] {
 }`,
     `fn svm_reach_write(a: svm_ptr, misaligned: bool, need: u32) -> u32 {
   let i = svm_page_of(a);
-  let e = svm_pte(i);
+  let e = svm_table[i];
   let right = ((e & need) != 0u) & !misaligned;
   var marks: u32;
   if (!right) { marks = svm_fault(a, i, e, need, misaligned); }

@@ -2,7 +2,7 @@
 //
 // Always: every number of a layout is printed from src/abi, none is written twice. A mark is tested before it is made, so that a storm of faults
 // on one page costs one atomic and many loads.
-// The host binds grants and page bitmaps for exactly as many pages as the bound table has entries: an index that svm_page_of gives is good for all.
+// The host binds page bitmaps for exactly as many pages as the bound table has entries: an index that svm_page_of gives is good for all.
 
 import {
   CONTROL,

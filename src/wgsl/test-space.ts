@@ -30,7 +30,8 @@ import {
   MISS_WORDS,
 } from '../abi/leaf.ts'
 import { POOL_HEAD_WORDS } from '../abi/pool.ts'
-import { makePte } from '../abi/pte.ts'
+import { makePte, PTE } from '../abi/pte.ts'
+import type { ProgramVariant } from '../device/device.ts'
 import { type KernelArgument, packArguments } from './args.ts'
 import type { LoopGuards } from './program.ts'
 import { groupLayout, pipelineOf } from './test-gpu.ts'
@@ -220,7 +221,7 @@ export class TestSpace {
   #control(launch: Launch, slots: number): Uint32Array {
     const worklist = launch.worklist ?? []
     const entries = ENTRIES[this.#bits]
-    const words = new Uint32Array(CONTROL_HEADER_WORDS + entries + worklist.length)
+    const words = new Uint32Array(CONTROL_HEADER_WORDS + worklist.length)
     const layout = faultLayout(slots, entries, this.#bits)
     const workgroups = launch.workgroups ?? launch.groups ?? [slots, 1, 1]
     const put = (name: keyof typeof CONTROL, value: number) => {
@@ -233,22 +234,22 @@ export class TestSpace {
     words.set(launch.global ?? [0xffffffff, 0xffffffff, 0xffffffff], CONTROL.globalX)
     words.set(launch.offset ?? [0, 0, 0], CONTROL.offsetX)
     put('fuel', launch.fuel ?? 1_000_000)
-    put('grants', CONTROL_HEADER_WORDS)
-    put('worklist', CONTROL_HEADER_WORDS + entries)
+    put('worklist', CONTROL_HEADER_WORDS)
     put('workgroupWords', layout.workgroupWords)
     put('pageWords', layout.pageWords)
     put('directory', entries)
     put('directoryMask', directoryBuckets(3) - 1)
-    words.set(this.#grants, CONTROL_HEADER_WORDS)
-    words.set(worklist, CONTROL_HEADER_WORDS + entries)
+    words.set(worklist, CONTROL_HEADER_WORDS)
     return words
   }
 
-  #tableWords(): Uint32Array {
-    if (this.#bits === 32) return this.#table
+  /** An attempt has the grants, and what else the table says for loads only. */
+  #tableWords(variant: ProgramVariant): Uint32Array {
+    const entries = variant === 'attempt' ? this.#table.map((entry, index) => this.#grants[index] || entry & ~(PTE.store | PTE.exclusive)) : this.#table
+    if (this.#bits === 32) return entries
     const found = directory()
-    const words = new Uint32Array(this.#table.length + found.length)
-    words.set(this.#table)
+    const words = new Uint32Array(entries.length + found.length)
+    words.set(entries)
     words.set(found, this.#table.length)
     return words
   }
@@ -269,7 +270,7 @@ export class TestSpace {
     const poolBuffers = this.#pools.slice(0, pools).map((words) => this.#buffer(words, GPUBufferUsage.STORAGE))
     const args = packArguments(kernel.args, launch.args ?? {}, 'test')
     const bindings = [
-      { binding: 0, resource: { buffer: this.#buffer(this.#tableWords(), GPUBufferUsage.STORAGE) } },
+      { binding: 0, resource: { buffer: this.#buffer(this.#tableWords(variant), GPUBufferUsage.STORAGE) } },
       { binding: 1, resource: { buffer: faults } },
       { binding: 2, resource: { buffer: this.#buffer(this.#control(launch, slots), GPUBufferUsage.STORAGE) } },
       ...(program.hasArguments ? [{ binding: 3, resource: { buffer: this.#buffer(new Uint32Array(args.buffer), GPUBufferUsage.UNIFORM) } }] : []),

@@ -213,10 +213,8 @@ export class Monitor {
   }
 
   /** What counts for a page in a pass. */
-  #entry({ variant, table, control }: Pass, index: number): number {
-    if (variant !== 'attempt') return table[index]
-    const grant = control[control[CONTROL.grants] + index]
-    return grant !== 0 ? grant : table[index] & ~(PTE.store | PTE.exclusive)
+  #entry({ table }: Pass, index: number): number {
+    return table[index]
   }
 
   #entries({ control, table }: Pass): number {

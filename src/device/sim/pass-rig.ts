@@ -30,7 +30,7 @@ export interface Setup {
   twin: KernelTwin
   /** Flags of the table's entries, by index. */
   table?: number[]
-  /** Flags of the grants; 0 or missing: no grant. */
+  /** Flags of the grants; 0 or missing: no grant, so that an attempt has what the table says for loads only. */
   grants?: number[]
   variant?: 'attempt' | 'resident'
   slots?: number
@@ -61,15 +61,15 @@ export function pass(setup: Setup) {
   const table = new Uint32Array(entries + (wide ? buckets * BUCKET_WORDS : 0))
   const key = leafKey(addressOf(0, 0, 64) / PAGE_BYTES)
   if (wide) table.set([key, LEAF_PAGES], entries + (leafHash(key) & (buckets - 1)) * BUCKET_WORDS)
-  const control = new Uint32Array(CONTROL_HEADER_WORDS + entries + slots)
+  const control = new Uint32Array(CONTROL_HEADER_WORDS + slots)
   for (let i = 0; i < PAGES; i++) {
-    table[indexOf(i)] = entry(setup.table?.[i], i)
-    control[CONTROL_HEADER_WORDS + indexOf(i)] = entry(setup.grants?.[i], i)
+    const base = entry(setup.table?.[i], i)
+    table[indexOf(i)] = setup.variant === 'resident' ? base : entry(setup.grants?.[i], i) || base & ~(PTE.store | PTE.exclusive)
   }
   control.set([setup.worklist === undefined ? 0 : CONTROL_MODE.worklist, slots, setup.firstWorkgroup ?? 0])
   control.set([...(setup.workgroups ?? [slots, 1, 1]), ...(setup.global ?? [0, 0, 0]), ...(setup.offset ?? [0, 0, 0]), setup.fuel ?? 0], CONTROL.workgroupsX)
-  control.set([CONTROL_HEADER_WORDS, CONTROL_HEADER_WORDS + entries, layout.workgroupWords, layout.pageWords, entries, buckets - 1], CONTROL.grants)
-  control.set(setup.worklist ?? [], CONTROL_HEADER_WORDS + entries)
+  control.set([CONTROL_HEADER_WORDS, layout.workgroupWords, layout.pageWords, entries, buckets - 1], CONTROL.worklist)
+  control.set(setup.worklist ?? [], CONTROL_HEADER_WORDS)
   const faults = new Uint32Array(layout.endWords)
   const pool = new Uint32Array(POOL_HEAD_WORDS + PAGES * FRAME_WORDS)
   const descriptor = {

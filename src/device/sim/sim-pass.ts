@@ -1,6 +1,6 @@
 // One pass of a kernel on a simulated device: what its workgroups share. The exact twin of the WGSL runtime's buffers in group 3.
 //
-// Always: table, grants and frames do not change while a pass runs; `faults` only gains bits, except for the record of one bad access,
+// Always: table and frames do not change while a pass runs; `faults` only gains bits, except for the record of one bad access,
 // which belongs to whoever claimed it first.
 
 import {
@@ -34,8 +34,6 @@ export interface PassBuffers {
   readonly pools: readonly (Uint32Array | null)[]
 }
 
-const NOT_WITHOUT_GRANT = ~(PTE.store | PTE.exclusive)
-
 export class SimPass {
   readonly label: string
   /** No fault is possible: the resident variant, and the direct one. */
@@ -55,7 +53,6 @@ export class SimPass {
   readonly #spaceEnd: number
   /** Where addresses without an entry lie: its entry is 0. */
   readonly #nothing: number
-  readonly #grants: number
   readonly #workgroupWords: number
   readonly #pageWords: number
   readonly #pageBitmaps: number
@@ -79,7 +76,6 @@ export class SimPass {
     this.#buffers = buffers
     this.#pageMask = 2 ** descriptor.pageShift - 1
     this.#spaceEnd = SPACE_BYTES[this.addressBits]
-    this.#grants = control[CONTROL.grants]
     this.#workgroupWords = control[CONTROL.workgroupWords]
     this.#pageWords = control[CONTROL.pageWords]
     this.#pageBitmaps = FAULT_HEADER_WORDS + WORKGROUP_BITMAPS * this.#workgroupWords
@@ -93,7 +89,6 @@ export class SimPass {
     const entries = wide ? this.#directory : table.length
     assert(table[this.#nothing] === 0, `the entry of what is not mapped is 0, but it is ${printPte(table[this.#nothing])}`)
     assert(!wide || this.#directory + (this.#directoryMask + 1) * BUCKET_WORDS <= table.length, 'the directory lies in the table')
-    assert(this.resident || this.#grants + entries <= control.length, `an attempt has a grant for every one of the ${entries} entries`)
     const end = this.resident ? this.#first : this.#first + WANTED_WORDS * entries
     assert(end <= faults.length, `the fault buffer of a pass has ${end} words, but it has ${faults.length}`)
   }
@@ -155,13 +150,9 @@ export class SimPass {
     return (address % (this.#pageMask + 1)) + byteLength <= this.#pageMask + 1
   }
 
-  /** The entry that counts in this pass: the grant where there is one. In the direct variant, what the window says of the address. */
+  /** The entry that counts in this pass. In the direct variant, what the window says of the address. */
   entry(index: number, address: Address): number {
-    const { table, control } = this.#buffers
-    if (this.#direct) return this.#windowEntry(address)
-    if (this.resident) return table[index]
-    const grant = control[this.#grants + index]
-    return grant !== 0 ? grant : table[index] & NOT_WITHOUT_GRANT
+    return this.#direct ? this.#windowEntry(address) : this.#buffers.table[index]
   }
 
   #windowEntry(address: Address): number {
