@@ -38,10 +38,11 @@ const POINTERS_32 = [
   constant('SVM_PTR_SIZE', 4),
   'fn svm_add(p: svm_ptr, bytes: u32) -> svm_ptr { let q = p + bytes; return select(q, SVM_NOWHERE, q < p); }',
   'fn svm_sub(p: svm_ptr, bytes: u32) -> svm_ptr { return select(p - bytes, SVM_NOWHERE, bytes > p); }',
-  // The quotient is a constant where the stride is one: no product up to it leaves 32 bits, and a sum that does is less than its parts.
+  // The quotient is a constant where the stride is one (and all ones where it is 0): no product up to it leaves 32 bits, and a sum that does is less than
+  // its parts. Nothing but the division stands around the stride, so that compilers that know little more than arithmetic fold it too.
   `fn svm_index(p: svm_ptr, i: u32, stride: u32) -> svm_ptr {
   let q = p + i * stride;
-  return select(q, SVM_NOWHERE, (i > 0xffffffffu / max(stride, 1u)) | (q < p));
+  return select(q, SVM_NOWHERE, (i > 0xffffffffu / stride) | (q < p));
 }`,
   'fn svm_equal(a: svm_ptr, b: svm_ptr) -> bool { return a == b; }',
   'fn svm_is_null(p: svm_ptr) -> bool { return p == 0u; }',

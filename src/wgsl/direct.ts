@@ -15,16 +15,29 @@ const ALIGNED_SHIFT = 8
 
 const control = (word: keyof typeof CONTROL) => `svm_control.header[${CONTROL[word]}]`
 
+/** What accesses ask of the window. Invocations hold it in variables of their own: a software device would go to memory for it at every access. */
+const HELD = ['windowStart', 'windowWords', 'windowPlace'] as const
+const HELD_BY_STORES = ['writableFrom', 'writableWords', 'dirtyFrom', 'dirtyWords'] as const
+type Held = 'windowStartHigh' | (typeof HELD)[number] | (typeof HELD_BY_STORES)[number]
+const held = (word: Held) => `svm_${word.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)}`
+
+/** Statements at the start of the entry point. */
+export function directPrologue(bits: AddressBits, stores: boolean): string[] {
+  const words: Held[] = [...HELD, ...(bits === 32 ? [] : ['windowStartHigh' as const]), ...(stores ? HELD_BY_STORES : [])]
+  return words.map((word) => `${held(word)} = ${control(word)};`)
+}
+
 export function addDirect(pieces: Pieces, bits: AddressBits, pageShift: number): void {
+  pieces.addAll([...HELD, 'windowStartHigh' as const, ...HELD_BY_STORES].map((word) => `var<private> ${held(word)}: u32;`))
   pieces.addAll([...offsets(bits), ...checks(), ...reach(), ...ends(bits, pageShift)])
 }
 
 /** From an address to its distance from the window's first byte; what lies below, or 4 GiB above, is far outside. */
 function offsets(bits: AddressBits): string[] {
-  if (bits === 32) return [`fn svm_offset(a: svm_ptr) -> u32 { return a - ${control('windowStart')}; }`]
+  if (bits === 32) return [`fn svm_offset(a: svm_ptr) -> u32 { return a - ${held('windowStart')}; }`]
   return [
     `fn svm_offset(a: svm_ptr) -> u32 {
-  let start = vec2<u32>(${control('windowStart')}, ${control('windowStartHigh')});
+  let start = vec2<u32>(${held('windowStart')}, ${held('windowStartHigh')});
   return select(0xffffffffu, a.x - start.x, a.y - select(0u, 1u, a.x < start.x) == start.y);
 }`,
   ]
@@ -50,40 +63,40 @@ function reach(): string[] {
     `fn svm_reach_load(a: svm_ptr, aligned: u32) -> u32 {
   let offset = svm_offset(a);
   let w = offset >> 2u;
-  let right = (w < ${control('windowWords')}) & ((offset & aligned) == 0u);
+  let right = (w < ${held('windowWords')}) & ((offset & aligned) == 0u);
   svm_check(a, SVM_LOAD | (aligned << ${ALIGNED_SHIFT}u), right);
-  return select(SVM_ZERO, ${control('windowPlace')} + w, right);
+  return select(SVM_ZERO, ${held('windowPlace')} + w, right);
 }`,
     `fn svm_reach_load_wide(a: svm_ptr, more: u32) -> u32 {
   let offset = svm_offset(a);
   let w = offset >> 2u;
-  let right = (w < ${control('windowWords')} - more) & ((offset & 3u) == 0u);
+  let right = (w < ${held('windowWords')} - more) & ((offset & 3u) == 0u);
   svm_check(a, SVM_LOAD | ${3 << ALIGNED_SHIFT}u, right);
-  return select(SVM_ZERO, ${control('windowPlace')} + w, right);
+  return select(SVM_ZERO, ${held('windowPlace')} + w, right);
 }`,
     `fn svm_reach_write(a: svm_ptr, aligned: u32, need: u32) -> u32 {
   let offset = svm_offset(a);
   let w = offset >> 2u;
-  let right = (w - ${control('writableFrom')} < ${control('writableWords')}) & ((offset & aligned) == 0u);
+  let right = (w - ${held('writableFrom')} < ${held('writableWords')}) & ((offset & aligned) == 0u);
   svm_check(a, need | (aligned << ${ALIGNED_SHIFT}u), right);
   let allowed = svm_bad_kind == 0u;
-  let stored = select(0u, w - ${control('dirtyFrom')}, allowed);
+  let stored = select(0u, w - ${held('dirtyFrom')}, allowed);
   svm_stored_high = max(svm_stored_high, stored);
-  svm_stored_low = min(svm_stored_low, stored - ${control('dirtyWords')});
-  return select(SVM_SINK, ${control('windowPlace')} + w, allowed);
+  svm_stored_low = min(svm_stored_low, stored - ${held('dirtyWords')});
+  return select(SVM_SINK, ${held('windowPlace')} + w, allowed);
 }`,
     `fn svm_reach_store_wide(a: svm_ptr, more: u32) -> u32 {
   let offset = svm_offset(a);
   let w = offset >> 2u;
-  let right = (w - ${control('writableFrom')} < max(${control('writableWords')}, more) - more) & ((offset & 3u) == 0u);
+  let right = (w - ${held('writableFrom')} < max(${held('writableWords')}, more) - more) & ((offset & 3u) == 0u);
   svm_check(a, SVM_STORE | ${3 << ALIGNED_SHIFT}u, right);
   let allowed = svm_bad_kind == 0u;
   // Either end of the vector may lie outside of the dirty part.
-  let stored = select(0u, w - ${control('dirtyFrom')}, allowed);
+  let stored = select(0u, w - ${held('dirtyFrom')}, allowed);
   let last = select(0u, stored + more, allowed);
   svm_stored_high = max(svm_stored_high, max(stored, last));
-  svm_stored_low = min(svm_stored_low, min(stored - ${control('dirtyWords')}, last - ${control('dirtyWords')}));
-  return select(SVM_SINK, ${control('windowPlace')} + w, allowed);
+  svm_stored_low = min(svm_stored_low, min(stored - ${held('dirtyWords')}, last - ${held('dirtyWords')}));
+  return select(SVM_SINK, ${held('windowPlace')} + w, allowed);
 }`,
     'fn svm_reach_store(a: svm_ptr, aligned: u32) -> u32 { return svm_reach_write(a, aligned, SVM_STORE); }',
     'fn svm_reach_exclusive(a: svm_ptr, aligned: u32) -> u32 { return svm_reach_write(a, aligned, SVM_EXCLUSIVE); }',

@@ -13,7 +13,7 @@ import type { AuthorBinding, ProgramDescriptor } from '../device/device.ts'
 import { PUBLIC_NAMES, stubText } from './accessors.ts'
 import { Analyser, type Behaviour, type Loop } from './analyse.ts'
 import { attemptPrologue } from './attempt.ts'
-import { directEpilogue } from './direct.ts'
+import { directEpilogue, directPrologue } from './direct.ts'
 import { evaluateInteger, overrideKey } from './evaluate.ts'
 import { findings } from './findings.ts'
 import { attributeOf, type FunctionDeclaration, readModule, type SourceModule, type VariableDeclaration } from './module.ts'
@@ -90,7 +90,9 @@ class Translation implements TranslatedKernel {
       )
     }
     const attempt = wish.variant === 'attempt'
+    const direct = wish.variant === 'direct'
     const collective = barriers || subgroups
+    const changes = this.analysis.stores || this.analysis.atomics
     const author = this.#rewriter.program({ ...wish, entry: this.#entry, args: this.#argsVariable, loops: this.#loops, waiting: this.#waiting })
     const wrapper = wrapperText(this.#module, {
       entry: this.#entry,
@@ -98,8 +100,10 @@ class Translation implements TranslatedKernel {
       workgroupSize,
       guard: wish.guard,
       collective,
-      prologue: attempt ? attemptPrologue(startTainted) : wish.watch === true && startTainted ? ['svm_tainted = true;'] : [],
-      epilogue: attempt ? [] : wish.variant === 'direct' ? directEpilogue(this.analysis.stores || this.analysis.atomics) : residentEpilogue(),
+      prologue: attempt
+        ? attemptPrologue(startTainted)
+        : [...(direct ? directPrologue(this.#options.addressBits, changes) : []), ...(wish.watch === true && startTainted ? ['svm_tainted = true;'] : [])],
+      epilogue: attempt ? [] : direct ? directEpilogue(changes) : residentEpilogue(),
     })
     const prelude = preludeText(
       {
