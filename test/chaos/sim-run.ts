@@ -10,7 +10,7 @@ import type { SvmKernel } from '../../src/index.ts'
 import { KERNELS, REPEATABLE } from '../kernels/all.ts'
 import { type Kernel, PAGE_BYTES, type Run } from '../kernels/kernel.ts'
 import { type LoggedStep, logged, ReferenceMemory, runSchedule, startTwin, witness } from '../sim/reference.ts'
-import { checkInvariants, openRig, type Rig } from '../sim/rig.ts'
+import { checkInvariants, openRig, prefetchOf, type Rig } from '../sim/rig.ts'
 import { neediest, Placed } from './launch.ts'
 import { RandomMischief } from './mischief.ts'
 import { Monitor } from './monitor.ts'
@@ -47,6 +47,7 @@ export async function runChaos(seed: number, options: ChaosOptions = {}): Promis
   const rig = await openRig({
     seed,
     frames,
+    policy: { prefetch: prefetchOf(seed) },
     addressBits: random.chance(1, 4) ? 64 : 32,
     mischief: { latency: random.below(3), passes: mischief, failBuffer: refuses ? refuseOnce() : undefined },
     wrap: (device: SimDevice) => monitor.watch(device),

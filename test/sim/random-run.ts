@@ -10,7 +10,7 @@ import type { KernelTwin } from '../../src/device/twin.ts'
 import type { SvmKernel } from '../../src/types.ts'
 import { type Deal, nodeAt, type Program, randomPhases, runProgram, type Shape } from './programs.ts'
 import { type LoggedStep, logged, ReferenceMemory, runFree, runSchedule, startProgram, witness } from './reference.ts'
-import { checkInvariants, makeKernel, openRig, PAGE_BYTES, PAGE_WORDS, type Rig } from './rig.ts'
+import { checkInvariants, makeKernel, openRig, PAGE_BYTES, PAGE_WORDS, prefetchOf, type Rig } from './rig.ts'
 
 interface Area {
   readonly pointer: number
@@ -45,7 +45,14 @@ export async function runSeed(seed: number, options: RunOptions = {}): Promise<v
   const program = dealWords(random, shape, phases, pushes, allocate(probe, areaPages), scattered)
   await probe.svm.close()
   const frames = neediest(program, random) + (options.spare ?? random.pick([0, 0, 1, 2, 4, 40]))
-  const rig = await openRig({ seed, addressBits, debug, frames: Math.max(7, frames), mischief: { latency: random.below(4) } })
+  const rig = await openRig({
+    seed,
+    addressBits,
+    debug,
+    frames: Math.max(7, frames),
+    mischief: { latency: random.below(4) },
+    policy: { prefetch: prefetchOf(seed) },
+  })
   const areas = allocate(rig, areaPages)
   const run = new SeedRun(rig, program, areas, random)
   const transactional = options.class ?? (random.chance(1, 8) ? 'transactional' : undefined)

@@ -104,6 +104,11 @@ export async function codeOf(body: () => unknown): Promise<string> {
   return 'no error'
 }
 
+/** Random runs are with the prefetcher as often as without. */
+export function prefetchOf(seed: number): 'density' | 'none' {
+  return seed % 2 === 0 ? 'density' : 'none'
+}
+
 export function sequence(words: number, first = 0): Uint32Array {
   return Uint32Array.from({ length: words }, (_, i) => first + i)
 }
