@@ -23,8 +23,12 @@ const bodies: readonly (readonly [string, string])[] = [
   ],
 ]
 
+// A loop has the same head in every variant: each shape is tried in one of them, and two in both, since each is let run for a second or two.
+const cold = bodies.filter((_, n) => n !== 1 && n !== 3)
+const resident = bodies.filter((_, n) => n !== 4 && n !== 5)
+
 describe.each(['cold', 'resident'])('%s', (state) => {
-  test.each(bodies)('%s', async (_, body) => {
+  test.each(state === 'cold' ? cold : resident)('%s', async (_, body) => {
     const svm = await gpu.open()
     const a = svm.alloc(PAGE)
     const b = svm.alloc(PAGE)
