@@ -13,8 +13,7 @@ import { LocalPort } from './drm/local-port.ts'
 import { checkCount, checkPageBytes, DRM_VERSION } from './drm/request.ts'
 import { MEMORIES_MAX } from './mm/page-table.ts'
 import { Space } from './mm/space.ts'
-import { lru } from './policy/lru.ts'
-import { THRASH_RULES, type ThrashRules } from './policy/thrash.ts'
+import { checkPolicy } from './policy/check.ts'
 import { Tracer } from './trace/tracer.ts'
 import type { Svm, SvmOptions } from './types.ts'
 
@@ -45,10 +44,9 @@ export async function openSvm(options: SvmOptions): Promise<Svm> {
   checkCount('hostCache', hostCache, 1)
   checkCount('authorStorageBuffers', authorStorageBuffers)
   if (options.deviceMemory !== undefined) checkCount('deviceMemory', options.deviceMemory, 1)
-  const { eviction = lru, prefetch = 'density', direct = true, pools } = options.policy ?? {}
-  if (typeof direct !== 'boolean') throw new SvmError('invalid-value', `policy.direct must be true or false, but is ${String(direct)}.`)
-  if (pools !== undefined) checkCount('policy.pools', pools, 1)
-  if (pools !== undefined && pools > POOLS_MAX) throw new SvmError('invalid-value', `policy.pools is ${pools}, but a space has at most ${POOLS_MAX} pools.`)
+  if (options.debug !== undefined && typeof options.debug !== 'boolean')
+    throw new SvmError('invalid-value', `debug must be true or false, but is ${String(options.debug)}.`)
+  const policy = checkPolicy(options.policy, POOLS_MAX)
   const devices = pickDevices(options)
   if (devices.length > MEMORIES_MAX) {
     throw new SvmError('invalid-value', `openSvm: ${devices.length} devices were given, and a space has at most ${MEMORIES_MAX}. Give fewer.`)
@@ -56,18 +54,12 @@ export async function openSvm(options: SvmOptions): Promise<Svm> {
   const clock = { now: () => performance.now() }
   const space = new Space(makeGeometry(addressBits, pageSize), { hostCacheBytes: hostCache, tracer: new Tracer(options.trace, clock) })
   const raw = devices.map(({ device }) => device)
-  if (prefetch !== 'density' && prefetch !== 'none')
-    throw new SvmError('invalid-value', `policy.prefetch must be 'density' or 'none', but is ${String(prefetch)}.`)
-  const thrash = thrashRules(options.policy?.thrash)
   const debug = options.debug === true
   const port = new LocalPort(space, raw, {
     deviceMemory: options.deviceMemory,
     authorStorageBuffers,
-    eviction,
-    prefetches: prefetch === 'density',
-    direct: direct && !debug,
-    pools,
-    thrash,
+    ...policy,
+    direct: policy.direct && !debug,
     debug,
   })
   for (const device of raw) inUse.add(below(device))
@@ -77,7 +69,7 @@ export async function openSvm(options: SvmOptions): Promise<Svm> {
     geometry: space.geometry,
     devices,
     clock,
-    debug: options.debug === true,
+    debug,
     buildKernel: (translated, source) =>
       Promise.all(
         port.mirrors.map(async (mirror) => {
@@ -98,14 +90,6 @@ export async function openSvm(options: SvmOptions): Promise<Svm> {
   const release = context.releaseDevice.bind(context)
   context.releaseDevice = (device) => release(device).then(() => void inUse.delete(below(device.device)))
   return context
-}
-
-/** @throws SvmError invalid-value */
-function thrashRules(wish: Partial<ThrashRules> | false = {}): ThrashRules | null {
-  if (wish === false) return null
-  const rules = { ...THRASH_RULES, ...wish }
-  for (const name of ['moves', 'lapse', 'epoch'] as const) checkCount(`policy.thrash.${name}`, rules[name], 1)
-  return rules
 }
 
 function below(device: Device): object {

@@ -255,6 +255,9 @@ export interface Svm {
    * - `dont-need`: devices (or the one that is named) give up what costs no copy now, and the rest first when frames are short (MADV_COLD). The bytes are
    *   kept, unlike by MADV_DONTNEED.
    *
+   * The answer says what is so at the call. What brings or drops pages takes its place in the one order: what is called later on Svm waits for it, and so
+   * does `finish()` of any queue; `residency` says what came of it.
+   *
    * Properties stay with the pages until `normal`, or until they are unmapped. @throws SvmError invalid-value, not-mapped, closed
    */
   advise(pointer: SvmPointer, byteLength: number, advice: Advice, device?: SvmDevice): AdviceResult

@@ -51,6 +51,7 @@ export class Context implements Svm, QueueHome {
   readonly port: Port
   readonly clock: Clock
   readonly sequencer = new Sequencer()
+  heeded: Promise<unknown> = Promise.resolve()
   onerror: ((error: SvmError) => void) | null = null
   declare [Symbol.asyncDispose]: () => Promise<void>
   readonly #parts: ContextParts
@@ -204,7 +205,7 @@ export class Context implements Svm, QueueHome {
     const request = { pointer, byteLength, advice, memory }
     const result = this.port.ioctl('SVM_ADVISE', request)
     if (result.applied) {
-      this.#barrier(() => this.port.ioctl('SVM_HEED', request)).catch((error: unknown) => {
+      this.heeded = this.#barrier(() => this.port.ioctl('SVM_HEED', request)).catch((error: unknown) => {
         if (!(error instanceof SvmError) || error.code === 'internal') this.report(error)
       })
     }

@@ -38,6 +38,8 @@ export interface QueueHome {
   makeMapping(pointer: SvmPointer, byteLength: number, mode: MapMode): Promise<HostMapping>
   /** An error that nobody has seen. */
   report(error: unknown): void
+  /** Settles when all advice given so far was heeded. Never rejects. */
+  readonly heeded: Promise<unknown>
 }
 
 /** A buffer of the program's own, on the queue's device. */
@@ -203,7 +205,9 @@ export class Queue implements SvmQueue, Lane {
   async finish(): Promise<void> {
     this.flush()
     const waiting = [...this.#events]
+    const { heeded } = this.#home
     for (const event of waiting) await event.quiet.catch(() => undefined)
+    await heeded
     const unseen = waiting.filter((event) => event.unseenError !== undefined)
     const [first, ...rest] = unseen.map((event) => event.unseenError)
     for (const event of unseen) event.markSeen()

@@ -5,7 +5,8 @@ import { NEED, WORKGROUP_BITMAP } from '../abi/fault-record.ts'
 import { PTE } from '../abi/pte.ts'
 import { testBit } from '../base/bitmap.ts'
 import { SvmError } from '../base/error.ts'
-import type { Vpn } from '../base/units.ts'
+import { printBytes, type Vpn } from '../base/units.ts'
+import { deviceMayRead } from '../mm/vma.ts'
 import type { Evictor } from './evict.ts'
 import { accessError, storedPages } from './fault.ts'
 import { type DispatchResult, endlessError, geometryOf, type Launch, refuseIfAborted, waitsOf, windowByTime } from './launch.ts'
@@ -32,7 +33,7 @@ export async function dispatch(mirror: Mirror, evictor: Evictor, launch: Launch)
       result.variant = steady.variant
       await runSteady(mirror, launch, reach, total, result, steady)
     } else {
-      refuseIfAllMustBeHere(launch, reach.incomplete)
+      refuseIfAllMustBeHere(mirror, launch, reach.incomplete)
       await new Replay(mirror, evictor, launch, reach, total, result).run()
       noteNeeds(launch)
     }
@@ -136,7 +137,7 @@ export function noteAllStores(mirror: Mirror): void {
   for (const vpn of storable) markStored(mirror, vpn)
 }
 
-function refuseIfAllMustBeHere(launch: Launch, incomplete: number): void {
+function refuseIfAllMustBeHere({ space, dmem, plan }: Mirror, launch: Launch, incomplete: number): void {
   const { analysis } = launch.kernel.translated
   const why =
     launch.class === 'unsplittable'
@@ -149,6 +150,17 @@ function refuseIfAllMustBeHere(launch: Launch, incomplete: number): void {
     throw new SvmError(
       'unsupported',
       `Kernel ${launch.kernel.label} ${why}, and such a kernel cannot be launched with atomic: true yet: what it writes could not be taken back. Launch it without atomic, on copies if need be.`,
+      { kernel: launch.kernel.label },
+    )
+  }
+  let pages = 0
+  for (const range of launch.reach ?? [{ start: 0, end: space.geometry.spacePages }]) {
+    for (const { vma, start, end } of space.addresses.pieces(range)) if (deviceMayRead(vma)) pages += end - start
+  }
+  if (pages > dmem.capacity) {
+    throw new SvmError(
+      'working-set',
+      `Kernel ${launch.kernel.label} ${why}, so all that it may reach must be on the device at once: ${pages} pages, and a budget of ${printBytes(plan.budgetBytes)} has ${dmem.capacity} frames. Narrow reach to what it uses, or raise deviceMemory.`,
       { kernel: launch.kernel.label },
     )
   }

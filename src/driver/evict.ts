@@ -90,7 +90,21 @@ export class Evictor {
     const { dmem, space } = this.#mirror
     const lastUse = Uint32Array.from(candidates, (vpn) => dmem.lastUse(this.#mirror.frameOf(vpn)))
     const dirty = Uint8Array.from(candidates, (vpn) => Number(space.pages.state(vpn) === PAGE.dirty))
-    return this.#chosen(this.#policy.victims(lastUse, dirty, wanted), candidates)
+    return this.#chosen(this.#listed(lastUse, dirty, wanted), candidates)
+  }
+
+  /** @throws SvmError invalid-value */
+  #listed(lastUse: Uint32Array, dirty: Uint8Array, wanted: number): readonly number[] {
+    let answer: unknown
+    let cause: unknown
+    try {
+      answer = this.#policy.victims(lastUse, dirty, wanted)
+    } catch (thrown) {
+      cause = thrown
+    }
+    if (Array.isArray(answer)) return answer
+    const met = cause === undefined ? `gave ${typeof answer === 'object' ? 'an object' : String(answer)}` : `threw ${String(cause)}`
+    throw new SvmError('invalid-value', `The eviction policy '${this.#policy.name}' ${met}. Its victims() must return a list of indices.`, { cause })
   }
 
   /** A policy may be the program's own: what it says is looked at before anybody goes. @throws SvmError invalid-value */

@@ -428,9 +428,13 @@ export class Replay {
     const y = this.#launch.workgroups[1]
     const lead = this.#remaining.workgroupAt(this.#remaining.lead)
     const workgroup = [lead % x, Math.floor(lead / x) % y, Math.floor(lead / (x * y))]
+    const why =
+      needed <= dmem.capacity && !this.#launch.atomic
+        ? ', but what evictions could have freed of them was not given away. Look at policy.eviction, or raise deviceMemory.'
+        : `${this.#launch.atomic ? ', all of which an atomic launch must keep' : ''}. Let a workgroup touch less, raise deviceMemory, or choose another pageSize.`
     throw new SvmError(
       'working-set',
-      `Workgroup (${workgroup.join(', ')}) of kernel ${this.#launch.kernel.label} alone needs at least ${needed} pages of ${printBytes(space.geometry.pageBytes)} at once, and a budget of ${printBytes(plan.budgetBytes)} has ${dmem.capacity}${this.#launch.atomic ? ', all of which an atomic launch must keep' : ''}. Let a workgroup touch less, raise deviceMemory, or choose another pageSize.`,
+      `Workgroup (${workgroup.join(', ')}) of kernel ${this.#launch.kernel.label} alone needs at least ${needed} pages of ${printBytes(space.geometry.pageBytes)} at once, and a budget of ${printBytes(plan.budgetBytes)} has ${dmem.capacity}${why}`,
       { kernel: this.#launch.kernel.label, workgroup, retiredWorkgroups: this.#remaining.retired },
     )
   }

@@ -86,7 +86,11 @@ function answerWillNeed(advised: Advised, request: AdviceRequest): AdviceResult 
     if (missing > 0 && room > 0) applied = true
     if (missing === 0) sentences.push(`All ${pages} pages are there already (${where}).`)
     else if (room === 0) sentences.push(`${where} has no free frame for ${missing} pages, and this evicts nobody; migrate does.`)
-    else sentences.push(`${Math.min(missing, room)} of ${missing} pages come to ${where}, after what was called before.`)
+    else if (destination === 'host') sentences.push(`${missing} pages come to the host, after what was called before.`)
+    else
+      sentences.push(
+        `Of ${missing} pages those come to ${where}, after what was called before, for which a frame is free then; ${Math.min(missing, room)} are free now.`,
+      )
   }
   return { applied, why: sentences.join(' ') || 'No access is allowed to any page of it.' }
 }

@@ -138,7 +138,10 @@ describe('read-mostly', () => {
     svm.advise(p, 2 * PAGE_BYTES, 'read-mostly')
     await launch(svm, increment, p, 2)
     expect(draw(p, 2)).toBe('dirty in memory 0, dirty in memory 0')
-    expect(svm.advise(p, 2 * PAGE_BYTES, 'will-need', devices[1])).toEqual({ applied: true, why: '2 of 2 pages come to other, after what was called before.' })
+    expect(svm.advise(p, 2 * PAGE_BYTES, 'will-need', devices[1])).toEqual({
+      applied: true,
+      why: 'Of 2 pages those come to other, after what was called before, for which a frame is free then; 2 are free now.',
+    })
     await svm.queue.finish()
     await settled(svm)
     expect(draw(p, 2)).toBe('mapped on 11, mapped on 11')
@@ -195,7 +198,7 @@ describe('preferred-location', () => {
     rig.svm.advise(p, 2 * PAGE_BYTES, 'preferred-location')
     await launch(rig.svm, increment, p, 2)
     expect(rig.draw(p, 2)).toBe('dd')
-    expect(rig.svm.advise(p, 2 * PAGE_BYTES, 'will-need')).toEqual({ applied: true, why: '2 of 2 pages come to the host, after what was called before.' })
+    expect(rig.svm.advise(p, 2 * PAGE_BYTES, 'will-need')).toEqual({ applied: true, why: '2 pages come to the host, after what was called before.' })
     await settled(rig.svm)
     expect(rig.draw(p, 2)).toBe('mm')
     expect(rig.svm.advise(p, 2 * PAGE_BYTES, 'will-need')).toEqual({ applied: false, why: 'All 2 pages are there already (the host).' })
@@ -222,6 +225,15 @@ describe('sequential', () => {
 })
 
 describe('will-need', () => {
+  it('is heeded when finish() resolves', async () => {
+    const rig = await openRig({ frames: 8 })
+    const p = rig.svm.allocFrom(sequence(4 * PAGE_WORDS))
+    rig.svm.advise(p, 4 * PAGE_BYTES, 'will-need', rig.svm.devices[0])
+    await rig.svm.queue.finish()
+    expect(rig.draw(p, 4)).not.toContain('h')
+    await rig.svm.close()
+  })
+
   it('brings what fits into free frames and evicts nobody', async () => {
     const rig = await openRig({ frames: 8 })
     const old = rig.svm.allocFrom(sequence(5 * PAGE_WORDS))
@@ -230,7 +242,7 @@ describe('will-need', () => {
     await rig.svm.read(p, 4)
     expect(rig.svm.advise(p, 6 * PAGE_BYTES, 'will-need')).toEqual({
       applied: true,
-      why: `3 of 6 pages come to ${rig.mirror.label}, after what was called before.`,
+      why: `Of 6 pages those come to ${rig.mirror.label}, after what was called before, for which a frame is free then; 3 are free now.`,
     })
     await settled(rig.svm)
     expect([rig.draw(old, 5), rig.draw(p, 6), rig.mirror.evictions]).toEqual(['ccccc', 'ccchhh', 0])

@@ -104,6 +104,40 @@ describe('victims', () => {
   })
 })
 
+describe('a policy that is wrong', () => {
+  it('and throws or gives no list fails what asked for room, by its name', async () => {
+    const mine = () => {
+      throw new Error('mine')
+    }
+    for (const victims of [mine, () => 5 as unknown as number[]]) {
+      const rig = await openRig({ frames: 8, policy: { eviction: { name: 'wild', victims } } })
+      await rig.svm.queue.migrate({ pointer: rig.svm.alloc(8 * PAGE_BYTES) }).done
+      const event = rig.svm.queue.migrate({ pointer: rig.svm.alloc(PAGE_BYTES) })
+      await expect(event.done).rejects.toThrow("policy 'wild'")
+      expect(await codeOf(() => event.done)).toBe('invalid-value')
+      await checkInvariants(rig)
+      await rig.svm.close()
+    }
+  })
+
+  it.each([
+    5,
+    null,
+    { bogus: 1 },
+    { eviction: 'bogus' },
+    { eviction: { name: 'n' } },
+    { prefetch: 'all' },
+    { direct: 1 },
+    { pools: 0 },
+    { pools: 9 },
+    { thrash: 'x' },
+    { thrash: { bounces: 2 } },
+    { thrash: { moves: 0 } },
+  ])('is refused when the space is opened: %j', async (policy) => {
+    expect(await codeOf(() => openSvm({ device: simDevice(), policy: policy as never }))).toBe('invalid-value')
+  })
+})
+
 describe('effort', () => {
   it('is bounded when a policy gives nobody away: the error says what is needed', async () => {
     const rig = await openRig({ frames: 8, policy: { eviction: { name: 'miser', victims: () => [] } } })
