@@ -97,7 +97,8 @@ describe('pages that are others’', () => {
   it('do not shine through zeros: a frame that is used again is cleared', async () => {
     const rig = await openRig({ frames: 8 })
     const kept = rig.svm.allocFrom(sequence(PAGE_WORDS))
-    const old = rig.svm.allocFrom(sequence(3 * PAGE_WORDS, 1))
+    // All frames that there are: whichever it gets was somebody's.
+    const old = rig.svm.allocFrom(sequence(7 * PAGE_WORDS, 1))
     await rig.svm.queue.migrate([{ pointer: old }, { pointer: kept }]).done
     rig.svm.free(old)
     const fresh = rig.svm.alloc(3 * PAGE_BYTES)
