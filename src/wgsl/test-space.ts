@@ -221,7 +221,8 @@ export class TestSpace {
   #control(launch: Launch, slots: number): Uint32Array {
     const worklist = launch.worklist ?? []
     const entries = ENTRIES[this.#bits]
-    const words = new Uint32Array(CONTROL_HEADER_WORDS + worklist.length)
+    // A list without a length has one element at least.
+    const words = new Uint32Array(CONTROL_HEADER_WORDS + Math.max(1, worklist.length))
     const layout = faultLayout(slots, entries, this.#bits)
     const workgroups = launch.workgroups ?? launch.groups ?? [slots, 1, 1]
     const put = (name: keyof typeof CONTROL, value: number) => {
