@@ -40,7 +40,8 @@ async function run(bed: Bed, wanted: number): Promise<Samples> {
   const { device } = bed
   const rounds = wanted * TIMES
   const count = roundsInAll(rounds, WARM_UP)
-  const svm = await bed.open(64 * 2 ** 20)
+  // One page alone is to fault.
+  const svm = await bed.open(64 * 2 ** 20, { prefetch: 'none' })
   const chains = new Chains(count, svm.pageSize)
   const base = svm.alloc(chains.byteLength, { label: 'chains' })
   const out = svm.alloc(count * 4, { label: 'out' })
