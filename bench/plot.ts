@@ -28,6 +28,7 @@ export function plot(device: string, results: readonly BenchResult[]): string {
   const judged = results.filter(({ met }) => met !== null).length
   return [
     `<svg xmlns="http://www.w3.org/2000/svg" width="${WIDTH}" height="${height}" viewBox="0 0 ${WIDTH} ${height}" font-family="system-ui, sans-serif" font-size="12" fill="${INK}">`,
+    '<title>Time with webgpu-svm over the time of the same work in plain WebGPU</title>',
     `<defs><pattern id="missed" width="6" height="6" patternUnits="userSpaceOnUse" patternTransform="rotate(45)"><rect width="6" height="6" fill="${COLOURS.missed}"/><rect width="2" height="6" fill="#fff" fill-opacity="0.45"/></pattern></defs>`,
     `<rect width="${WIDTH}" height="${height}" fill="#fff"/>`,
     text(MARGIN, 30, 'Time with webgpu-svm over the time of the same work in plain WebGPU (lower is better)', { size: 17, bold: true }),
