@@ -1,7 +1,9 @@
 // chain.test.ts: consecutive launches as one submission: each has the result that it has alone, whatever goes wrong in which of them.
 
 import { describe, expect, it } from 'vitest'
-import type { SvmEvent, SvmKernel } from '../../src/types.ts'
+import { openSvm } from '../../src/open.ts'
+import { type KernelTwin, simDevice } from '../../src/sim.ts'
+import type { SvmEvent, SvmKernel, SvmQueue, TraceEvent } from '../../src/types.ts'
 import { checkInvariants, codeOf, makeKernel, openRig, PAGE_BYTES, PAGE_WORDS, type Rig, type RigOptions, sequence } from './rig.ts'
 
 const WORDS = 4 * PAGE_WORDS
@@ -26,6 +28,13 @@ async function made(options: RigOptions = {}) {
     svm.queue.enqueue(step, { args: n % 2 === 0 ? { to: b, from: a, term: n } : { to: a, from: b, term: n }, global: ITEMS, ...more })
   const bytes = async () => [await svm.read(a, Uint32Array, WORDS), await svm.read(b, Uint32Array, WORDS)]
   return { rig, svm, a, b, step, launch, bytes }
+}
+const STAMP = {
+  code: `struct Args { a: svm_ptr, value: u32 }
+@group(0) @binding(0) var<uniform> args: Args;
+@compute @workgroup_size(1) fn k() { svm_store_u32(args.a, args.value); }`,
+  entryPoint: 'k',
+  twin: ((_, args, m) => m.storeU32(args.a, args.value)) satisfies KernelTwin,
 }
 type Made = Awaited<ReturnType<typeof made>>
 
@@ -278,7 +287,25 @@ describe('order', () => {
     expect(await it.bytes()).toEqual(await alone(WARM + 2))
   })
 
-  it('queues of two devices; an out-of-order queue; close with a chain under way', async () => {
+  it('each of two devices has its own chains', async () => {
+    const events: TraceEvent[] = []
+    const devices = [1, 2].map((seed) => simDevice({ seed }))
+    const svm = await openSvm({ devices, pageSize: PAGE_BYTES, deviceMemory: 2 ** 20, policy: { prefetch: 'none' }, trace: (event) => events.push(event) })
+    const queues = devices.map((_, memory) => svm.createQueue({ device: svm.devices[memory] }))
+    const arrays = devices.map(() => svm.alloc(PAGE_BYTES))
+    const kernel = await svm.createKernel(STAMP)
+    const stamp = (memory: number, n: number) =>
+      (queues[memory] as SvmQueue).enqueue(kernel, { args: { a: (arrays[memory] as number) + n * 4, value: 100 * memory + n }, global: 1 })
+    for (const memory of [0, 1]) for (let n = 0; n < 8; n++) await stamp(memory, n).done
+    await all([0, 1].flatMap((memory) => Array.from({ length: 8 }, (_, n) => stamp(memory, n))))
+    // Every link of either device was in a chain: they have the same label.
+    const links = events.reduce((sum, event) => sum + (event.kind === 'chain' ? event.done : 0), 0)
+    expect(links).toBe(16)
+    for (const memory of [0, 1]) expect([...(await svm.read(arrays[memory] as number, Uint32Array, 8))]).toEqual([...sequence(8, 100 * memory)])
+    await svm.close()
+  })
+
+  it('an out-of-order queue has none; close waits for a chain under way', async () => {
     const it = await made({ mischief: { latency: 4 } })
     await warm(it)
     const free = it.svm.createQueue({ outOfOrder: true })
