@@ -3,7 +3,7 @@
 // no goal: what one cycle of it costs is `fault-round`; here the second pass and the launch's own cost stand beside one bare map.
 
 import { alternate, type Bed, type Bench, expect, expectSameBytes, roundsInAll, type Samples } from '../case.ts'
-import { download, Fence, stagingBuffer, storageBuffer, upload } from '../plain/transfer.ts'
+import { BareMap } from '../plain/transfer.ts'
 
 const CODE = `
 struct Args { word: svm_ptr, copy: svm_ptr }
@@ -14,7 +14,6 @@ struct Args { word: svm_ptr, copy: svm_ptr }
 const TIMES = 5
 /** A round is many small steps of ours and few of the device: it takes more rounds until the engine has compiled all of them. */
 const WARM_UP = 300
-const MAP_BYTES = 256
 
 export const faultLaunch: Bench = {
   name: 'fault-launch',
@@ -24,7 +23,6 @@ export const faultLaunch: Bench = {
 }
 
 async function run(bed: Bed, wanted: number): Promise<Samples> {
-  const { device } = bed
   const rounds = wanted * TIMES
   const count = roundsInAll(rounds, WARM_UP)
   // One page alone is to fault.
@@ -34,10 +32,7 @@ async function run(bed: Bed, wanted: number): Promise<Samples> {
   const cold = svm.allocFrom(words, { label: 'cold pages' })
   const out = svm.alloc(count * 4, { label: 'out' })
   const kernel = await svm.createKernel({ code: CODE, entryPoint: 'move_word' })
-  const buffer = storageBuffer(device, MAP_BYTES)
-  const staging = stagingBuffer(device, MAP_BYTES)
-  const fence = new Fence(device)
-  const landed = new Uint8Array(MAP_BYTES)
+  const bare = new BareMap(bed.device)
   const plain = new Uint32Array(count)
   try {
     await svm.queue.migrate({ pointer: out }).done
@@ -53,10 +48,10 @@ async function run(bed: Bed, wanted: number): Promise<Samples> {
         },
       },
       {
-        prepare: (round) => upload(device, buffer, new Uint8Array(words.slice((round * svm.pageSize) / 4, (round * svm.pageSize) / 4 + 1).buffer), fence),
-        timed: () => download(device, buffer, staging, landed),
+        prepare: (round) => bare.put(words[(round * svm.pageSize) / 4] as number),
+        timed: () => bare.trip(),
         after: async (round) => {
-          plain[round] = new DataView(landed.buffer).getUint32(0, true)
+          plain[round] = bare.word
         },
       },
       WARM_UP,
@@ -65,6 +60,6 @@ async function run(bed: Bed, wanted: number): Promise<Samples> {
     return samples
   } finally {
     await svm.close()
-    for (const one of [buffer, staging, fence]) one.destroy()
+    bare.destroy()
   }
 }

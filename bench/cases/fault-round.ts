@@ -7,7 +7,7 @@
 // After its sample a chain is written anew by the host, which takes its copies off the device: no pool is made and no page evicted while timed.
 
 import { alternate, type Bed, type Bench, expect, expectSameBytes, type Goal, roundsInAll, type Samples } from '../case.ts'
-import { download, Fence, stagingBuffer, storageBuffer, upload } from '../plain/transfer.ts'
+import { BareMap } from '../plain/transfer.ts'
 
 /** Long enough that the launch's own cost is spread, short enough that most samples of a busy machine hold no stall of some milliseconds. */
 const CHAIN = 16
@@ -24,7 +24,6 @@ struct Args { first: svm_ptr, copy: svm_ptr }
 const TIMES = 5
 /** Some 1700 passes: before that the engine still compiles. */
 const WARM_UP = 100
-const MAP_BYTES = 256
 
 /** One and a half times the bare map, and 2 µs for the page: as a ratio, that depends on what the bare map took. */
 const GOAL: Goal = { text: 'at most 1.5 and 2 µs', of: (_, plain) => (plain === null ? null : 1.5 + 0.002 / plain) }
@@ -37,7 +36,6 @@ export const faultRound: Bench = {
 }
 
 async function run(bed: Bed, wanted: number): Promise<Samples> {
-  const { device } = bed
   const rounds = wanted * TIMES
   const count = roundsInAll(rounds, WARM_UP)
   // One page alone is to fault.
@@ -46,10 +44,7 @@ async function run(bed: Bed, wanted: number): Promise<Samples> {
   const base = svm.alloc(chains.byteLength, { label: 'chains' })
   const out = svm.alloc(count * 4, { label: 'out' })
   const kernel = await svm.createKernel({ code: CODE, entryPoint: 'follow' })
-  const buffer = storageBuffer(device, MAP_BYTES)
-  const staging = stagingBuffer(device, MAP_BYTES)
-  const fence = new Fence(device)
-  const landed = new Uint8Array(MAP_BYTES)
+  const bare = new BareMap(bed.device)
   const plain = new Uint32Array(count)
   try {
     for (let n = 0; n < count; n++) for (const { pointer, word } of chains.links(base, n)) await svm.write(pointer, Uint32Array.of(word))
@@ -68,12 +63,12 @@ async function run(bed: Bed, wanted: number): Promise<Samples> {
         },
       },
       {
-        prepare: (round) => upload(device, buffer, new Uint8Array(Uint32Array.of(chains.ends[round] as number).buffer), fence),
+        prepare: (round) => bare.put(chains.ends[round] as number),
         timed: async () => {
-          for (let n = 0; n < CHAIN; n++) await download(device, buffer, staging, landed)
+          for (let n = 0; n < CHAIN; n++) await bare.trip()
         },
         after: async (round) => {
-          plain[round] = new DataView(landed.buffer).getUint32(0, true)
+          plain[round] = bare.word
         },
       },
       WARM_UP,
@@ -83,7 +78,7 @@ async function run(bed: Bed, wanted: number): Promise<Samples> {
     return { svm: samples.svm.map(each), plain: samples.plain.map(each) }
   } finally {
     await svm.close()
-    for (const one of [buffer, staging, fence]) one.destroy()
+    bare.destroy()
   }
 }
 

@@ -56,3 +56,39 @@ export function storageBuffer(device: GPUDevice, size: number): GPUBuffer {
 export function stagingBuffer(device: GPUDevice, size: number): GPUBuffer {
   return device.createBuffer({ size, usage: USAGE.mapRead | USAGE.copyDestination })
 }
+
+const MAP_BYTES = 256
+
+/** The bare round trip: submit of a copy of 256 bytes, map, read. */
+export class BareMap {
+  readonly #device: GPUDevice
+  readonly #fence: Fence
+  readonly #buffer: GPUBuffer
+  readonly #staging: GPUBuffer
+  readonly #landed = new Uint8Array(MAP_BYTES)
+
+  constructor(device: GPUDevice) {
+    this.#device = device
+    this.#fence = new Fence(device)
+    this.#buffer = storageBuffer(device, MAP_BYTES)
+    this.#staging = stagingBuffer(device, MAP_BYTES)
+  }
+
+  /** The word that the next trips bring home. */
+  put(word: number): Promise<void> {
+    return upload(this.#device, this.#buffer, new Uint8Array(Uint32Array.of(word).buffer), this.#fence)
+  }
+
+  trip(): Promise<void> {
+    return download(this.#device, this.#buffer, this.#staging, this.#landed)
+  }
+
+  /** What the last trip brought. */
+  get word(): number {
+    return new DataView(this.#landed.buffer).getUint32(0, true)
+  }
+
+  destroy(): void {
+    for (const one of [this.#buffer, this.#staging, this.#fence]) one.destroy()
+  }
+}
