@@ -78,6 +78,8 @@ export interface ProgramDescriptor {
   readonly collective: boolean
   /** Accesses are noted in the shadow at the end of the fault buffer (abi/shadow). */
   readonly watch?: boolean
+  /** The dispatch has the workgroups of the launch, in its dimensions; else as many as there are slots, or more, in any. */
+  readonly whole?: boolean
   readonly addressBits: 32 | 64
   readonly pageShift: number
   readonly twin?: KernelTwin

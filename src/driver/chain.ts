@@ -25,8 +25,18 @@ import { type ChainBuffers, chainNow, makeChain, SETS_MAX } from './chain-buffer
 import { dispatch, markStored, noteAllStores, noteStores } from './dispatch.ts'
 import type { Evictor } from './evict.ts'
 import { accessError, storedPages } from './fault.ts'
-import { type DispatchResult, type DriverKernel, endlessError, geometryOf, type Launch, PASS_MILLISECONDS, waitsOf, windowByTime } from './launch.ts'
-import { type BadAccess, decode, FIRST_LINK, fillHeader, fold, type PassReport } from './pass.ts'
+import {
+  type DispatchResult,
+  type DriverKernel,
+  endlessError,
+  geometryOf,
+  type Launch,
+  PASS_MILLISECONDS,
+  type ProgramShape,
+  waitsOf,
+  windowByTime,
+} from './launch.ts'
+import { type BadAccess, decode, FIRST_LINK, fillHeader, groupsOf, type PassReport } from './pass.ts'
 import type { PassTable } from './pass-table.ts'
 import { promote } from './promote.ts'
 import { ReachTable } from './reach.ts'
@@ -40,9 +50,9 @@ const HEADER_WORDS = WINDOW_UNIT / 4
 /** What one chain takes by estimate. */
 const CHAIN_MILLISECONDS = 5 * PASS_MILLISECONDS
 
-interface Link {
+interface Plan {
   readonly launch: Launch
-  readonly program: Program
+  readonly shape: ProgramShape
   readonly slots: number
   /** By what the kernel took before. */
   readonly milliseconds: number
@@ -50,6 +60,10 @@ interface Link {
   readonly steady: Steady | null
   /** Else what it needs. */
   readonly needs: ChainNeeds | null
+}
+
+interface Link extends Plan {
+  readonly program: Program
 }
 
 /** What the launches of one kernel with the same pointers need. */
@@ -96,8 +110,9 @@ export async function dispatchAll(mirror: Mirror, evictor: Evictor, launches: re
 /** Runs the first of the launches as one chain, if two or more of them can be: else none. @throws DeviceFailure, SvmError */
 async function runChain(mirror: Mirror, launches: readonly Launch[], from: number): Promise<LinksOutcome> {
   promote(mirror, null)
-  const wanted = linksOf(mirror, launches, from, SETS_MAX)
+  const wanted = plansOf(mirror, launches, from, SETS_MAX)
   if (wanted.length < 2) return NOT_CHAINED
+  if (wanted.some(({ launch, shape }) => launch.kernel.programNow(shape) === null)) await makePrograms(wanted)
   const slots = wanted.reduce((most, link) => Math.max(most, link.slots), 0)
   const argumentBytes = wanted.reduce((most, { launch }) => Math.max(most, launch.args.byteLength), 0)
   const mayFault = mirror.incomplete > 0
@@ -105,9 +120,25 @@ async function runChain(mirror: Mirror, launches: readonly Launch[], from: numbe
   const buffers = chainNow(tables, argumentBytes, mayFault) ?? (await makeChain(mirror, tables, argumentBytes, mayFault).catch(noRoom))
   if (buffers === null) return NOT_CHAINED
   // While buffers were made the program may have called alloc: what is possible may have changed, and the table be too short.
-  const links = linksOf(mirror, launches.slice(0, from + wanted.length), from, buffers.tables.length)
+  const links = linksOf(plansOf(mirror, launches.slice(0, from + wanted.length), from, buffers.tables.length))
   if (links.length < 2 || mirror.incomplete > 0 !== mayFault || mirror.tables.flushed(slots, 0, mayFault) !== tables) return NOT_CHAINED
   return new Chain(mirror, tables, buffers, links).run()
+}
+
+/** Those that are not made yet. One that cannot be made is told by the launch that runs alone. */
+async function makePrograms(plans: readonly Plan[]): Promise<void> {
+  const missing = plans.filter(({ launch, shape }) => launch.kernel.programNow(shape) === null)
+  await Promise.allSettled(missing.map(({ launch, shape }) => launch.kernel.program(shape)))
+}
+
+function linksOf(plans: readonly Plan[]): Link[] {
+  const links: Link[] = []
+  for (const plan of plans) {
+    const program = plan.launch.kernel.programNow(plan.shape)
+    if (program === null) break
+    links.push({ ...plan, program })
+  }
+  return links
 }
 
 function noRoom(failure: unknown): null {
@@ -116,21 +147,21 @@ function noRoom(failure: unknown): null {
 }
 
 /** The launches from `from` on that one chain can be made of, with so many grant sets. */
-function linksOf(mirror: Mirror, launches: readonly Launch[], from: number, setsMax: number): Link[] {
-  const links: Link[] = []
+function plansOf(mirror: Mirror, launches: readonly Launch[], from: number, setsMax: number): Plan[] {
+  const plans: Plan[] = []
   const all = { reach: new ReachTable(mirror, null), sets: mirror.incomplete > 0 ? new NeedSets(mirror, setsMax) : null }
   for (let n = from, milliseconds = 0; n < launches.length; n++) {
-    const link = linkOf(mirror, launches[n] as Launch, all)
-    if (link === null) break
-    milliseconds += link.milliseconds
-    if (links.length > 0 && milliseconds > CHAIN_MILLISECONDS) break
-    links.push(link)
+    const plan = planOf(mirror, launches[n] as Launch, all)
+    if (plan === null) break
+    milliseconds += plan.milliseconds
+    if (plans.length > 0 && milliseconds > CHAIN_MILLISECONDS) break
+    plans.push(plan)
   }
-  return links
+  return plans
 }
 
 /** Null: this launch runs alone. What names bindings of the author's does, for a refusal of the device must find the right one. */
-function linkOf(mirror: Mirror, launch: Launch, { reach, sets }: { reach: ReachTable; sets: NeedSets | null }): Link | null {
+function planOf(mirror: Mirror, launch: Launch, { reach, sets }: { reach: ReachTable; sets: NeedSets | null }): Plan | null {
   const { kernel, workgroups } = launch
   const slots = workgroups[0] * workgroups[1] * workgroups[2]
   // What is watched is judged by the dispatch.
@@ -147,8 +178,9 @@ function linkOf(mirror: Mirror, launch: Launch, { reach, sets }: { reach: ReachT
   const needs = sets === null ? null : sets.of(launch)
   if (steady === null && needs === null) return null
   const pools = steady?.variant === 'direct' ? 1 : mirror.dmem.poolsInUse
-  const program = kernel.programNow(steady?.variant ?? 'attempt', pools, launch.guard, steady === null ? 'any' : geometryOf(launch))
-  return program === null ? null : { launch, program, slots, milliseconds: slots * kernel.millisecondsPerWorkgroup, steady, needs }
+  const geometry = geometryOf(launch, true, mirror.device.limits.workgroupsPerDimension)
+  const shape = { variant: steady?.variant ?? 'attempt', pools, guard: launch.guard, geometry, chained: true } as const
+  return { launch, shape, slots, milliseconds: slots * kernel.millisecondsPerWorkgroup, steady, needs }
 }
 
 /** What launches need, by their history. */
@@ -287,7 +319,7 @@ class Chain {
       argBytes.set(launch.args, place * argsStride)
       const at = { control: place * WINDOW_UNIT, args: place * argsStride }
       if (n > 0 && program.descriptor.collective) work.push(this.#tell(at.control))
-      const groups = fold(slots, device.limits.workgroupsPerDimension)
+      const groups = groupsOf(program, launch, slots, device.limits.workgroupsPerDimension)
       const bindings = needs !== null ? (this.#grantedBindings[needs.set] as DispatchBindings) : direct === null ? this.#bindings : this.#directBindings
       work.push({ kind: 'dispatch', program, bindings, at, groups, authorGroups: launch.authorGroups, args: launch.argValues })
     }

@@ -66,8 +66,8 @@ async function runSteady(mirror: Mirror, launch: Launch, reach: ReachTable, tota
     const limit = launch.class === 'unsplittable' ? total : windowByTime(launch, mirror.plan.windowMax)
     const window = remaining.window(Math.min(limit, mirror.plan.windowMax))
     if (launch.class === 'unsplittable' && window.slots < total) throw tooLargeUnsplit(launch, total, mirror.plan.windowMax)
-    const geometry = window.worklist === null ? geometryOf(launch) : 'any'
-    const program = await kernel.program(steady.variant, pools, launch.guard, geometry)
+    const geometry = window.worklist === null ? geometryOf(launch, window.slots === total, mirror.device.limits.workgroupsPerDimension) : 'any'
+    const program = await kernel.program({ variant: steady.variant, pools, guard: launch.guard, geometry, chained: false })
     const tables = await mirror.tables.ready(window.slots, launch.args.byteLength, false)
     if (launch.args.byteLength > 0) mirror.device.write(tables.args, 0, launch.args)
     const table = direct === null ? await reach.ready(tables, null) : tables.table

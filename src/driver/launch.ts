@@ -53,6 +53,17 @@ export interface NeedHistory {
   readonly demands: ReadonlyMap<Vpn, Demand>
 }
 
+/** What distinguishes the programs of one kernel. */
+export interface ProgramShape {
+  readonly variant: ProgramVariant
+  /** In use. */
+  readonly pools: number
+  readonly guard: boolean
+  readonly geometry: Geometry
+  /** It is a link of a chain. */
+  readonly chained: boolean
+}
+
 const HISTORY_MAX = 8
 const STEADY_MAX = 32
 const UNCHAINED_MAX = 64
@@ -92,12 +103,11 @@ export class DriverKernel {
   }
 
   /** @throws SvmError build-failed */
-  async program(variant: ProgramVariant, pools: number, guard: boolean, geometry: Geometry = 'any'): Promise<Program> {
-    const width = widthOf(pools)
-    const key = `${variant} ${width} ${guard} ${geometry}`
+  program(shape: ProgramShape): Promise<Program> {
+    const key = keyOf(shape)
     let program = this.#programs.get(key)
     if (program === undefined) {
-      program = this.#build(variant, width, guard, geometry)
+      program = this.#build(shape)
       this.#programs.set(key, program)
       // A failed build may be tried again (the device may have been busy); the failure itself goes to whoever waits.
       program.then(
@@ -109,8 +119,8 @@ export class DriverKernel {
   }
 
   /** The same, if it was made before. */
-  programNow(variant: ProgramVariant, pools: number, guard: boolean, geometry: Geometry): Program | null {
-    return this.#made.get(`${variant} ${widthOf(pools)} ${guard} ${geometry}`) ?? null
+  programNow(shape: ProgramShape): Program | null {
+    return this.#made.get(keyOf(shape)) ?? null
   }
 
   /** A link of a chain faulted, or a chain ended without a fault. */
@@ -144,11 +154,11 @@ export class DriverKernel {
     return history
   }
 
-  async #build(variant: ProgramVariant, pools: 1 | 2 | 4 | 8, guard: boolean, geometry: Geometry): Promise<Program> {
+  async #build({ variant, pools, guard, geometry, chained }: ProgramShape): Promise<Program> {
     // If nothing compiles the mistake is the author's, and told best of the text that is most like his: the last.
     let failure: SvmError | null = null
     for (const loopGuards of GUARD_ORDER) {
-      const descriptor = this.translated.variant({ variant, pools, guard, loopGuards, geometry, watch: this.#watched })
+      const descriptor = this.translated.variant({ variant, pools: widthOf(pools), guard, loopGuards, geometry, chained, watch: this.#watched })
       try {
         const program = await this.device.createProgram(descriptor)
         await this.#check()
@@ -177,6 +187,10 @@ export class DriverKernel {
       this.#text,
     )
   }
+}
+
+function keyOf({ variant, pools, guard, geometry, chained }: ProgramShape): string {
+  return `${variant} ${widthOf(pools)} ${guard} ${geometry} ${chained}`
 }
 
 /** Modules declare 1, 2, 4 or 8 pools. */
@@ -219,9 +233,10 @@ export function windowByTime({ kernel }: Launch, most: number): number {
   return Math.min(most, Math.max(1, Math.floor(PASS_MILLISECONDS / kernel.millisecondsPerWorkgroup)))
 }
 
-/** The cheapest way to find a workgroup, where no list is needed. */
-export function geometryOf({ workgroups }: Launch): Geometry {
-  return workgroups[1] === 1 && workgroups[2] === 1 ? 'line' : 'any'
+/** The cheapest way to find a workgroup of a window without a list. @param whole the window is the launch @param limit workgroups in a dimension of a dispatch */
+export function geometryOf({ workgroups, offset }: Launch, whole: boolean, limit: number): Geometry {
+  if (whole && offset.every((n) => n === 0) && workgroups.every((n) => n <= limit)) return 'whole'
+  return workgroups[1] === 1 && workgroups[2] === 1 && workgroups[0] <= limit ? 'line' : 'any'
 }
 
 /** @throws SvmError aborted */

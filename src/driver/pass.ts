@@ -83,7 +83,7 @@ function passWork(mirror: Mirror, tables: TableBuffers, { program, launch, windo
       kind: 'dispatch',
       program,
       bindings: { table, faults, control, args, pools },
-      groups: fold(window.slots, mirror.device.limits.workgroupsPerDimension),
+      groups: groupsOf(program, launch, window.slots, mirror.device.limits.workgroupsPerDimension),
       authorGroups: launch.authorGroups,
       args: launch.argValues,
     },
@@ -105,8 +105,13 @@ export async function readWanted(mirror: Mirror, tables: TableBuffers, layout: F
   return words
 }
 
+/** How many workgroups the device is asked for: those of the launch, or so many slots. */
+export function groupsOf(program: Program, launch: Launch, slots: number, limit: number): readonly [number, number, number] {
+  return program.descriptor.whole === true ? launch.workgroups : fold(slots, limit)
+}
+
 /** Workgroups of a pass as a dispatch that no dimension refuses. */
-export function fold(slots: number, limit: number): [number, number, number] {
+function fold(slots: number, limit: number): [number, number, number] {
   if (slots <= limit) return [slots, 1, 1]
   const x = Math.min(limit, Math.ceil(Math.sqrt(slots)))
   return [x, Math.ceil(slots / x), 1]

@@ -5,9 +5,17 @@
 import { attributeOf, type ConstantDeclaration, rangeText, type SourceModule, type TokenRange } from './module.ts'
 import type { Token } from './scanner.ts'
 
-/** @param constants the values that the program gives to overrides, by name or by id */
-export function evaluateInteger(module: SourceModule, range: TokenRange, constants: Readonly<Record<string, number>>): number | undefined {
-  return new Evaluator(module, constants).range(range)
+/**
+ * @param constants the values that the program gives to overrides, by name or by id
+ * @param known constants that are declared outside of the author's text
+ */
+export function evaluateInteger(
+  module: SourceModule,
+  range: TokenRange,
+  constants: Readonly<Record<string, number>>,
+  known: ReadonlyMap<string, number> = new Map(),
+): number | undefined {
+  return new Evaluator(module, constants, known).range(range)
 }
 
 /** The key under which a pipeline gives an override's value: its id when it has one. */
@@ -48,13 +56,15 @@ function apply(operator: string, a: number, b: number): number | undefined {
 class Evaluator {
   readonly #module: SourceModule
   readonly #constants: Readonly<Record<string, number>>
+  readonly #known: ReadonlyMap<string, number>
   readonly #open = new Set<string>()
   #tokens: readonly Token[] = []
   #at = 0
 
-  constructor(module: SourceModule, constants: Readonly<Record<string, number>>) {
+  constructor(module: SourceModule, constants: Readonly<Record<string, number>>, known: ReadonlyMap<string, number>) {
     this.#module = module
     this.#constants = constants
+    this.#known = known
   }
 
   range(range: TokenRange): number | undefined {
@@ -109,7 +119,8 @@ class Evaluator {
 
   #constant(name: string): number | undefined {
     const constant = this.#module.constants.find((candidate) => candidate.name === name)
-    if (constant === undefined || this.#open.has(name)) return undefined
+    if (constant === undefined) return this.#known.get(name)
+    if (this.#open.has(name)) return undefined
     if (constant.kind === 'override') {
       const given = this.#constants[overrideKey(this.#module, constant)] ?? this.#constants[name]
       if (given !== undefined) return given

@@ -40,7 +40,8 @@ assert(
 
 const HINT_BITMAPS = PAGE_BITMAP.hintRead - PAGE_BITMAP.read
 
-export function addFaults(pieces: Pieces, bits: AddressBits, pageShift: number): void {
+export function addFaults(pieces: Pieces, wish: { readonly addressBits: AddressBits; readonly pageShift: number; readonly chained: boolean }): void {
+  const { addressBits: bits, pageShift } = wish
   pieces.addAll([
     `@group(3) @binding(${RUNTIME_BINDING.table}) var<storage, read> svm_table: array<u32>;`,
     `@group(3) @binding(${RUNTIME_BINDING.faults}) var<storage, read_write> svm_faults: array<atomic<u32>>;`,
@@ -64,10 +65,12 @@ export function addFaults(pieces: Pieces, bits: AddressBits, pageShift: number):
     'var<private> svm_slot: u32;',
     `fn svm_place(e: u32, a: svm_ptr) -> u32 { return (e & SVM_PLACE_MASK) + ${POOL_HEAD_WORDS}u + ((${low(bits, 'a')} & SVM_PAGE_MASK) >> 2u); }`,
     // What follows in the chain must not run: see the wrapper.
-    `fn svm_abort() {
+    wish.chained
+      ? `fn svm_abort() {
   let mine = svm_control.header[${CONTROL.link}];
   if (atomicLoad(&svm_faults[${FAULT.abort}]) < mine) { atomicMax(&svm_faults[${FAULT.abort}], mine); }
-}`,
+}`
+      : 'fn svm_abort() {}',
     'fn svm_mark(word: u32, bit: u32) { if ((atomicLoad(&svm_faults[word]) & bit) == 0u) { atomicOr(&svm_faults[word], bit); } }',
     // A set of marks: bits 0 to 7 are the page bitmaps, bits 8 to 11 the workgroup bitmaps. One loop, so that an access holds one copy of it.
     `fn svm_mark_all(marks: u32, i: u32) {

@@ -8,6 +8,7 @@ import { type AttemptWish, addAttempt } from './attempt.ts'
 import { addDirect } from './direct.ts'
 import { addFaults } from './faults.ts'
 import { addResident } from './resident.ts'
+import { addStrides } from './strides.ts'
 import { addWatch } from './watch.ts'
 import { Pieces } from './wgsl-text.ts'
 import { addWords } from './words.ts'
@@ -17,6 +18,8 @@ export interface PreludeWish extends AttemptWish {
   readonly pools: 1 | 2 | 4 | 8
   readonly atomicPools: boolean
   readonly pageShift: number
+  /** What goes wrong in it keeps others from running. */
+  readonly chained: boolean
   /** Accesses are noted in the shadow (debug). */
   readonly watch: boolean
 }
@@ -25,7 +28,8 @@ export interface PreludeWish extends AttemptWish {
 export function preludeText(wish: PreludeWish, ...users: readonly string[]): string {
   const pieces = new Pieces()
   addAccessors(pieces, wish.addressBits, wish.variant === 'direct')
-  addFaults(pieces, wish.addressBits, wish.pageShift)
+  addStrides(pieces, wish.addressBits, ...users)
+  addFaults(pieces, wish)
   addWords(pieces, wish.pools, wish.atomicPools)
   if (wish.variant === 'attempt') addAttempt(pieces, wish)
   else if (wish.variant === 'resident') addResident(pieces)

@@ -126,6 +126,7 @@ export interface TranslatedKernel {
     guard: boolean
     loopGuards: LoopGuards
     geometry?: Geometry
+    chained?: boolean
     watch?: boolean
   }): ProgramDescriptor
 }

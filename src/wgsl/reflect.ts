@@ -87,7 +87,7 @@ function isRuntimeSized(fields: StructLayout['fields']): boolean {
 }
 
 /** `const Node_next: u32 = 4u;` for every member and `Node_size` for every struct; names that the author declares himself are his. */
-export function layoutConstants(module: SourceModule, layouts: Readonly<Record<string, StructLayout>>): string {
+export function layoutConstants(module: SourceModule, layouts: Readonly<Record<string, StructLayout>>): ReadonlyMap<string, number> {
   const declared = new Set([...module.structs, ...module.functions, ...module.variables, ...module.constants, ...module.aliases].map(({ name }) => name))
   const values = new Map<string, number>()
   const ambiguous = new Set<string>()
@@ -113,7 +113,7 @@ export function layoutConstants(module: SourceModule, layouts: Readonly<Record<s
       )
     }
   }
-  return [...values].map(([name, value]) => `const ${name}: u32 = ${value}u;`).join(' ')
+  return values
 }
 
 const ARGUMENT_TYPE = /^(svm_ptr|u32|i32|f32|vec[234]<(u32|i32|f32)>|array<vec4<(u32|i32|f32)>,.*>)$/

@@ -63,10 +63,13 @@ export interface RewriteWish {
 export class Rewriter {
   readonly #module: SourceModule
   readonly #analyser: Analyser
+  readonly #strides: ReadonlyMap<number, string>
 
-  constructor(module: SourceModule, analyser: Analyser) {
+  /** @param strides the names of calls of svm_index whose stride is known, by their tokens */
+  constructor(module: SourceModule, analyser: Analyser, strides: ReadonlyMap<number, string>) {
     this.#module = module
     this.#analyser = analyser
+    this.#strides = strides
   }
 
   /** The author's part of the module that runs. */
@@ -75,6 +78,7 @@ export class Rewriter {
       ...this.#entryEdits(wish.entry),
       ...(wish.args === null ? [] : this.#argumentEdits(wish.args)),
       ...this.#callEdits(wish.watch === true),
+      ...[...this.#strides].map(([token, name]) => this.#replace(token, name)),
       ...this.#loopEdits(wish),
     ])
   }

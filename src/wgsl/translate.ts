@@ -24,6 +24,7 @@ import { argumentLayout, authorBinding, bindingNumber, layoutConstants, plainTyp
 import { residentEpilogue } from './resident.ts'
 import { guardOf, Rewriter } from './rewrite.ts'
 import { splitAtCommas, type Token, textError } from './scanner.ts'
+import { knownStrides } from './strides.ts'
 import { Waits } from './waits.ts'
 import { WRAPPER_ENTRY, wrapperText } from './wrapper.ts'
 
@@ -65,13 +66,15 @@ class Translation implements TranslatedKernel {
     this.#entry = findEntry(this.#module, options.entryPoint)
     this.#checkConstants()
     this.#analyser = new Analyser(this.#module)
-    this.#rewriter = new Rewriter(this.#module, this.#analyser)
     this.#behaviour = this.#analyser.behaviour(options.entryPoint)
     this.#loops = this.#analyser.loops()
     const waits = new Waits(this.#module)
     this.#waiting = new Set(this.#loops.filter(({ range }) => waits.ofLoop(range).length > 0))
     this.layouts = structLayouts(this.#module, options.addressBits)
-    this.#constantsText = layoutConstants(this.#module, this.layouts)
+    const constants = layoutConstants(this.#module, this.layouts)
+    this.#constantsText = [...constants].map(([name, value]) => `const ${name}: u32 = ${value}u;`).join(' ')
+    const known = new Map([...constants, ['SVM_PTR_SIZE', options.addressBits / 8]])
+    this.#rewriter = new Rewriter(this.#module, this.#analyser, knownStrides(this.#module, options.constants, known))
     this.#argsVariable = this.#findArguments()
     this.args = argumentLayout(this.#module, this.#argsVariable, this.layouts, options.addressBits)
     this.authorBindings = this.#findBindings()
@@ -97,6 +100,8 @@ class Translation implements TranslatedKernel {
     const wrapper = wrapperText(this.#module, {
       entry: this.#entry,
       geometry: wish.geometry ?? 'any',
+      chained: wish.chained === true,
+      slotAtEnd: !attempt && wish.watch !== true,
       workgroupSize,
       guard: wish.guard,
       collective,
@@ -114,6 +119,7 @@ class Translation implements TranslatedKernel {
         pageShift: this.#options.pageShift,
         workgroupFlag: barriers || subgroups || this.#workgroupMemory,
         polls: this.#behaviour.collectives,
+        chained: wish.chained === true,
         watch: wish.watch === true,
       },
       author,
@@ -131,6 +137,7 @@ class Translation implements TranslatedKernel {
       workgroupSize,
       guard: wish.guard,
       watch: wish.watch === true,
+      whole: wish.geometry === 'whole',
       startTainted,
       collective,
       addressBits: this.#options.addressBits,
