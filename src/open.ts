@@ -75,9 +75,11 @@ export async function openSvm(options: SvmOptions): Promise<Svm> {
         port.mirrors.map(async (mirror) => {
           if (port.isReleased(mirror.memory)) return -1
           const kernel = new DriverKernel(mirror.device, translated, source, mirror.watch !== null)
-          await kernel.program({ variant: 'attempt', pools: mirror.dmem.poolsInUse, guard: false, geometry: 'any', chained: false }).catch((failure) => {
-            throw port.explain(failure)
-          })
+          await kernel
+            .program({ variant: 'attempt', pools: mirror.dmem.poolsInUse, guard: false, geometry: 'any', chained: false, marks: false })
+            .catch((failure) => {
+              throw port.explain(failure)
+            })
           return port.register('kernel', kernel)
         }),
       ),

@@ -2,6 +2,7 @@
 //
 // faults (read_write, 32-bit atomics):
 //   [ header: FAULT_HEADER_WORDS ][ 4 workgroup bitmaps ][ 8 page bitmaps ][ misses: only in a 64-bit space (leaf.ts) ][ first and last: two words a page ]
+//   … [ in place of the last, where no fault is possible: a record for each slot ]
 // control (read only):
 //   [ header: CONTROL_HEADER_WORDS ][ worklist: one word a slot ]
 //
@@ -22,20 +23,24 @@ export const FAULT = {
   badSlot: 4,
   /** Invocations that ran out of fuel. */
   fuelOut: 5,
-  /**
-   * The direct variant stored to pages that were not known to be dirty: these and all between, counted from the window's first page. The first is kept as
-   * its distance from 0xffffffff, the last plus 1, so that 0 means none.
-   */
-  storedFirst: 6,
-  storedLast: 7,
   /** Faults that wanted to be examples, also those that found no room. */
   exampleCount: 8,
   /** EXAMPLES records of EXAMPLE_WORDS: address, its high word, bits of NEED, slot. */
   examples: 16,
+  /**
+   * Where no fault is possible: word 0 is 1 when there was a store to a page that was clean, in a variant that does not say which; word k when there was a
+   * bad access of kind k (see BAD_KIND_SHIFT). They take the place of examples.
+   */
+  kinds: 16,
+  /** What is stored here means nothing. */
+  scratch: 48,
   /** Of a chain of dispatches: 0xffffffff minus the first in which something went wrong (atomicMax keeps the smallest); 0: none. Later ones do nothing. */
   abort: 15,
 } as const
 export const EXAMPLES = 32
+/** The kind of a bad access where no fault is possible: bits of NEED above these, and in these the bits of the address that had to be 0. */
+export const BAD_KIND_SHIFT = 2
+export const BAD_KINDS = 20
 export const EXAMPLE_WORDS = 4
 /** Loop iterations between two looks at whether somebody ran out of fuel; fuel is a multiple of it. */
 export const FUEL_LOOK = 4096
@@ -95,6 +100,8 @@ export const CONTROL = {
   offsetZ: 11,
   /** Loop iterations an invocation may make in a pass that may fault. */
   fuel: 12,
+  /** Word offset of the records in `faults`. */
+  records: 13,
   /** Word offset of the worklist in this buffer. */
   worklist: 14,
   /** Length in words of a workgroup bitmap. */
@@ -134,6 +141,8 @@ export interface FaultLayout {
   readonly pageBitmaps: number
   readonly misses: number
   readonly first: number
+  /** In its place: records of bad accesses, one a slot, where no fault is possible. */
+  readonly records: number
   readonly endWords: number
 }
 
@@ -150,7 +159,22 @@ export function faultLayout(slots: number, tableEntries: number, addressBits: 32
   const pageBitmaps = workgroupBitmaps + WORKGROUP_BITMAPS * workgroupWords
   const misses = pageBitmaps + PAGE_BITMAPS * pageWords
   const first = misses + missWords(addressBits)
-  return { workgroupWords, pageWords, workgroupBitmaps, pageBitmaps, misses, first, endWords: first + WANTED_WORDS * tableEntries }
+  const endWords = first + Math.max(WANTED_WORDS * tableEntries, recordWords(addressBits) * slots)
+  return { workgroupWords, pageWords, workgroupBitmaps, pageBitmaps, misses, first, records: first, endWords }
+}
+
+/** Words of the record of a slot: the complement of the address, and never 0; in a 64-bit space the low word, and the complement of the high one. */
+export function recordWords(addressBits: 32 | 64): number {
+  return addressBits / 32
+}
+
+/** The address in a record; null: there is none. What does not differ by its complement's last bit is taken for the last byte of the space. */
+export function recordedAddress(records: Uint32Array, slot: number, addressBits: 32 | 64): number | null {
+  const words = recordWords(addressBits)
+  const last = records[slot * words + words - 1] as number
+  if (last === 0) return null
+  const high = last === 1 ? 0xffffffff : ~last >>> 0
+  return words === 1 ? high : high * 2 ** 32 + (records[slot * words] as number)
 }
 
 /** Words a page in `first`. */

@@ -77,7 +77,7 @@ export function planMemory(wish: {
   const frames = Math.min(Math.floor(spare / pageBytes), Math.floor(poolBytesMax / pageBytes) * most)
   const wanted = wish.pools !== undefined ? Math.min(wish.pools, frames) : frames * pageBytes <= 32 * MIB ? 1 : frames * pageBytes <= 128 * MIB ? 2 : 4
   const poolCount = Math.min(most, Math.max(wanted, Math.ceil((frames * pageBytes) / poolBytesMax)))
-  const windowMax = Math.min(WINDOW_MAX, 2 ** Math.floor(Math.log2(tableBytes / 24)))
+  const windowMax = Math.min(WINDOW_MAX, 2 ** Math.floor(Math.log2(tableBytes / 32)))
   return { budgetBytes, reserveBytes, shadowBytes, slotBytes, ringBytes, bouncePages, poolCount, poolFrames: Math.ceil(frames / poolCount), frames, windowMax }
 }
 

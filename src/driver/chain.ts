@@ -36,7 +36,7 @@ import {
   waitsOf,
   windowByTime,
 } from './launch.ts'
-import { type BadAccess, decode, FIRST_LINK, fillHeader, groupsOf, type PassReport } from './pass.ts'
+import { type BadAccess, decode, FIRST_LINK, fillHeader, groupsOf, type PassReport, readBad } from './pass.ts'
 import type { PassTable } from './pass-table.ts'
 import { promote } from './promote.ts'
 import { ReachTable } from './reach.ts'
@@ -179,7 +179,7 @@ function planOf(mirror: Mirror, launch: Launch, { reach, sets }: { reach: ReachT
   if (steady === null && needs === null) return null
   const pools = steady?.variant === 'direct' ? 1 : mirror.dmem.poolsInUse
   const geometry = geometryOf(launch, true, mirror.device.limits.workgroupsPerDimension)
-  const shape = { variant: steady?.variant ?? 'attempt', pools, guard: launch.guard, geometry, chained: true } as const
+  const shape = { variant: steady?.variant ?? 'attempt', pools, guard: launch.guard, geometry, chained: true, marks: steady?.marks === true } as const
   return { launch, shape, slots, milliseconds: slots * kernel.millisecondsPerWorkgroup, steady, needs }
 }
 
@@ -334,9 +334,9 @@ class Chain {
     return { kind: 'copy', from: faults, fromOffset: FAULT.abort * 4, to: this.#buffers.control, toOffset: header + CONTROL.aborted * 4, byteLength: 4 }
   }
 
-  #settle(milliseconds: number): LinksOutcome {
+  async #settle(milliseconds: number): Promise<LinksOutcome> {
     const { dmem } = this.#mirror
-    const report = decode(this.#views, this.#direct, milliseconds)
+    const report = decode(this.#views, this.#needs.size === 0, milliseconds)
     this.#noteStores(report)
     for (const { touched } of this.#needs) for (const vpn of touched) dmem.touch(this.#mirror.frameOf(vpn))
     const word = this.#views.words[FAULT.abort] as number
@@ -352,10 +352,11 @@ class Chain {
       failed.launch.kernel.chained(true)
       return { results, failure: null, alone: true }
     }
+    const bad = report.kinds.length === 0 ? null : await readBad(this.#mirror, this.#tables, this.#views, failed.launch, report.kinds)
     const retired = failed.slots - countBits(report.workgroups[WORKGROUP_BITMAP.faulted] as Uint32Array)
     if (report.fuelOut > 0) return { results, failure: endlessError(failed.launch, waitsOf(failed.launch), retired), alone: false }
-    assert(report.bad !== null, 'where no fault is possible a link fails by a bad access, or by a loop that does not end')
-    return { results, failure: accessError(this.#mirror, failed.launch, wholeOf(failed.slots), report.bad as BadAccess, retired), alone: false }
+    assert(bad !== null, 'where no fault is possible a link fails by a bad access, or by a loop that does not end')
+    return { results, failure: accessError(this.#mirror, failed.launch, wholeOf(failed.slots), bad as BadAccess, retired), alone: false }
   }
 
   /** Nobody can tell which link stored to a page: what one kernel may have stored to is what all have. */
@@ -366,7 +367,7 @@ class Chain {
       const history = steady === null ? null : launch.kernel.steadyHistory(launch)
       if (steady === null || noted.has(history)) continue
       noted.add(history)
-      noteStores(this.#mirror, launch, report, steady.window !== null)
+      noteStores(this.#mirror, launch, report, steady)
     }
   }
 

@@ -67,7 +67,7 @@ async function runSteady(mirror: Mirror, launch: Launch, reach: ReachTable, tota
     const window = remaining.window(Math.min(limit, mirror.plan.windowMax))
     if (launch.class === 'unsplittable' && window.slots < total) throw tooLargeUnsplit(launch, total, mirror.plan.windowMax)
     const geometry = window.worklist === null ? geometryOf(launch, window.slots === total, mirror.device.limits.workgroupsPerDimension) : 'any'
-    const program = await kernel.program({ variant: steady.variant, pools, guard: launch.guard, geometry, chained: false })
+    const program = await kernel.program({ variant: steady.variant, pools, guard: launch.guard, geometry, chained: false, marks: steady.marks })
     const tables = await mirror.tables.ready(window.slots, launch.args.byteLength, false)
     if (launch.args.byteLength > 0) mirror.device.write(tables.args, 0, launch.args)
     const table = direct === null ? await reach.ready(tables, null) : tables.table
@@ -77,7 +77,7 @@ async function runSteady(mirror: Mirror, launch: Launch, reach: ReachTable, tota
     })
     result.rounds++
     kernel.millisecondsPerWorkgroup = report.milliseconds / window.slots
-    noteStores(mirror, launch, report, direct !== null)
+    noteStores(mirror, launch, report, steady)
     const faulted = report.workgroups[WORKGROUP_BITMAP.faulted] as Uint32Array
     const retired = remaining.settle(window, (slot) => testBit(faulted, slot))
     mirror.space.tracer.emit({
@@ -96,22 +96,17 @@ async function runSteady(mirror: Mirror, launch: Launch, reach: ReachTable, tota
 }
 
 /**
- * The resident variant says exactly what was stored to. The direct one, which runs where that was foreseen, names a range that holds all that was not; then
- * pages in it may count as dirty that are not, and the next launch is exact again.
+ * Where the stores are marked, they are known exactly. Where they were foreseen, and there were others, nobody knows which: all that could be stored to counts
+ * as dirty then, and the next launch is exact again.
  */
-export function noteStores(mirror: Mirror, launch: Launch, report: PassReport, direct: boolean): void {
+export function noteStores(mirror: Mirror, launch: Launch, report: PassReport, { marks }: Steady): void {
   const history = launch.kernel.steadyHistory(launch)
   const stored = storedPages(mirror, report)
   for (const vpn of stored) markStored(mirror, vpn)
-  if (!direct) return history.stored(stored)
-  if (report.unforeseen === null) return
-  let news = 0
-  for (let vpn = report.unforeseen.start; vpn < report.unforeseen.end; vpn++) {
-    if ((mirror.vmm.get(vpn) & (PTE.store | PTE.dirty)) !== PTE.store) continue
-    markStored(mirror, vpn)
-    news++
-  }
-  if (news > 0) history.forget()
+  if (marks) return history.stored(stored)
+  if (!report.unforeseen) return
+  noteAllStores(mirror, launch.reach)
+  history.forget()
 }
 
 /** The page differs from the host's bytes. */
@@ -128,11 +123,12 @@ function noteNeeds(launch: Launch): void {
   kernel.steadyHistory(launch).stored(stored)
 }
 
-/** The pass ran and its report did not arrive: whatever it could store to may differ from the host's bytes. */
-export function noteAllStores(mirror: Mirror): void {
+/** A pass ran and nobody knows what it stored to: whatever it could store to may differ from the host's bytes. */
+export function noteAllStores(mirror: Mirror, reach: Launch['reach'] = null): void {
   const storable: Vpn[] = []
   mirror.dmem.forEachPage((_frame, vpn) => {
-    if ((mirror.vmm.get(vpn) & PTE.store) !== 0) storable.push(vpn)
+    if ((mirror.vmm.get(vpn) & (PTE.store | PTE.dirty)) !== PTE.store) return
+    if (reach === null || reach.some(({ start, end }) => vpn >= start && vpn < end)) storable.push(vpn)
   })
   for (const vpn of storable) markStored(mirror, vpn)
 }

@@ -62,6 +62,8 @@ export interface ProgramShape {
   readonly geometry: Geometry
   /** It is a link of a chain. */
   readonly chained: boolean
+  /** Of the resident variant: stores to clean pages leave marks. */
+  readonly marks: boolean
 }
 
 const HISTORY_MAX = 8
@@ -154,11 +156,11 @@ export class DriverKernel {
     return history
   }
 
-  async #build({ variant, pools, guard, geometry, chained }: ProgramShape): Promise<Program> {
+  async #build({ variant, pools, guard, geometry, chained, marks }: ProgramShape): Promise<Program> {
     // If nothing compiles the mistake is the author's, and told best of the text that is most like his: the last.
     let failure: SvmError | null = null
     for (const loopGuards of GUARD_ORDER) {
-      const descriptor = this.translated.variant({ variant, pools: widthOf(pools), guard, loopGuards, geometry, chained, watch: this.#watched })
+      const descriptor = this.translated.variant({ variant, pools: widthOf(pools), guard, loopGuards, geometry, chained, marks, watch: this.#watched })
       try {
         const program = await this.device.createProgram(descriptor)
         await this.#check()
@@ -189,8 +191,8 @@ export class DriverKernel {
   }
 }
 
-function keyOf({ variant, pools, guard, geometry, chained }: ProgramShape): string {
-  return `${variant} ${widthOf(pools)} ${guard} ${geometry} ${chained}`
+function keyOf({ variant, pools, guard, geometry, chained, marks }: ProgramShape): string {
+  return `${variant} ${widthOf(pools)} ${guard} ${geometry} ${chained} ${marks}`
 }
 
 /** Modules declare 1, 2, 4 or 8 pools. */

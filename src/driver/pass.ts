@@ -2,8 +2,25 @@
 // read back in the same submission; nothing here decides what to do about it. A pass like the one before is the same work (the same arrays), so
 // that the device may have encoded it while it waited.
 
-import { CONTROL, CONTROL_HEADER_WORDS, CONTROL_MODE, EXAMPLE_WORDS, EXAMPLES, FAULT, type FaultLayout, WANTED_WORDS } from '../abi/fault-record.ts'
-import type { VpnRange } from '../base/units.ts'
+import {
+  BAD_KIND_SHIFT,
+  BAD_KINDS,
+  CONTROL,
+  CONTROL_HEADER_WORDS,
+  CONTROL_MODE,
+  EXAMPLE_WORDS,
+  EXAMPLES,
+  FAULT,
+  type FaultLayout,
+  NEED_MISALIGNED,
+  recordedAddress,
+  recordWords,
+  WANTED_WORDS,
+  WORKGROUP_BITMAP,
+} from '../abi/fault-record.ts'
+import { SPACE_BYTES } from '../abi/geometry.ts'
+import { assert } from '../base/assert.ts'
+import { setBit } from '../base/bitmap.ts'
 import type { DeviceBuffer, Program, Work } from '../device/device.ts'
 import type { Launch } from './launch.ts'
 import type { Window } from './remaining.ts'
@@ -39,8 +56,10 @@ export interface PassReport {
   readonly fuelOut: number
   /** For diagnosis: some of the faults, in no order. */
   examples(): FaultExample[]
-  /** In the direct variant: pages of which some were stored to, though they were not foreseen; null: none. */
-  readonly unforeseen: VpnRange | null
+  /** Where no fault is possible, in a variant that marks no stores: a page was stored to that was clean. */
+  readonly unforeseen: boolean
+  /** There too: the kinds of bad accesses. */
+  readonly kinds: readonly number[]
   readonly milliseconds: number
 }
 
@@ -67,7 +86,9 @@ export async function runPass(mirror: Mirror, tables: TableBuffers, wish: PassWi
   const started = device.now()
   await copies.submit(work, readbacks, wish.again)
   mirror.watch?.refuseSpin(wish.launch)
-  return decode(views, wish.direct ?? null, device.now() - started)
+  const report = decode(views, wish.program.descriptor.variant !== 'attempt', device.now() - started)
+  const bad = report.kinds.length === 0 ? report.bad : await readBad(mirror, tables, views, wish.launch, report.kinds)
+  return bad === report.bad ? report : { ...report, bad }
 }
 
 /** The work of the last pass, if this one has nothing different; else new. */
@@ -142,6 +163,7 @@ export function fillHeader(
   header.set(launch.global, CONTROL.globalX)
   header.set(launch.offset, CONTROL.offsetX)
   header[CONTROL.fuel] = fuel
+  header[CONTROL.records] = layout.records
   header[CONTROL.worklist] = CONTROL_HEADER_WORDS
   header[CONTROL.workgroupWords] = layout.workgroupWords
   header[CONTROL.pageWords] = layout.pageWords
@@ -162,19 +184,81 @@ function describeWindow({ space }: Mirror, { pages, place, writable, dirty }: Di
   header[CONTROL.windowPlace] = place
   header[CONTROL.writableFrom] = words(writable.start - pages.start)
   header[CONTROL.writableWords] = words(writable.end - writable.start)
-  header[CONTROL.dirtyFrom] = words(dirty.start - pages.start)
-  header[CONTROL.dirtyWords] = words(dirty.end - dirty.start)
+  // Where nothing is dirty every store is news: the part begins behind the window then, and each word of it lies outside.
+  const none = dirty.end === dirty.start
+  header[CONTROL.dirtyFrom] = words((none ? pages.end : dirty.start) - pages.start)
+  header[CONTROL.dirtyWords] = none ? 1 : words(dirty.end - dirty.start)
 }
 
-/** What is in the report that was read to `views`. */
-export function decode({ layout, words, workgroups, pages, misses }: ReportViews, direct: DirectWindow | null, milliseconds: number): PassReport {
+/** What is in the report that was read to `views`. @param steady no fault was possible */
+export function decode({ layout, words, workgroups, pages, misses }: ReportViews, steady: boolean, milliseconds: number): PassReport {
   const address = (words[FAULT.badAddressHigh] as number) * 4294967296 + (words[FAULT.badAddress] as number)
   const bad = words[FAULT.badClaim] === 0 ? null : { address, kind: words[FAULT.badKind] as number, slot: words[FAULT.badSlot] as number }
-  const start = direct?.pages.start ?? 0
-  const end = words[FAULT.storedLast] as number
-  const unforeseen = end === 0 ? null : { start: start + 0xffffffff - (words[FAULT.storedFirst] as number), end: start + end }
-  return { layout, workgroups, pages, misses, bad, fuelOut: words[FAULT.fuelOut] as number, unforeseen, examples: () => examplesIn(words), milliseconds }
+  const unforeseen = steady && words[FAULT.kinds] !== 0
+  const kinds = steady ? badKinds(words) : NO_KINDS
+  return { layout, workgroups, pages, misses, bad, fuelOut: words[FAULT.fuelOut] as number, unforeseen, kinds, examples: () => examplesIn(words), milliseconds }
 }
+
+const NO_KINDS: readonly number[] = []
+
+function badKinds(words: Uint32Array): readonly number[] {
+  let kinds = NO_KINDS
+  for (let kind = 1; kind < BAD_KINDS; kind++) if (words[FAULT.kinds + kind] !== 0) kinds = [...kinds, kind]
+  return kinds
+}
+
+/**
+ * The bad access of the first workgroup that made one, where no fault was possible; marks all that did in the report. @param kinds those that there were
+ * @throws DeviceFailure
+ */
+export async function readBad(
+  mirror: Mirror,
+  tables: TableBuffers,
+  { layout, slots, workgroups }: ReportViews,
+  { reach }: Launch,
+  kinds: readonly number[],
+): Promise<BadAccess> {
+  const { addressBits } = mirror.space.geometry
+  const records = new Uint32Array(recordWords(addressBits) * slots)
+  await mirror.copies.submit([], [{ from: tables.faults, offset: layout.records * 4, into: bytesOf(records) }])
+  let first: BadAccess | null = null
+  for (let slot = 0; slot < slots; slot++) {
+    const address = recordedAddress(records, slot, addressBits)
+    if (address === null) continue
+    setBit(workgroups[WORKGROUP_BITMAP.faulted] as Uint32Array, slot)
+    first ??= { ...explainKind(mirror, reach, address, kinds), slot }
+  }
+  assert(first !== null, 'a bad access leaves a record')
+  return first as BadAccess
+}
+
+/** Of the kinds that there were, the first that is wrong at this address; and of a vector the first word that is. */
+function explainKind(
+  { vmm, space }: Mirror,
+  reach: Launch['reach'],
+  address: number,
+  kinds: readonly number[],
+): { readonly address: number; readonly kind: number } {
+  const { pageBytes, addressBits } = space.geometry
+  const isRight = (at: number, need: number) => {
+    const vpn = Math.floor(at / pageBytes)
+    return (vmm.get(vpn) & need) !== 0 && (reach === null || reach.some(({ start, end }) => vpn >= start && vpn < end))
+  }
+  // In a 64-bit space its page has no entry; see wgsl/addresses.
+  const outside = addressBits === 32 && address === SPACE_BYTES[32] - 1
+  for (const kind of kinds) {
+    const need = kind >> BAD_KIND_SHIFT
+    if (outside || (address & (kind & (2 ** BAD_KIND_SHIFT - 1))) !== 0) return { address, kind: need | NEED_MISALIGNED }
+    if (!isRight(address, need)) return { address, kind: need }
+  }
+  for (const kind of kinds) {
+    const need = kind >> BAD_KIND_SHIFT
+    for (let at = address + 4; at < address + VECTOR_BYTES; at += 4) if (!isRight(at, need)) return { address: at, kind: need }
+  }
+  return { address, kind: (kinds[0] as number) >> BAD_KIND_SHIFT }
+}
+
+const VECTOR_BYTES = 16
 
 function examplesIn(words: Uint32Array): FaultExample[] {
   return Array.from({ length: Math.min(EXAMPLES, words[FAULT.exampleCount] as number) }, (_, n) => {

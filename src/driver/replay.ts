@@ -242,7 +242,7 @@ export class Replay {
     const { kernel, guard } = this.#launch
     const { poolsInUse } = this.#mirror.dmem
     if (this.#program === null || this.#programPools !== poolsInUse) {
-      this.#program = await kernel.program({ variant: 'attempt', pools: poolsInUse, guard, geometry: 'any', chained: false })
+      this.#program = await kernel.program({ variant: 'attempt', pools: poolsInUse, guard, geometry: 'any', chained: false, marks: false })
       this.#programPools = poolsInUse
     }
     const program = this.#program

@@ -25,11 +25,14 @@ export interface Steady {
   readonly variant: 'resident' | 'direct'
   /** Null in the resident variant. */
   readonly window: DirectWindow | null
+  /** Stores to clean pages leave marks: it is not known yet what the launch stores to, or that is not dirty yet. */
+  readonly marks: boolean
 }
 
 /** Runs of pages that a history keeps; more become one. */
 const RUNS_MAX = 64
-const RESIDENT: Steady = { variant: 'resident', window: null }
+const RESIDENT: Steady = { variant: 'resident', window: null, marks: false }
+const MARKING: Steady = { ...RESIDENT, marks: true }
 const NO_PAGES: VpnRange = { start: 0, end: 0 }
 
 /** What one kernel, with the same pointers and of the same size, was last decided to be, and what it is known to store to. */
@@ -80,7 +83,7 @@ export function chooseSteady(mirror: Mirror, launch: Launch, reach: ReachTable):
   if (reach.incomplete > 0) history.chosen = null
   else {
     const window = mirror.direct ? directWindow(mirror, launch, history) : null
-    history.chosen = window === null ? RESIDENT : { variant: 'direct', window }
+    history.chosen = window !== null ? { variant: 'direct', window, marks: false } : storesAreDirty(mirror, launch, history) ? RESIDENT : MARKING
   }
   history.version = version
   return history.chosen
@@ -140,19 +143,19 @@ function scan({ vmm, space }: Mirror, pages: VpnRange): { window: DirectWindow; 
   return { window, dirty }
 }
 
-/**
- * The run of dirty pages that a window names; null when the launch will store to pages that are not dirty, or to more places than can be told apart: what
- * it stores outside of the window's run must lie in one other.
- */
+/** The run of dirty pages that a window names: the one that holds all known stores, and the longest where there are none. Null: there is none. */
 function knownDirty(dirty: readonly VpnRange[], stores: readonly VpnRange[]): VpnRange | null {
-  const needed = new Set<VpnRange>()
-  for (const store of stores) {
-    const holder = dirty.find(({ start, end }) => store.start >= start && store.end <= end)
-    if (holder === undefined) return null
-    needed.add(holder)
-  }
-  if (needed.size > 2) return null
-  let longest: VpnRange | null = null
-  for (const run of needed.size === 0 ? dirty : needed) if (longest === null || run.end - run.start > longest.end - longest.start) longest = run
+  const holds = (run: VpnRange) => stores.every(({ start, end }) => start >= run.start && end <= run.end)
+  let longest: VpnRange | null = stores.length === 0 ? NO_PAGES : null
+  for (const run of dirty) if (holds(run) && (longest === null || run.end - run.start > longest.end - longest.start)) longest = run
   return longest
+}
+
+/** Known stores go to pages that are dirty. */
+function storesAreDirty({ vmm }: Mirror, { kernel }: Launch, history: SteadyHistory): boolean {
+  const { stores, atomics } = kernel.translated.analysis
+  if (!stores && !atomics) return true
+  if (!history.seen) return false
+  for (const { start, end } of history.stores) for (let vpn = start; vpn < end; vpn++) if ((vmm.get(vpn) & PTE.dirty) === 0) return false
+  return true
 }

@@ -3,14 +3,15 @@
 //   svm_reach_load(address, misaligned)         -> place of the word to read, or SVM_ZERO
 //   svm_reach_store(address, misaligned)        -> place of the word to write, or SVM_SINK
 //   svm_reach_exclusive(address, misaligned)    -> place for an atomic, or SVM_SINK
-// Where pages stand in order the second argument is the bits of the address that must be 0, and svm_reach_load_wide and svm_reach_store_wide take
-// a vector of so many words more than one.
+// Where no fault is possible they are told the bits of the address that must be 0 (and, where pages do not stand in order, whether it is SVM_NOWHERE), and
+// svm_reach_load_wide and svm_reach_store_wide take a vector of so many words more than one.
 //   svm_taint()                                 the invocation has seen what other workgroups may change
 //
 // and over the words of the pools (words.ts). A *place* is pool << 29 | word. Always: a refused load gives 0, a refused store changes no page, a
 // refused atomic gives 0. SVM_NOWHERE, to which pointer arithmetic saturates, is refused by every accessor: it is misaligned for words, and bytes
 // refuse it by value where its page might have an entry. In a 64-bit space svm_ptr is two words, and a pointer in memory is loaded as such.
 
+import type { ProgramVariant } from '../device/device.ts'
 import { type AddressBits, isNowhere, low, pointerTexts } from './addresses.ts'
 import { Pieces } from './wgsl-text.ts'
 
@@ -21,15 +22,17 @@ const SIGNLESS = ['add', 'sub', 'and', 'or', 'xor', 'exchange'] as const
 const ORDERED = ['max', 'min'] as const
 
 /** What a verb is told of an access that is aligned to so many bytes. */
-function alignment(bits: AddressBits, contiguous: boolean, bytes: 1 | 2 | 4): string {
-  if (contiguous) return `${bytes - 1}u`
-  return bytes === 1 ? isNowhere(bits, 'p') : `(${low(bits, 'p')} & ${bytes - 1}u) != 0u`
+function alignment(bits: AddressBits, variant: ProgramVariant, bytes: 1 | 2 | 4): string {
+  const mask = `${bytes - 1}u`
+  if (variant === 'direct') return mask
+  if (variant === 'resident') return `${mask}, ${bytes === 1 ? isNowhere(bits, 'p') : 'false'}`
+  return bytes === 1 ? isNowhere(bits, 'p') : `svm_misaligned(p, ${mask})`
 }
 
-function scalarAccessors(bits: AddressBits, contiguous: boolean): string[] {
-  const word = alignment(bits, contiguous, 4)
-  const half = alignment(bits, contiguous, 2)
-  const byte = alignment(bits, contiguous, 1)
+function scalarAccessors(bits: AddressBits, variant: ProgramVariant): string[] {
+  const word = alignment(bits, variant, 4)
+  const half = alignment(bits, variant, 2)
+  const byte = alignment(bits, variant, 1)
   const part = `(${low(bits, 'p')} & 3u) * 8u`
   const texts = [
     `fn svm_load_u32(p: svm_ptr) -> u32 { return svm_word(svm_reach_load(p, ${word})); }`,
@@ -58,31 +61,52 @@ function scalarAccessors(bits: AddressBits, contiguous: boolean): string[] {
   return texts
 }
 
-/** A vector is translated once; one that crosses the end of a page goes word by word, in a loop to keep the module small. */
-function wideAccessors(bits: AddressBits, contiguous: boolean): string[] {
-  if (contiguous) return [...WIDTHS.flatMap(contiguousWords), ...typedVectors()]
-  const misaligned = alignment(bits, false, 4)
-  const texts = [`fn svm_straddles(p: svm_ptr, bytes: u32) -> bool { return (${low(bits, 'p')} & SVM_PAGE_MASK) > SVM_PAGE_MASK + 1u - bytes; }`]
-  for (const width of WIDTHS) {
-    texts.push(
-      `fn svm_load_words${width}(p: svm_ptr) -> vec${width}<u32> {
+/** A vector is translated once. In an attempt one that crosses the end of a page goes word by word, in a loop to keep the module small. */
+function wideAccessors(bits: AddressBits, variant: ProgramVariant): string[] {
+  const words = variant === 'attempt' ? straddlingWords : variant === 'resident' ? endedWords : contiguousWords
+  return [
+    `fn svm_straddles(p: svm_ptr, bytes: u32) -> bool { return (${low(bits, 'p')} & SVM_PAGE_MASK) > SVM_PAGE_MASK + 1u - bytes; }`,
+    `fn svm_room(p: svm_ptr) -> u32 { return (SVM_PAGE_MASK + 1u - (${low(bits, 'p')} & SVM_PAGE_MASK)) >> 2u; }`,
+    ...WIDTHS.flatMap(words),
+    ...typedVectors(),
+  ]
+}
+
+function straddlingWords(width: number): string[] {
+  return [
+    `fn svm_load_words${width}(p: svm_ptr) -> vec${width}<u32> {
   if (svm_straddles(p, ${width * 4}u)) {
     var words: vec${width}<u32>;
     for (var k = 0u; k < ${width}u; k++) { words[k] = svm_load_u32(svm_add(p, k * 4u)); }
     return words;
   }
-  return svm_words${width}(svm_reach_load(p, ${misaligned}));
+  return svm_words${width}(svm_reach_load(p, svm_misaligned(p, 3u)));
 }`,
-      `fn svm_store_words${width}(p: svm_ptr, value: vec${width}<u32>) {
+    `fn svm_store_words${width}(p: svm_ptr, value: vec${width}<u32>) {
   if (svm_straddles(p, ${width * 4}u)) {
     for (var k = 0u; k < ${width}u; k++) { svm_store_u32(svm_add(p, k * 4u), value[k]); }
     return;
   }
-  svm_set_words${width}(svm_reach_store(p, ${misaligned}), value);
+  svm_set_words${width}(svm_reach_store(p, svm_misaligned(p, 3u)), value);
 }`,
-    )
-  }
-  return [...texts, ...typedVectors()]
+  ]
+}
+
+/** Both ends are translated, without a branch; a word between them lies in the page of the first while there is room. */
+function endedWords(width: number): string[] {
+  const places = Array.from({ length: width }, (_, k) =>
+    k === 0 ? 'at.first' : k === width - 1 ? `at.last + ${k}u` : `select(at.first, at.last, svm_room(p) <= ${k}u) + ${k}u`,
+  )
+  return [
+    `fn svm_load_words${width}(p: svm_ptr) -> vec${width}<u32> {
+  let at = svm_reach_load_wide(p, ${width - 1}u);
+  return vec${width}<u32>(${places.map((place) => `svm_word(${place})`).join(', ')});
+}`,
+    `fn svm_store_words${width}(p: svm_ptr, value: vec${width}<u32>) {
+  let at = svm_reach_store_wide(p, ${width - 1}u);
+  ${places.map((place, k) => `svm_set_word(${place}, value[${k}]);`).join('\n  ')}
+}`,
+  ]
 }
 
 /** Where pages stand in order a vector is so many words in a row, on whatever pages. */
@@ -121,8 +145,8 @@ function atomicPair(word: string, name: string, type: string, parameters: string
   ]
 }
 
-function atomicAccessors(bits: AddressBits, contiguous: boolean): string[] {
-  const aligned = alignment(bits, contiguous, 4)
+function atomicAccessors(bits: AddressBits, variant: ProgramVariant): string[] {
+  const aligned = alignment(bits, variant, 4)
   const texts: string[] = []
   for (const type of ['u32', 'i32'] as const) {
     const word = (text: string) => (type === 'u32' ? text : `bitcast<u32>(${text})`)
@@ -143,13 +167,19 @@ function atomicAccessors(bits: AddressBits, contiguous: boolean): string[] {
   return texts
 }
 
-/** All of them, as pieces. @param contiguous pages stand in order: the direct variant */
-export function addAccessors(pieces: Pieces, bits: AddressBits, contiguous = false): void {
-  pieces.addAll([...pointerTexts(bits), ...scalarAccessors(bits, contiguous), ...wideAccessors(bits, contiguous), ...atomicAccessors(bits, contiguous)])
+/** All of them, as pieces. */
+export function addAccessors(pieces: Pieces, bits: AddressBits, variant: ProgramVariant = 'attempt'): void {
+  pieces.addAll([
+    ...pointerTexts(bits),
+    `fn svm_misaligned(p: svm_ptr, mask: u32) -> bool { return (${low(bits, 'p')} & mask) != 0u; }`,
+    ...scalarAccessors(bits, variant),
+    ...wideAccessors(bits, variant),
+    ...atomicAccessors(bits, variant),
+  ])
 }
 
 /** Names that belong to the runtime alone, though they look like an accessor's. */
-const INTERNAL = /^(svm_(silent_|set_part$|straddles$|load_words|store_words|product$)|SVM_NOWHERE$)/
+const INTERNAL = /^(svm_(silent_|set_part$|straddles$|room$|misaligned$|load_words|store_words|product$)|SVM_NOWHERE$)/
 const BY_VARIANT = ['fn svm_barrier() { workgroupBarrier(); }', 'fn svm_faulted() -> bool { return false; }']
 
 /** The names that an author may use: the same in both widths. */

@@ -4,7 +4,7 @@
 // u32 and its page's index is a shift; in a 64-bit space it is a vec2<u32>, low word first and below 2^48, and the directory is searched
 // (abi/leaf), unless the invocation's last access was in the same leaf. Indices below LEAF_PAGES then mean: this page has no entry.
 
-import { CONTROL, FAULT, FAULT_HEADER_WORDS, NEED, PAGE_BITMAP, PAGE_BITMAPS, WORKGROUP_BITMAP, WORKGROUP_BITMAPS } from '../abi/fault-record.ts'
+import { CONTROL, FAULT, FAULT_HEADER_WORDS, NEED, PAGE_BITMAP, PAGE_BITMAPS, WORKGROUP_BITMAPS } from '../abi/fault-record.ts'
 import { BUCKET_WORDS, LEAF_HASH_WGSL, LEAF_PAGES, LEAF_SHIFT, MISS, MISS_KIND_SHIFT, MISS_LEAVES, MISS_PROBES, MISS_WORDS, NO_LEAF_KEY } from '../abi/leaf.ts'
 import { assert } from '../base/assert.ts'
 import { constant, type Pieces } from './wgsl-text.ts'
@@ -90,12 +90,6 @@ export function addAddresses(pieces: Pieces, bits: AddressBits, pageShift: numbe
     // What lies past the end of the table falls on the last entry, which is always 0.
     pieces.add('fn svm_page_of(a: svm_ptr) -> u32 { return min((~a) >> SVM_PAGE_SHIFT, arrayLength(&svm_table) - 1u); }')
   } else pieces.addAll([...walk(pageShift), missed(pageShift)])
-  // The end of a variant that has no other marks. Few atomics and no loop: a software device runs all of it in every invocation, whatever was bad.
-  pieces.add(`fn svm_report(a: svm_ptr, kind: u32) {
-  atomicOr(&svm_faults[${FAULT_HEADER_WORDS}u + ${WORKGROUP_BITMAP.faulted}u * svm_control.header[${CONTROL.workgroupWords}] + (svm_slot >> 5u)], 1u << (svm_slot & 31u));
-  if (atomicExchange(&svm_faults[${FAULT.badClaim}], 1u) != 0u) { return; }
-  svm_claimed(a, kind);
-}`)
   pieces.add(`fn svm_record_bad(a: svm_ptr, kind: u32) {
   if (atomicLoad(&svm_faults[${FAULT.badClaim}]) != 0u) { return; }
   if (atomicExchange(&svm_faults[${FAULT.badClaim}], 1u) != 0u) { return; }

@@ -8,6 +8,7 @@ import { type AttemptWish, addAttempt } from './attempt.ts'
 import { addDirect } from './direct.ts'
 import { addFaults } from './faults.ts'
 import { addResident } from './resident.ts'
+import { addSteady } from './steady.ts'
 import { addStrides } from './strides.ts'
 import { addWatch } from './watch.ts'
 import { Pieces } from './wgsl-text.ts'
@@ -20,6 +21,8 @@ export interface PreludeWish extends AttemptWish {
   readonly pageShift: number
   /** What goes wrong in it keeps others from running. */
   readonly chained: boolean
+  /** Of the resident variant: a store to a clean page leaves a mark of the page. */
+  readonly marks: boolean
   /** Accesses are noted in the shadow (debug). */
   readonly watch: boolean
 }
@@ -27,13 +30,14 @@ export interface PreludeWish extends AttemptWish {
 /** The declarations that these texts need. */
 export function preludeText(wish: PreludeWish, ...users: readonly string[]): string {
   const pieces = new Pieces()
-  addAccessors(pieces, wish.addressBits, wish.variant === 'direct')
+  addAccessors(pieces, wish.addressBits, wish.variant)
   addStrides(pieces, wish.addressBits, ...users)
   addFaults(pieces, wish)
   addWords(pieces, wish.pools, wish.atomicPools)
   if (wish.variant === 'attempt') addAttempt(pieces, wish)
-  else if (wish.variant === 'resident') addResident(pieces)
-  else addDirect(pieces, wish.addressBits, wish.pageShift)
+  else addSteady(pieces, wish.addressBits, wish.chained)
+  if (wish.variant === 'resident') addResident(pieces, wish.marks)
+  if (wish.variant === 'direct') addDirect(pieces, wish.addressBits)
   if (wish.watch) addWatch(pieces, wish, ...users)
   return pieces.link(...users)
 }

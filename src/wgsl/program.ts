@@ -127,6 +127,8 @@ export interface TranslatedKernel {
     loopGuards: LoopGuards
     geometry?: Geometry
     chained?: boolean
+    /** Of the resident variant, unless it is false: stores leave marks. */
+    marks?: boolean
     watch?: boolean
   }): ProgramDescriptor
 }

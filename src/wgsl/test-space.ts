@@ -4,6 +4,8 @@
 // In a 64-bit space pages 0 to 3 are the first of one leaf and the others the last of the leaf below it: the low word of an address carries between.
 
 import {
+  BAD_KIND_SHIFT,
+  BAD_KINDS,
   CONTROL,
   CONTROL_HEADER_WORDS,
   CONTROL_MODE,
@@ -12,10 +14,13 @@ import {
   FAULT,
   faultLayout,
   firstSlotOf,
+  NEED_MISALIGNED,
   PAGE_BITMAP,
+  recordedAddress,
   WANTED_WORDS,
   WORKGROUP_BITMAP,
 } from '../abi/fault-record.ts'
+import { SPACE_BYTES } from '../abi/geometry.ts'
 import {
   BUCKET_WORDS,
   directoryBuckets,
@@ -31,6 +36,7 @@ import {
 } from '../abi/leaf.ts'
 import { POOL_HEAD_WORDS } from '../abi/pool.ts'
 import { makePte, PTE } from '../abi/pte.ts'
+import { setBit } from '../base/bitmap.ts'
 import type { ProgramVariant } from '../device/device.ts'
 import { type KernelArgument, packArguments } from './args.ts'
 import type { LoopGuards } from './program.ts'
@@ -109,7 +115,7 @@ export class Outcome {
   readonly #layout: ReturnType<typeof faultLayout>
   readonly #bits: AddressBits
 
-  constructor(faults: Uint32Array, slots: number, pools: readonly Uint32Array[], bits: AddressBits) {
+  constructor(faults: Uint32Array, slots: number, pools: readonly Uint32Array[], bits: AddressBits, steady: boolean) {
     this.#faults = faults
     this.#bits = bits
     this.#layout = faultLayout(slots, ENTRIES[bits], bits)
@@ -117,7 +123,29 @@ export class Outcome {
     const word = (index: number) => faults[index] as number
     const address = word(FAULT.badAddress) + word(FAULT.badAddressHigh) * 2 ** 32
     this.bad = word(FAULT.badClaim) === 0 ? null : { address, kind: word(FAULT.badKind), slot: word(FAULT.badSlot) }
+    if (steady) this.bad = this.#firstBad(slots)
     this.fuelOut = word(FAULT.fuelOut)
+  }
+
+  /** Of the first slot with a record; every slot with one counts as faulted. */
+  #firstBad(slots: number): Outcome['bad'] {
+    const records = this.#faults.subarray(this.#layout.records)
+    const kind = Array.from({ length: BAD_KINDS }, (_, k) => k).find((k) => k > 0 && this.#faults[FAULT.kinds + k] !== 0) ?? 0
+    const need = kind >> BAD_KIND_SHIFT
+    const nowhere = SPACE_BYTES[this.#bits] - 1
+    const found = Array.from({ length: slots }, (_, slot) => ({ slot, address: recordedAddress(records, slot, this.#bits) ?? -1 })).filter(
+      ({ address }) => address >= 0,
+    )
+    for (const { slot } of found) setBit(this.#faults.subarray(this.#layout.workgroupBitmaps + WORKGROUP_BITMAP.faulted * this.#layout.workgroupWords), slot)
+    const [first] = found
+    if (first === undefined) return null
+    const misaligned = (this.#bits === 32 && first.address === nowhere) || (first.address & (kind & (2 ** BAD_KIND_SHIFT - 1))) !== 0
+    return { ...first, kind: need | (misaligned ? NEED_MISALIGNED : 0) }
+  }
+
+  /** A page was stored to that was clean, and nobody says which. */
+  get unforeseen(): boolean {
+    return this.#faults[FAULT.kinds] !== 0
   }
 
   #set(start: number, length: number): number[] {
@@ -235,6 +263,7 @@ export class TestSpace {
     words.set(launch.global ?? [0xffffffff, 0xffffffff, 0xffffffff], CONTROL.globalX)
     words.set(launch.offset ?? [0, 0, 0], CONTROL.offsetX)
     put('fuel', launch.fuel ?? 1_000_000)
+    put('records', layout.records)
     put('worklist', CONTROL_HEADER_WORDS)
     put('workgroupWords', layout.workgroupWords)
     put('pageWords', layout.pageWords)
@@ -290,7 +319,7 @@ export class TestSpace {
     })
     this.#device.queue.submit([encoder.finish()])
     const [faultWords, ...poolWords] = await Promise.all(readback.map((buffer) => this.#read(buffer)))
-    return new Outcome(faultWords as Uint32Array, slots, poolWords, this.#bits)
+    return new Outcome(faultWords as Uint32Array, slots, poolWords, this.#bits, variant !== 'attempt')
   }
 
   async #read(buffer: GPUBuffer): Promise<Uint32Array> {

@@ -13,7 +13,7 @@ import type { AuthorBinding, ProgramDescriptor } from '../device/device.ts'
 import { PUBLIC_NAMES, stubText } from './accessors.ts'
 import { Analyser, type Behaviour, type Loop } from './analyse.ts'
 import { attemptPrologue } from './attempt.ts'
-import { directEpilogue, directPrologue } from './direct.ts'
+import { directPrologue, STORED_DIRECT } from './direct.ts'
 import { evaluateInteger, overrideKey } from './evaluate.ts'
 import { findings } from './findings.ts'
 import { attributeOf, type FunctionDeclaration, readModule, type SourceModule, type VariableDeclaration } from './module.ts'
@@ -21,9 +21,10 @@ import { checkNames } from './names.ts'
 import { preludeText } from './prelude.ts'
 import type { ArgumentLayout, KernelAnalysis, StructLayout, TranslatedKernel, TranslateOptions } from './program.ts'
 import { argumentLayout, authorBinding, bindingNumber, layoutConstants, plainType, structLayouts } from './reflect.ts'
-import { residentEpilogue } from './resident.ts'
+import { STORED_RESIDENT } from './resident.ts'
 import { guardOf, Rewriter } from './rewrite.ts'
 import { splitAtCommas, type Token, textError } from './scanner.ts'
+import { steadyEpilogue } from './steady.ts'
 import { knownStrides } from './strides.ts'
 import { Waits } from './waits.ts'
 import { WRAPPER_ENTRY, wrapperText } from './wrapper.ts'
@@ -95,6 +96,7 @@ class Translation implements TranslatedKernel {
     const attempt = wish.variant === 'attempt'
     const direct = wish.variant === 'direct'
     const collective = barriers || subgroups
+    const marks = wish.variant === 'resident' && wish.marks !== false
     const changes = this.analysis.stores || this.analysis.atomics
     const author = this.#rewriter.program({ ...wish, entry: this.#entry, args: this.#argsVariable, loops: this.#loops, waiting: this.#waiting })
     const wrapper = wrapperText(this.#module, {
@@ -108,7 +110,7 @@ class Translation implements TranslatedKernel {
       prologue: attempt
         ? attemptPrologue(startTainted)
         : [...(direct ? directPrologue(this.#options.addressBits, changes) : []), ...(wish.watch === true && startTainted ? ['svm_tainted = true;'] : [])],
-      epilogue: attempt ? [] : direct ? directEpilogue(changes) : residentEpilogue(),
+      epilogue: attempt ? [] : steadyEpilogue(!changes || marks ? null : direct ? STORED_DIRECT : STORED_RESIDENT),
     })
     const prelude = preludeText(
       {
@@ -120,6 +122,7 @@ class Translation implements TranslatedKernel {
         workgroupFlag: barriers || subgroups || this.#workgroupMemory,
         polls: this.#behaviour.collectives,
         chained: wish.chained === true,
+        marks,
         watch: wish.watch === true,
       },
       author,
@@ -138,6 +141,7 @@ class Translation implements TranslatedKernel {
       guard: wish.guard,
       watch: wish.watch === true,
       whole: wish.geometry === 'whole',
+      marks,
       startTainted,
       collective,
       addressBits: this.#options.addressBits,

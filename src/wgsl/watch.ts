@@ -8,6 +8,7 @@ import { CONTROL, CONTROL_HEADER_WORDS, CONTROL_MODE } from '../abi/fault-record
 import { PACK_WGSL, SHADOW, SHADOW_ENTRY, SHADOW_ENTRY_WORDS, SHADOW_HASH_WGSL, SHADOW_HEADER_WORDS, SHADOW_PROBES, SPIN_MAX } from '../abi/shadow.ts'
 import type { ProgramVariant } from '../device/device.ts'
 import type { AddressBits } from './addresses.ts'
+import { badKind } from './steady.ts'
 import type { Pieces } from './wgsl-text.ts'
 
 const LINE = /\b(svm_(?:load|store|atomic|silent)_\w+?)_line(\d+)\b/g
@@ -110,7 +111,7 @@ function spins({ addressBits: bits, variant }: WatchWish): string[] {
 }`,
     variant === 'attempt'
       ? 'fn svm_give_up(a: svm_ptr) { svm_mark_all(SVM_MARK_FAULTED, 0u); svm_poison(); }'
-      : 'fn svm_give_up(a: svm_ptr) { svm_check(a, SVM_LOAD, false); }',
+      : `fn svm_give_up(a: svm_ptr) { svm_check(a, ${badKind('SVM_LOAD', '0u')}, false); }`,
   ]
 }
 

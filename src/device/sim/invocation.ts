@@ -131,11 +131,11 @@ export class Invocation {
     const want = this.#want(kind)
     const misaligned = outside || asked % alignment !== 0
     if (misaligned || (entry & want.right) === 0) {
-      this.#refuse(asked, index, entry, want, misaligned)
+      this.#refuse(asked, index, entry, want, alignment, misaligned)
       return -1
     }
     if (kind !== 'load' && this.poisoned) return -1
-    this.#note(index, entry, kind, asked)
+    this.#note(index, entry, kind)
     this.words = pass.pool(entry)
     return pass.wordOf(entry, address, this.words)
   }
@@ -146,9 +146,9 @@ export class Invocation {
   }
 
   /** What a granted access leaves behind. */
-  #note(index: number, entry: number, kind: AccessKind, address: Address): void {
+  #note(index: number, entry: number, kind: AccessKind): void {
     const { pass, slot } = this
-    if (kind !== 'load' && (entry & PTE.dirty) === 0) pass.markStored(index, address)
+    if (kind !== 'load' && (entry & PTE.dirty) === 0) pass.markStored(index)
     if (pass.resident) return
     if ((entry & PTE.private) !== 0) {
       pass.markWorkgroup(WORKGROUP_BITMAP.touched, slot)
@@ -157,10 +157,13 @@ export class Invocation {
     if (slot === 0 && !this.poisoned) pass.markPage(PAGE_BITMAP.lead, index)
   }
 
-  #refuse(address: Address, index: number, entry: number, want: Want, misaligned: boolean): void {
+  #refuse(address: Address, index: number, entry: number, want: Want, alignment: number, misaligned: boolean): void {
     const { pass, slot } = this
     const missed = pass.isMiss(index)
-    if (pass.resident || misaligned || (!missed && (entry & want.may) === 0)) {
+    if (pass.resident) {
+      if (!this.poisoned) pass.recordBad(address, want.need, alignment - 1, slot)
+      this.poisoned = true
+    } else if (misaligned || (!missed && (entry & want.may) === 0)) {
       if (this.poisoned) return
       pass.claimBad(address, want.need | (misaligned ? NEED_MISALIGNED : 0), slot)
       pass.markWorkgroup(WORKGROUP_BITMAP.faulted, slot)

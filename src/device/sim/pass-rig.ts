@@ -1,7 +1,20 @@
 // For tests: one pass of a twin over a hand-made table of six pages, and what it left in the fault buffer. Always: everything is zero
 // before the pass but what the setup names.
 
-import { CONTROL, CONTROL_HEADER_WORDS, CONTROL_MODE, EXAMPLE_WORDS, EXAMPLES, FAULT, faultLayout, missWords, WANTED_WORDS } from '../../abi/fault-record.ts'
+import {
+  BAD_KINDS,
+  CONTROL,
+  CONTROL_HEADER_WORDS,
+  CONTROL_MODE,
+  EXAMPLE_WORDS,
+  EXAMPLES,
+  FAULT,
+  type FaultLayout,
+  faultLayout,
+  missWords,
+  recordedAddress,
+  WANTED_WORDS,
+} from '../../abi/fault-record.ts'
 import { SPACE_BYTES } from '../../abi/geometry.ts'
 import { BUCKET_WORDS, directoryBuckets, LEAF_PAGES, leafHash, leafKey, MISS_WORDS } from '../../abi/leaf.ts'
 import { POOL_HEAD_WORDS } from '../../abi/pool.ts'
@@ -44,6 +57,7 @@ export interface Setup {
   fuel?: number
   guard?: boolean
   startTainted?: boolean
+  marks?: boolean
   seed?: number
   addressBits?: 32 | 64
 }
@@ -69,6 +83,7 @@ export function pass(setup: Setup) {
   control.set([setup.worklist === undefined ? 0 : CONTROL_MODE.worklist, slots, setup.firstWorkgroup ?? 0])
   control.set([...(setup.workgroups ?? [slots, 1, 1]), ...(setup.global ?? [0, 0, 0]), ...(setup.offset ?? [0, 0, 0]), setup.fuel ?? 0], CONTROL.workgroupsX)
   control.set([CONTROL_HEADER_WORDS, layout.workgroupWords, layout.pageWords, entries, buckets - 1], CONTROL.worklist)
+  control[CONTROL.records] = layout.records
   control.set(setup.worklist ?? [], CONTROL_HEADER_WORDS)
   const faults = new Uint32Array(layout.endWords)
   const pool = new Uint32Array(POOL_HEAD_WORDS + PAGES * FRAME_WORDS)
@@ -78,6 +93,7 @@ export function pass(setup: Setup) {
     workgroupSize: setup.size ?? [1, 1, 1],
     guard: setup.guard ?? false,
     startTainted: setup.startTainted ?? false,
+    marks: setup.marks ?? true,
     pageShift: 12,
     addressBits: bits,
   } as unknown as ProgramDescriptor
@@ -88,21 +104,45 @@ export function pass(setup: Setup) {
     groups: setup.groups ?? ([slots, 1, 1] as const),
     args: {},
   }
-  const set = (start: number, words: number, end: number) =>
-    Array.from({ length: end }, (_, i) => i).filter((i) => (faults[start + (i >>> 5)] >>> (i & 31)) & (words > 0 ? 1 : 0))
   return {
     pool,
     faults,
     run: () => runTwins(launch, new Random(setup.seed ?? 1)),
+    ...wordsOf(pool),
+    ...reportOf(faults, layout, { slots, entries, bits, indexOf }),
+  }
+}
+
+function wordsOf(pool: Uint32Array) {
+  return {
     word: (index: number, word = 0) => pool[POOL_HEAD_WORDS + index * FRAME_WORDS + word],
     setWord: (index: number, word: number, value: number) => {
       pool[POOL_HEAD_WORDS + index * FRAME_WORDS + word] = value
     },
+  }
+}
+
+interface ReportOf {
+  readonly slots: number
+  readonly entries: number
+  readonly bits: 32 | 64
+  readonly indexOf: (page: number) => number
+}
+
+function reportOf(faults: Uint32Array, layout: FaultLayout, { slots, entries, bits, indexOf }: ReportOf) {
+  const set = (start: number, words: number, end: number) =>
+    Array.from({ length: end }, (_, i) => i).filter((i) => (faults[start + (i >>> 5)] >>> (i & 31)) & (words > 0 ? 1 : 0))
+  return {
     pages: (bitmap: number) => set(layout.pageBitmaps + bitmap * layout.pageWords, layout.pageWords, entries).map(indexOf),
     groups: (bitmap: number) => set(layout.workgroupBitmaps + bitmap * layout.workgroupWords, layout.workgroupWords, slots),
     first: (page: number) => faults[layout.first + WANTED_WORDS * indexOf(page)],
     /** The largest slot that wanted a page; -1 when none did. */
     last: (page: number) => faults[layout.first + WANTED_WORDS * indexOf(page) + 1] - 1,
+    /** Where no fault is possible: the kinds of bad accesses, and their addresses by slot. */
+    bad: () => ({
+      kinds: Array.from(faults.subarray(FAULT.kinds, FAULT.kinds + BAD_KINDS)).flatMap((flag, kind) => (flag === 0 ? [] : [kind])),
+      addresses: Array.from({ length: slots }, (_, slot) => recordedAddress(faults.subarray(layout.records), slot, bits)),
+    }),
     /** Examples of faults: page, need, slot. */
     examples: () =>
       Array.from({ length: Math.min(EXAMPLES, faults[FAULT.exampleCount]) }, (_, n) => {

@@ -1,7 +1,7 @@
 // The protocol of replay-grants section 3, access by access, on hand-made tables. Does not cover: the driver's service of faults.
 
 import { describe, expect, it } from 'vitest'
-import { FAULT, firstSlotOf, NEED, NEED_MISALIGNED, PAGE_BITMAP, WORKGROUP_BITMAP } from '../../abi/fault-record.ts'
+import { BAD_KIND_SHIFT, FAULT, firstSlotOf, NEED, NEED_MISALIGNED, PAGE_BITMAP, WORKGROUP_BITMAP } from '../../abi/fault-record.ts'
 import { LEAF_PAGES, leafKey, MISS_KIND_SHIFT } from '../../abi/leaf.ts'
 import { PTE } from '../../abi/pte.ts'
 import type { KernelMemory, KernelTwin } from '../twin.ts'
@@ -242,7 +242,7 @@ describe('bad accesses', () => {
 
   it('has a high word in a wide space', () => {
     const done = ran({ twin: (_i, _a, m) => void m.loadU32(0x12_3456_7890), variant: 'resident', addressBits: 64 })
-    expect([done.faults[FAULT.badAddress], done.faults[FAULT.badAddressHigh]]).toEqual([0x3456_7890, 0x12])
+    expect(done.bad()).toEqual({ kinds: [(NEED.read << BAD_KIND_SHIFT) | 3], addresses: [0x12_3456_7890] })
   })
 
   it('to a page without an entry is for the host to judge: its leaf is noted, with the first access that is no hint', () => {
@@ -273,7 +273,9 @@ describe('a resident pass', () => {
     expect([done.word(0), done.word(1)]).toEqual([3, 2])
     expect(done.pages(PAGE_BITMAP.dirty)).toEqual([0, 1])
     expect(done.pages(PAGE_BITMAP.lead)).toEqual([])
-    expect(Array.from(done.faults.slice(0, 6))).toEqual([0, 0, 0, 0, 0, 0])
+    expect(done.bad()).toEqual({ kinds: [], addresses: [null] })
+    const foreseen = ran({ twin, variant: 'resident', table: [ALL | PTE.dirty, ALL], marks: false })
+    expect([foreseen.word(0), foreseen.pages(PAGE_BITMAP.dirty), foreseen.bad().kinds]).toEqual([3, [], [0]])
   })
 
   it('keeps the first bad access, even where it could be serviced, and the invocation changes nothing after it', () => {
@@ -289,8 +291,7 @@ describe('a resident pass', () => {
     expect(seen).toEqual([0, 1, 5, 0])
     // The other invocation goes on: nothing crosses a barrier here.
     expect([made.word(1, 0), made.word(1, 1)]).toEqual([0, 9])
-    expect(Array.from(made.faults.slice(0, 6))).toEqual([1, addressOf(2), 0, NEED.read, 0, 0])
-    expect(made.groups(WORKGROUP_BITMAP.faulted)).toEqual([0])
+    expect(made.bad()).toEqual({ kinds: [(NEED.read << BAD_KIND_SHIFT) | 3], addresses: [addressOf(2)] })
     expect(made.pages(PAGE_BITMAP.read)).toEqual([])
   })
 })

@@ -4,6 +4,7 @@
 // which belongs to whoever claimed it first.
 
 import {
+  BAD_KIND_SHIFT,
   CONTROL,
   CONTROL_MODE,
   EXAMPLE_WORDS,
@@ -13,6 +14,7 @@ import {
   missWords,
   PAGE_BITMAP,
   PAGE_BITMAPS,
+  recordWords,
   WANTED_WORDS,
   WORKGROUP_BITMAP,
   WORKGROUP_BITMAPS,
@@ -48,6 +50,7 @@ export class SimPass {
   /** Accesses made so far by all invocations. */
   accesses = 0
   readonly #direct: boolean
+  readonly #marks: boolean
   readonly #buffers: PassBuffers
   readonly #pageMask: number
   readonly #spaceEnd: number
@@ -67,6 +70,7 @@ export class SimPass {
     this.label = descriptor.label
     this.resident = descriptor.variant !== 'attempt'
     this.#direct = descriptor.variant === 'direct'
+    this.#marks = !this.resident || descriptor.marks === true
     this.startTainted = descriptor.startTainted
     this.addressBits = descriptor.addressBits
     this.pageShift = descriptor.pageShift
@@ -89,7 +93,7 @@ export class SimPass {
     const entries = wide ? this.#directory : table.length
     assert(table[this.#nothing] === 0, `the entry of what is not mapped is 0, but it is ${printPte(table[this.#nothing])}`)
     assert(!wide || this.#directory + (this.#directoryMask + 1) * BUCKET_WORDS <= table.length, 'the directory lies in the table')
-    const end = this.resident ? this.#first : this.#first + WANTED_WORDS * entries
+    const end = this.#first + (this.resident ? recordWords(this.addressBits) * control[CONTROL.slots] : WANTED_WORDS * entries)
     assert(end <= faults.length, `the fault buffer of a pass has ${end} words, but it has ${faults.length}`)
   }
 
@@ -168,13 +172,9 @@ export class SimPass {
   }
 
   /** A page was stored to that the driver did not know to be dirty. */
-  markStored(index: number, address: Address): void {
-    const { faults, control } = this.#buffers
-    if (!this.#direct) return this.markPage(PAGE_BITMAP.dirty, index)
-    const start = control[CONTROL.windowStartHigh] * 2 ** 32 + control[CONTROL.windowStart]
-    const page = Math.floor((address - start) / (this.#pageMask + 1))
-    faults[FAULT.storedFirst] = Math.max(faults[FAULT.storedFirst], 0xffffffff - page)
-    faults[FAULT.storedLast] = Math.max(faults[FAULT.storedLast], page + 1)
+  markStored(index: number): void {
+    if (this.#marks) this.markPage(PAGE_BITMAP.dirty, index)
+    else this.#buffers.faults[FAULT.kinds] = 1
   }
 
   pool(entry: number): Uint32Array {
@@ -219,6 +219,17 @@ export class SimPass {
     if (faults[FAULT.exampleCount] >= EXAMPLES) return
     const n = faults[FAULT.exampleCount]++
     faults.set([address, Math.floor(address / 2 ** 32), need, slot], FAULT.examples + EXAMPLE_WORDS * n)
+  }
+
+  /** Where no fault is possible: the record of a slot. @param mask the bits of the address that had to be 0 */
+  recordBad(address: Address, need: number, mask: number, slot: number): void {
+    const { faults, control } = this.#buffers
+    const words = recordWords(this.addressBits)
+    const at = control[CONTROL.records] + slot * words
+    faults[FAULT.kinds + ((need << BAD_KIND_SHIFT) | mask)] = 1
+    if (words === 2) faults[at] = address
+    faults[at + words - 1] = Math.max(1, ~(words === 1 ? address : Math.floor(address / 2 ** 32)) >>> 0)
+    faults[FAULT.abort] = Math.max(faults[FAULT.abort], this.#link)
   }
 
   /** Keeps the first bad access of the pass. @param kind a bit of NEED, perhaps with NEED_MISALIGNED */
