@@ -106,7 +106,7 @@ export function noteStores(mirror: Mirror, launch: Launch, report: PassReport, {
   if (marks) return history.stored(stored)
   if (!report.unforeseen) return
   noteAllStores(mirror, launch.reach)
-  history.forget()
+  history.surprise()
 }
 
 /** The page differs from the host's bytes. */

@@ -42,6 +42,8 @@ export class SteadyHistory {
   chosen: Steady | null = null
   /** A launch that marks its stores exactly has ended. */
   seen = false
+  /** Its stores were foreseen once, and wrongly. */
+  surprised = false
   /** Pages that it stored to while they were clean. */
   stores: readonly VpnRange[] = []
 
@@ -55,7 +57,13 @@ export class SteadyHistory {
     this.#keep([...all].sort((a, b) => a - b))
   }
 
-  /** What was foreseen was wrong. */
+  /** The launch stored to pages that were not foreseen: what it stores to is not foreseen again. */
+  surprise(): void {
+    this.surprised = true
+    this.forget()
+  }
+
+  /** What is known is of no use any more. */
   forget(): void {
     this.seen = false
     this.stores = []
@@ -103,7 +111,7 @@ function directWindow(mirror: Mirror, launch: Launch, history: SteadyHistory): D
   const { writable } = found.window
   // Where no page is clean nothing need be known of the kernel.
   const all = found.dirty.find(({ start, end }) => start === writable.start && end === writable.end)
-  const dirty = all ?? (history.seen ? knownDirty(found.dirty, history.stores) : null)
+  const dirty = all ?? (history.seen && !history.surprised ? knownDirty(found.dirty, history.stores) : null)
   return dirty === null ? null : { ...found.window, dirty }
 }
 
@@ -155,7 +163,7 @@ function knownDirty(dirty: readonly VpnRange[], stores: readonly VpnRange[]): Vp
 function storesAreDirty({ vmm }: Mirror, { kernel }: Launch, history: SteadyHistory): boolean {
   const { stores, atomics } = kernel.translated.analysis
   if (!stores && !atomics) return true
-  if (!history.seen) return false
+  if (!history.seen || history.surprised) return false
   for (const { start, end } of history.stores) for (let vpn = start; vpn < end; vpn++) if ((vmm.get(vpn) & PTE.dirty) === 0) return false
   return true
 }
