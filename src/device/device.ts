@@ -155,6 +155,10 @@ export interface PassMischief {
   order(workgroups: Uint32Array): void
   /** What a pass wanted, a bitmap of pages for each kind of want: clears bits, but not the last one. */
   truncate(wanted: readonly Uint32Array[]): void
+  /** Of so many links of a chain, those that go in its next submission: one at least. */
+  segment(links: number): number
+  /** Before a submission of a chain in which faults are possible, of the pages that are here: those that lose their entry, though a link may need them. */
+  vanish(pages: readonly number[]): readonly number[]
 }
 
 export interface Device {

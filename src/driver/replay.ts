@@ -18,7 +18,7 @@ import { accessError, fatalAccess, forEachFault, mustAbort, storedPages, traceFa
 import { bestStart, Forecast } from './forecast.ts'
 import { Grants } from './grants.ts'
 import { type DispatchResult, endlessError, type Launch, type NeedHistory, PASS_MILLISECONDS, refuseIfAborted, windowByTime } from './launch.ts'
-import { MischiefAtWork } from './mischief.ts'
+import { type MischiefAtWork, mischiefOf } from './mischief.ts'
 import { type Misses, resolveMisses } from './misses.ts'
 import { type PassReport, readWanted, runPass } from './pass.ts'
 import { denseNeighbours } from './prefetch.ts'
@@ -97,8 +97,7 @@ export class Replay {
     this.#grants = new Grants(mirror, { allPrivate: launch.class === 'transactional', snapshot: launch.atomic })
     this.#remaining = new Remaining(total)
     this.#fuel = launch.kernel.fuel
-    const { passMischief } = mirror.device
-    this.#mischief = passMischief === undefined ? null : new MischiefAtWork(mirror, evictor, passMischief)
+    this.#mischief = mischiefOf(mirror, evictor)
     this.#window = Math.min(total, mirror.plan.windowMax, windowByTime(launch, mirror.plan.windowMax))
   }
 

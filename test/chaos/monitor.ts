@@ -22,6 +22,8 @@ type Dispatch = Extract<Work, { kind: 'dispatch' }>
 type PassEvent = Extract<TraceEvent, { kind: 'pass' }>
 
 const PAGE_WORDS = 1024
+const STORES = PTE.store | PTE.exclusive
+const NO_REPORT = { into: new Uint8Array(0) }
 /** As in driver/replay. */
 const PIN_RESETS = 3
 
@@ -46,6 +48,8 @@ interface Pass {
 export class Monitor {
   /** What was seen, to tell that a run met what it was made for. */
   readonly seen = { passes: 0, attempt: 0, resident: 0, direct: 0, aborted: 0, faults: 0, hints: 0, evictions: 0, replayed: 0, privatePages: 0, idle: 0 }
+  /** Links of chains that were sent. */
+  readonly links = { attempt: 0, resident: 0, direct: 0 }
   /** The first invariant that did not hold. */
   broken: Error | null = null
   #mirror!: Mirror
@@ -58,8 +62,10 @@ export class Monitor {
   /** Dirty pages, and where they are on the device. */
   readonly #dirty = new Map<number, { buffer: DeviceBuffer; offset: number }>()
   #reads: Readback[] = []
-  /** Words that unpoisoned work-items stored to in this pass. */
-  readonly #stored = new Set<number>()
+  /** Words that unpoisoned work-items stored to in this pass, or chain. */
+  #stored = new Set<number>()
+  /** Of the chain that runs: where its pages were when it began, and the entries that its links may store by. */
+  #chain: { readonly frames: ReadonlyMap<number, number>; readonly writable: Set<number> } | null = null
   /** Nothing retired and nothing was learned in the last pass: something must have been served. */
   #mustServe: number | null = null
   /** The next window must have fewer workgroups. */
@@ -82,8 +88,11 @@ export class Monitor {
       },
       submit: (work, readbacks = [], again = false) => {
         for (const one of readbacks) if (one.from.role === 'pool') this.#reads.push(one)
-        const dispatch = work.find((one) => one.kind === 'dispatch')
-        return dispatch === undefined ? device.submit(work, readbacks, again) : this.#pass(device, dispatch, work, readbacks, again)
+        const dispatches = work.filter((one) => one.kind === 'dispatch')
+        const [dispatch] = dispatches
+        if (dispatch === undefined) return device.submit(work, readbacks, again)
+        if (dispatch.bindings.window !== undefined) return this.#segment(device, dispatches, work, readbacks)
+        return this.#pass(device, dispatch, work, readbacks, again)
       },
     })
   }
@@ -100,13 +109,17 @@ export class Monitor {
   /** A launch begins. */
   begin({ transactional }: { transactional: boolean }): void {
     this.#transactional = transactional
+    this.#forget()
+    this.#noteDirty()
+  }
+
+  #forget(): void {
     this.#last = null
     this.#done.clear()
     this.#needs.clear()
     this.#mustServe = null
     this.#below = Number.POSITIVE_INFINITY
     this.#lead = -1
-    this.#noteDirty()
   }
 
   /** The memory of one work-item of a twin, with its stores logged. */
@@ -141,7 +154,8 @@ export class Monitor {
     } else if (event.kind === 'dispatch') {
       const total = this.#last?.total ?? 0
       this.#expect('I3', this.#done.size === total, () => `${this.#done.size} of ${total} workgroups retired`)
-    }
+      this.#forget()
+    } else if (event.kind === 'chain') this.#noteDirty()
   }
 
   /** @throws Error the first invariant that did not hold */
@@ -171,7 +185,7 @@ export class Monitor {
     )
     this.#below = Number.POSITIVE_INFINITY
     this.#checkFrames(pass)
-    this.#stored.clear()
+    this.#stored = new Set()
     const copies = this.#sim === null ? [] : this.#copiesOf(pass)
     await device.submit(copies.length === 0 ? work : [...copies, ...work], readbacks, again)
     this.#last = pass
@@ -179,8 +193,48 @@ export class Monitor {
     this.#checkStores(pass)
   }
 
-  #begin({ bindings, program }: Dispatch, { into }: Readback): Pass {
-    const control = this.#words(bindings.control)
+  /**
+   * A submission of a chain. The driver does not wait for one before it writes what the next is told, so what held on a simulated device is
+   * copied aside in its work, before and after.
+   */
+  async #segment(device: Device, dispatches: readonly Dispatch[], work: readonly Work[], readbacks: readonly Readback[]): Promise<void> {
+    if (work[0]?.kind === 'clear') {
+      this.#stored = new Set()
+      this.#chain = { frames: this.#frames(), writable: new Set() }
+    }
+    const chain = this.#chain
+    if (chain === null) throw new Error('the first submission of a chain clears the report')
+    const passes = new Map(dispatches.map((dispatch) => [dispatch.bindings.table, this.#begin(dispatch, readbacks[0] ?? NO_REPORT)]))
+    for (const { program } of dispatches) this.links[program.descriptor.variant]++
+    for (const pass of passes.values()) {
+      this.#checkFrames(pass)
+      for (let index = 0; index < this.#entries(pass); index++) if ((this.#entry(pass, index) & STORES) !== 0) chain.writable.add(index)
+    }
+    if (this.#sim === null) await device.submit(work, readbacks)
+    else await this.#aside(this.#sim, passes, work, readbacks)
+    const [last] = passes.values()
+    if (readbacks.length === 0 || last === undefined) return
+    this.#expect('I1', sameMap(this.#frames(), chain.frames), () => 'a page moved while a chain ran')
+    forEachBit(bitmap(last, FAULT_HEADER_WORDS, PAGE_BITMAP.dirty, true), (index) => {
+      this.#expect('I2', chain.writable.has(index), () => `page ${this.#mirror.vmm.vpnOf(index)} was stored to without the right`)
+    })
+  }
+
+  /** I1 and I2 of a submission of a chain, by what the device had before it and after it. */
+  async #aside(sim: SimDevice, passes: ReadonlyMap<DeviceBuffer, Pass>, work: readonly Work[], readbacks: readonly Readback[]): Promise<void> {
+    const [any] = passes.values()
+    const tables = [...passes].map(([buffer, { table }]) => ({ buffer, table, now: new Uint32Array(table.length) }))
+    const stored = this.#stored
+    const now = any.before.map((words) => (words === null ? null : new Uint32Array(words.length)))
+    const after = tables.map(({ buffer, now: into }) => copyOf(sim, buffer, into))
+    await sim.submit([...this.#copiesOf(any), ...work, ...after, ...this.#copiesOf({ ...any, before: now })], readbacks)
+    for (const { table, now: then } of tables) this.#expect('I1', same(then, table), () => 'a table is not what the driver wrote before the submission')
+    this.#checkWords([...passes.values()], now, stored)
+  }
+
+  #begin({ bindings, program, at }: Dispatch, { into }: Pick<Readback, 'into'>): Pass {
+    const control = this.#words(bindings.control).subarray((at?.control ?? 0) / 4)
+    const pools = [...this.#mirror.dmem.poolBuffers]
     const listed = (control[CONTROL.mode] & CONTROL_MODE.worklist) !== 0
     const workgroup = (slot: number) => (listed ? control[control[CONTROL.worklist] + slot] : control[CONTROL.firstWorkgroup] + slot)
     return {
@@ -190,9 +244,9 @@ export class Monitor {
       control,
       workgroups: Array.from({ length: control[CONTROL.slots] }, (_, slot) => workgroup(slot)),
       total: control[CONTROL.workgroupsX] * control[CONTROL.workgroupsY] * control[CONTROL.workgroupsZ],
-      pools: bindings.pools,
+      pools,
       frames: this.#frames(),
-      before: this.#sim === null ? [] : bindings.pools.map((pool) => (pool === null ? null : new Uint32Array(pool.byteLength / 4))),
+      before: this.#sim === null ? [] : pools.map((pool) => (pool === null ? null : new Uint32Array(pool.byteLength / 4))),
       report: new Uint32Array(into.buffer, into.byteOffset, into.byteLength / 4),
     }
   }
@@ -207,11 +261,11 @@ export class Monitor {
     return frames
   }
 
-  #copiesOf({ pools, before }: Pass): Work[] {
+  #copiesOf({ pools, before }: Pick<Pass, 'pools' | 'before'>): Work[] {
     return pools.flatMap((pool, n) => {
       const words = before[n]
       if (pool === null || words === null || this.#sim === null) return []
-      return [{ kind: 'copy', from: pool, fromOffset: 0, to: this.#sim.foreignBuffer(words), toOffset: 0, byteLength: pool.byteLength } as const]
+      return [copyOf(this.#sim, pool, words)]
     })
   }
 
@@ -262,27 +316,40 @@ export class Monitor {
 
   /** I2: what changed was stored by an unpoisoned work-item, with the right to. */
   #checkStores(pass: Pass): void {
-    const { vmm, plan } = this.#mirror
+    const { vmm } = this.#mirror
     forEachBit(bitmap(pass, FAULT_HEADER_WORDS, PAGE_BITMAP.dirty, true), (index) => {
       const entry = this.#entry(pass, index)
-      this.#expect('I2', (entry & (PTE.store | PTE.exclusive)) !== 0, () => `page ${vmm.vpnOf(index)} was stored to without the right`)
+      this.#expect('I2', (entry & STORES) !== 0, () => `page ${vmm.vpnOf(index)} was stored to without the right`)
     })
-    if (this.#sim === null) return
+    const sim = this.#sim
+    if (sim === null) return
+    this.#checkWords(
+      [pass],
+      pass.pools.map((pool) => (pool === null ? null : wordsOf(sim.peek(pool)))),
+      this.#stored,
+    )
+  }
+
+  /** @param after what the pools hold after passes that had these tables, all with the same pools */
+  #checkWords(passes: readonly Pass[], after: readonly (Uint32Array | null)[], stored: ReadonlySet<number>): void {
+    const { vmm, plan } = this.#mirror
     const writable = new Map<number, number>()
-    for (let index = 0; index < this.#entries(pass); index++) {
-      const entry = this.#entry(pass, index)
-      if ((entry & (PTE.store | PTE.exclusive)) !== 0) writable.set(ptePool(entry) * plan.poolFrames + pteFrameWords(entry) / PAGE_WORDS, vmm.vpnOf(index))
+    for (const pass of passes) {
+      for (let index = 0; index < this.#entries(pass); index++) {
+        const entry = this.#entry(pass, index)
+        if ((entry & STORES) !== 0) writable.set(ptePool(entry) * plan.poolFrames + pteFrameWords(entry) / PAGE_WORDS, vmm.vpnOf(index))
+      }
     }
-    pass.pools.forEach((pool, n) => {
-      if (pool === null || this.#sim === null) return
-      const now = wordsOf(this.#sim.peek(pool))
-      const then = pass.before[n] as Uint32Array
+    const [{ before }] = passes
+    after.forEach((now, n) => {
+      const then = before[n]
+      if (now === null || then === null) return
       for (let word = POOL_HEAD_WORDS; word < now.length; word++) {
         if (now[word] === then[word]) continue
         const vpn = writable.get(n * plan.poolFrames + Math.floor((word - POOL_HEAD_WORDS) / PAGE_WORDS))
         this.#expect('I2', vpn !== undefined, () => `word ${word} of pool ${n} changed, which no entry lets a kernel change`)
         const address = (vpn ?? 0) * PAGE_WORDS * 4 + ((word - POOL_HEAD_WORDS) % PAGE_WORDS) * 4
-        this.#expect('I2', this.#stored.has(address), () => `the word at ${address} changed, and no unpoisoned work-item stored to it`)
+        this.#expect('I2', stored.has(address), () => `the word at ${address} changed, and no unpoisoned work-item stored to it`)
       }
     })
   }
@@ -384,6 +451,14 @@ function bitmap({ report, control }: Pass, start: number, n: number, ofPages: bo
   const pageWords = control[CONTROL.pageWords]
   const from = ofPages ? start + WORKGROUP_BITMAPS * workgroupWords + n * pageWords : start + n * workgroupWords
   return report.subarray(from, from + (ofPages ? pageWords : workgroupWords))
+}
+
+function copyOf(sim: SimDevice, from: DeviceBuffer, into: Uint32Array): Work {
+  return { kind: 'copy', from, fromOffset: 0, to: sim.foreignBuffer(into), toOffset: 0, byteLength: from.byteLength }
+}
+
+function sameMap(a: ReadonlyMap<number, number>, b: ReadonlyMap<number, number>): boolean {
+  return a.size === b.size && [...a].every(([key, value]) => b.get(key) === value)
 }
 
 function wordsOf(bytes: Uint8Array): Uint32Array {
