@@ -12,6 +12,9 @@ import type { DirectWindow } from './steady.ts'
 import type { Mirror } from './svmm.ts'
 import type { PassWork, TableBuffers } from './tables.ts'
 
+const NO_VALUES: Readonly<Record<string, unknown>> = {}
+const NO_GROUPS: readonly unknown[] = []
+
 /** CONTROL.link of the first dispatch of a chain, and of one alone. */
 export const FIRST_LINK = 0xffffffff
 
@@ -70,12 +73,15 @@ export async function runPass(mirror: Mirror, tables: TableBuffers, wish: PassWi
   return decode(views, wish.direct ?? null, device.now() - started)
 }
 
-/** The work of the last pass, if this one has nothing different; else new. */
+/** The work of the last pass, be it another launch's, if this one has nothing different; else new. */
 function passWork(mirror: Mirror, tables: TableBuffers, { program, launch, window, table, direct = null }: PassWish, views: ReportViews): PassWork {
   const pools = direct === null ? mirror.dmem.poolBuffers : [mirror.dmem.poolBuffers[direct.pool] ?? null]
+  // Arguments are in their buffer: only a twin is told of them.
+  const argValues = program.descriptor.twin === undefined ? NO_VALUES : launch.argValues
+  const authorGroups = launch.authorGroups.length === 0 ? NO_GROUPS : launch.authorGroups
   const { last } = tables
-  if (last !== null && last.program === program && last.launch === launch && last.table === table && last.views === views && same(last.pools, pools))
-    return last
+  const isLast = last !== null && last.program === program && last.table === table && last.views === views && (last.pools === pools || same(last.pools, pools))
+  if (isLast && last.argValues === argValues && last.authorGroups === authorGroups) return last
   const { faults, control, args } = tables
   const work: Work[] = [
     { kind: 'clear', buffer: faults, offset: 0, byteLength: views.layout.endWords * 4 },
@@ -84,12 +90,12 @@ function passWork(mirror: Mirror, tables: TableBuffers, { program, launch, windo
       program,
       bindings: { table, faults, control, args, pools },
       groups: fold(window.slots, mirror.device.limits.workgroupsPerDimension),
-      authorGroups: launch.authorGroups,
-      args: launch.argValues,
+      authorGroups,
+      args: argValues,
     },
   ]
   const readbacks = [{ from: faults, offset: 0, into: views.bytes }, ...(mirror.watch?.readbacks(tables) ?? [])]
-  tables.last = { program, launch, table, pools, views, work, readbacks }
+  tables.last = { program, argValues, authorGroups, table, pools, views, work, readbacks }
   return tables.last
 }
 
