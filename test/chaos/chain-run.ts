@@ -30,7 +30,7 @@ export async function runChainChaos(seed: number): Promise<ChainsMet> {
   const sequence = drawSequence(random, LAUNCHES)
   const mischief = new RandomMischief(random)
   const monitor = new Monitor()
-  mischief.onRound = () => monitor.round()
+  mischief.onRound = () => monitor.round(mischief.acts)
   const pages = (sequence.arrays * sequence.count) / PAGE_WORDS
   const chains: ChainCounts = { chains: 0, links: 0, cut: 0 }
   const rig = await openRig({

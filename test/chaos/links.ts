@@ -29,7 +29,7 @@ export class LinkScene {
     for (const kernel of sequence.kernels) {
       const { twin, name } = kernel
       const watched = (item: Parameters<typeof twin>[0], args: Record<string, number>, memory: Parameters<Monitor['memory']>[0]) =>
-        twin(item, args, monitor.memory(memory)) as Generator<void>
+        twin(item, args, monitor.memory(memory, item.workgroupId[0])) as Generator<void>
       scene.#made.set(kernel, await svm.createKernel({ code: textOf(kernel), entryPoint: 'k', label: name, twin: watched }))
     }
     return scene

@@ -30,6 +30,11 @@ export class RandomMischief implements PassMischief {
     this.#random = random
   }
 
+  /** How much was done so far. */
+  get acts(): number {
+    return Object.values(this.done as unknown as Record<string, number>).reduce((sum, count) => sum + count, 0)
+  }
+
   /** A launch begins: draws how bad it will be, and for how many passes. */
   begin(): void {
     this.#begun = true

@@ -8,7 +8,7 @@ import { CONTROL, CONTROL_MODE, FAULT_HEADER_WORDS, PAGE_BITMAP, PAGE_BITMAPS, W
 import { POOL_HEAD_WORDS } from '../../src/abi/pool.ts'
 import { PTE, PTE_RIGHTS, pteFrameWords, ptePool } from '../../src/abi/pte.ts'
 import { forEachBit, testBit } from '../../src/base/bitmap.ts'
-import { type Device, type DeviceBuffer, DeviceFailure, type PassMischief, type ProgramVariant, type Readback, type Work } from '../../src/device/device.ts'
+import { type Device, type DeviceBuffer, DeviceFailure, type PassMischief, type Readback, type Work } from '../../src/device/device.ts'
 import { SimDevice } from '../../src/device/sim/sim-device.ts'
 import type { KernelMemory } from '../../src/device/twin.ts'
 import type { Mirror } from '../../src/driver/svmm.ts'
@@ -16,6 +16,7 @@ import type { TraceEvent } from '../../src/index.ts'
 import { PAGE } from '../../src/mm/page-table.ts'
 import type { TwinMemory } from '../kernels/kernel.ts'
 import { loggingMemory } from './logging-memory.ts'
+import { bitmap, copyOf, type Pass, same, sameMap, wordsOf } from './pass.ts'
 import { watched } from './watched.ts'
 
 type Dispatch = Extract<Work, { kind: 'dispatch' }>
@@ -26,24 +27,6 @@ const STORES = PTE.store | PTE.exclusive
 const NO_REPORT = { into: new Uint8Array(0) }
 /** As in driver/replay. */
 const PIN_RESETS = 3
-
-/** One pass, from its submission to its report. */
-interface Pass {
-  readonly variant: ProgramVariant
-  readonly transactional: boolean
-  readonly table: Uint32Array
-  readonly control: Uint32Array
-  /** By slot. */
-  readonly workgroups: readonly number[]
-  readonly total: number
-  readonly pools: readonly (DeviceBuffer | null)[]
-  /** Frame by page. */
-  readonly frames: ReadonlyMap<number, number>
-  /** What the pools held when it began; empty on a real device. */
-  readonly before: readonly (Uint32Array | null)[]
-  /** The report: as it came, where the driver then reads it. */
-  readonly report: Uint32Array
-}
 
 export class Monitor {
   /** What was seen, to tell that a run met what it was made for. */
@@ -64,10 +47,16 @@ export class Monitor {
   #reads: Readback[] = []
   /** Words that unpoisoned work-items stored to in this pass, or chain. */
   #stored = new Set<number>()
+  /** Workgroups that their twins saw poisoned in this pass. */
+  #poisoned = new Set<number>()
   /** Of the chain that runs: where its pages were when it began, and the entries that its links may store by. */
   #chain: { readonly frames: ReadonlyMap<number, number>; readonly writable: Set<number> } | null = null
-  /** Nothing retired and nothing was learned in the last pass: something must have been served. */
-  #mustServe: number | null = null
+  /** Of the last pass, if nobody retired in it: whether the pins grew, and the rights of the pages that were here. */
+  #idle: { readonly pinsGrew: boolean; readonly rights: ReadonlyMap<number, number> } | null = null
+  /** What the lead touched since it was the lead. */
+  readonly #touched = new Set<number>()
+  #touchedBy = -1
+  #acts = 0
   /** The next window must have fewer workgroups. */
   #below = Number.POSITIVE_INFINITY
   #lead = -1
@@ -117,29 +106,53 @@ export class Monitor {
     this.#last = null
     this.#done.clear()
     this.#needs.clear()
-    this.#mustServe = null
+    this.#idle = null
+    this.#touched.clear()
+    this.#touchedBy = -1
     this.#below = Number.POSITIVE_INFINITY
     this.#lead = -1
   }
 
-  /** The memory of one work-item of a twin, with its stores logged. */
-  memory(inner: KernelMemory): TwinMemory {
-    return loggingMemory(inner, this.#stored)
+  /** The memory of one work-item of a twin, with its stores logged, and whether its workgroup was poisoned. */
+  memory(inner: KernelMemory, workgroup: number): TwinMemory {
+    const poisoned = this.#poisoned
+    return loggingMemory(inner, this.#stored, () => poisoned.add(workgroup))
   }
 
-  /** A round begins (before any mischief): I6. */
-  round(): void {
+  /**
+   * A round begins (before any mischief): I6 of the one before. A pin is a page with a kind of access that a workgroup wants, or a page that it
+   * touched: of the workgroup that is alone, or of any in the window. Whoever is pinned and not here must be brought.
+   * @param acts what mischief has done so far: where some was done to a round, that may have undone what the round did
+   */
+  round(acts: number): void {
     const last = this.#last
-    if (last === null || this.#mustServe === null || this.#mirror.vmm.written > this.#mustServe) return
+    const disturbed = acts !== this.#acts
+    this.#acts = acts
+    if (last === null || this.#idle === null) return
+    const [lead] = last.workgroups
+    const alone = last.workgroups.length === 1
+    // For one that is alone to bring what it had already is no progress.
+    if (alone ? this.#idle.pinsGrew || disturbed : this.#idle.pinsGrew || this.#served(this.#idle.rights)) return
     // What remains then is a smaller window, and for a lead that is alone already, to draw its pins anew: three times at most.
     this.seen.idle++
-    const [lead] = last.workgroups
-    if (last.workgroups.length > 1) this.#below = last.workgroups.length
+    if (!alone) this.#below = last.workgroups.length
     else {
       this.#idleAlone = this.#lead === lead ? this.#idleAlone + 1 : 1
       this.#expect('I6', this.#idleAlone <= PIN_RESETS, () => `workgroup ${lead} is alone, and rounds do nothing for it`)
     }
     this.#lead = lead
+  }
+
+  /** Some page has a right that it had not. */
+  #served(before: ReadonlyMap<number, number>): boolean {
+    for (const [vpn, rights] of this.#rights()) if ((rights & ~(before.get(vpn) ?? 0)) !== 0) return true
+    return false
+  }
+
+  #rights(): Map<number, number> {
+    const rights = new Map<number, number>()
+    this.#mirror.dmem.forEachPage((_frame, vpn) => rights.set(vpn, this.#mirror.vmm.get(vpn) & PTE_RIGHTS))
+    return rights
   }
 
   /** For the trace of the space. */
@@ -186,6 +199,7 @@ export class Monitor {
     this.#below = Number.POSITIVE_INFINITY
     this.#checkFrames(pass)
     this.#stored = new Set()
+    this.#poisoned = new Set()
     const copies = this.#sim === null ? [] : this.#copiesOf(pass)
     await device.submit(copies.length === 0 ? work : [...copies, ...work], readbacks, again)
     this.#last = pass
@@ -366,7 +380,8 @@ export class Monitor {
     const retired = this.#checkRetired(pass, event)
     const news = this.#learn(pass)
     if (event.aborted) this.#checkUndone(pass)
-    this.#mustServe = retired > 0 || news || this.#done.size === pass.total ? null : this.#mirror.vmm.written
+    const touched = this.#touch(pass)
+    this.#idle = retired > 0 ? null : { pinsGrew: news || touched, rights: this.#rights() }
     this.#noteDirty()
   }
 
@@ -385,6 +400,7 @@ export class Monitor {
         this.seen.replayed++
         continue
       }
+      this.#expect('I3', !this.#poisoned.has(workgroup), () => `workgroup ${workgroup} retired, and one of its work-items was poisoned`)
       this.#done.add(workgroup)
       retired++
     }
@@ -397,15 +413,26 @@ export class Monitor {
     let news = false
     for (let kind = PAGE_BITMAP.read; kind <= PAGE_BITMAP.hintExclusive; kind++) {
       forEachBit(bitmap(pass, FAULT_HEADER_WORDS, kind, true), (index) => {
-        const known = this.#needs.get(index) ?? 0
+        const vpn = this.#mirror.vmm.vpnOf(index)
+        const known = this.#needs.get(vpn) ?? 0
         const bit = 1 << (kind % 3)
         if ((known & bit) === 0) news = true
-        this.#needs.set(index, known | bit)
+        this.#needs.set(vpn, known | bit)
       })
     }
     // Misses of a sparse table have no bit; they are records at the end of the report.
     const misses = FAULT_HEADER_WORDS + WORKGROUP_BITMAPS * pass.control[CONTROL.workgroupWords] + PAGE_BITMAPS * pass.control[CONTROL.pageWords]
     return news || pass.report.subarray(misses).some((word) => word !== 0)
+  }
+
+  /** Whether the lead touched a page, hits included, that it had not touched since it was the lead. */
+  #touch(pass: Pass): boolean {
+    const [lead] = pass.workgroups
+    if (lead !== this.#touchedBy) this.#touched.clear()
+    this.#touchedBy = lead
+    const { size } = this.#touched
+    forEachBit(bitmap(pass, FAULT_HEADER_WORDS, PAGE_BITMAP.lead, true), (index) => this.#touched.add(this.#mirror.vmm.vpnOf(index)))
+    return this.#touched.size > size
   }
 
   /** I4: after a dropped pass, private pages (of a transactional kernel, all pages) hold what they held before it. */
@@ -425,6 +452,14 @@ export class Monitor {
     }
   }
 
+  /** I8: what was read back is what the host has now. */
+  #checkHome(vpn: number, bytes: Uint8Array): void {
+    const { space } = this.#mirror
+    const vma = space.addresses.find(vpn)
+    const home = vma === undefined ? null : space.hostRun(vma, vpn, 1)
+    this.#expect('I8', home !== null && bytes.every((byte, i) => byte === home[i]), () => `page ${vpn} was evicted, and the host has other bytes`)
+  }
+
   #noteDirty(): void {
     const { dmem, space } = this.#mirror
     this.#reads = []
@@ -438,35 +473,10 @@ export class Monitor {
   #checkWrittenBack(): void {
     for (const [vpn, { buffer, offset }] of this.#dirty) {
       if (this.#mirror.space.pages.isDevicePrivate(vpn)) continue
-      const read = this.#reads.some((one) => one.from === buffer && one.offset <= offset && one.offset + one.into.byteLength >= offset + PAGE_WORDS * 4)
-      this.#expect('I8', read, () => `page ${vpn} was dirty, and was evicted without being read back`)
+      const read = this.#reads.find((one) => one.from === buffer && one.offset <= offset && one.offset + one.into.byteLength >= offset + PAGE_WORDS * 4)
+      this.#expect('I8', read !== undefined, () => `page ${vpn} was dirty, and was evicted without being read back`)
+      if (read !== undefined) this.#checkHome(vpn, read.into.subarray(offset - read.offset, offset - read.offset + PAGE_WORDS * 4))
       this.#dirty.delete(vpn)
     }
   }
-}
-
-/** A bitmap of a report: of pages or of workgroups. */
-function bitmap({ report, control }: Pass, start: number, n: number, ofPages: boolean): Uint32Array {
-  const workgroupWords = control[CONTROL.workgroupWords]
-  const pageWords = control[CONTROL.pageWords]
-  const from = ofPages ? start + WORKGROUP_BITMAPS * workgroupWords + n * pageWords : start + n * workgroupWords
-  return report.subarray(from, from + (ofPages ? pageWords : workgroupWords))
-}
-
-function copyOf(sim: SimDevice, from: DeviceBuffer, into: Uint32Array): Work {
-  return { kind: 'copy', from, fromOffset: 0, to: sim.foreignBuffer(into), toOffset: 0, byteLength: from.byteLength }
-}
-
-function sameMap(a: ReadonlyMap<number, number>, b: ReadonlyMap<number, number>): boolean {
-  return a.size === b.size && [...a].every(([key, value]) => b.get(key) === value)
-}
-
-function wordsOf(bytes: Uint8Array): Uint32Array {
-  return new Uint32Array(bytes.buffer, bytes.byteOffset, bytes.byteLength / 4)
-}
-
-function same(a: Uint32Array, b: Uint32Array): boolean {
-  if (a.length !== b.length) return false
-  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false
-  return true
 }

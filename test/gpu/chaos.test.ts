@@ -35,7 +35,7 @@ async function underMischief(kernel: Kernel, random: Random, spare: number): Pro
   const run = kernel.draw(random)
   const mischief = new RandomMischief(random)
   const monitor = new Monitor()
-  mischief.onRound = () => monitor.round()
+  mischief.onRound = () => monitor.round(mischief.acts)
   const plain = webgpuDevice(gpu.device)
   // Half of a pool that is refused is given up.
   let refusals = spare === 0 ? 0 : 1
@@ -91,7 +91,7 @@ async function chainsUnderMischief(random: Random, kernels: readonly string[], i
   const sequence = drawSequence(random, 32, kernels)
   const mischief = new RandomMischief(random)
   const monitor = new Monitor()
-  mischief.onRound = () => monitor.round()
+  mischief.onRound = () => monitor.round(mischief.acts)
   const plain = webgpuDevice(gpu.device)
   const device = new SvmDevice(monitor.watch(plain.device, { passes: mischief, refusesPool: () => false }))
   const frames = (sequence.arrays * sequence.count * 4) / PAGE_BYTES + 8
