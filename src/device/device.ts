@@ -55,7 +55,11 @@ export interface AuthorBinding {
   readonly type: string
 }
 
-export type ProgramVariant = 'attempt' | 'resident' | 'direct'
+/**
+ * 'attempt': may fault, and says of what. 'sealed': must not, and is thrown away and run again as an attempt where it would have. 'resident': cannot, by the page
+ * table. 'direct': cannot, by one window.
+ */
+export type ProgramVariant = 'attempt' | 'sealed' | 'resident' | 'direct'
 
 /** One variant of a kernel, ready to be made: the text for devices that compile WGSL, the twin for the simulated one. */
 export interface ProgramDescriptor {

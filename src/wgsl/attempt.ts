@@ -14,7 +14,7 @@ import type { AddressBits } from './addresses.ts'
 import type { Pieces } from './wgsl-text.ts'
 
 /** Turns of loops that count which an invocation that faulted makes in a row without asking for a page that nobody had asked for. */
-const TIRED_AFTER = 16
+const TIRED_AFTER = 32
 
 export interface AttemptWish {
   readonly addressBits: AddressBits

@@ -28,8 +28,8 @@ export function preludeText(wish: PreludeWish, ...users: readonly string[]): str
   addFaults(pieces, wish.addressBits, wish.pageShift)
   addWords(pieces, wish.pools, wish.atomicPools)
   if (wish.variant === 'attempt') addAttempt(pieces, wish)
-  else if (wish.variant === 'resident') addResident(pieces)
-  else addDirect(pieces, wish.addressBits, wish.pageShift)
+  else if (wish.variant === 'direct') addDirect(pieces, wish.addressBits, wish.pageShift)
+  else addResident(pieces, wish.variant === 'sealed' && wish.workgroupFlag)
   if (wish.watch) addWatch(pieces, wish, ...users)
   return pieces.link(...users)
 }

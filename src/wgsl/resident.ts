@@ -7,7 +7,11 @@ import { CONTROL, FAULT, FAULT_HEADER_WORDS, FUEL_LOOK, PAGE_BITMAP, WORKGROUP_B
 import { meeting } from './attempt.ts'
 import type { Pieces } from './wgsl-text.ts'
 
-export function addResident(pieces: Pieces): void {
+/**
+ * @param fuelled loops that count have fuel too: a sealed pass (driver/seal) may refuse an access of one invocation, and what that leaves in workgroup memory may
+ * be another's count
+ */
+export function addResident(pieces: Pieces, fuelled = false): void {
   pieces.addAll([
     'var<private> svm_bad_address: svm_ptr;',
     'var<private> svm_bad_kind: u32;',
@@ -39,7 +43,7 @@ export function addResident(pieces: Pieces): void {
     'fn svm_reach_exclusive(a: svm_ptr, misaligned: bool) -> u32 { return svm_reach_write(a, misaligned, SVM_EXCLUSIVE); }',
     'fn svm_taint() {}',
     ...waiting(),
-    'fn svm_stop() -> bool { return svm_bad_kind != 0u; }',
+    `fn svm_stop() -> bool { return ${fuelled ? 'svm_wait()' : 'svm_bad_kind != 0u'}; }`,
     'fn svm_barrier() { workgroupBarrier(); }',
     'fn svm_sbarrier() { storageBarrier(); }',
     'fn svm_faulted() -> bool { return svm_bad_kind != 0u; }',

@@ -206,7 +206,12 @@ class Translation implements TranslatedKernel {
       atomicPools: found.atomicPoolLines.length > 0,
       polls: behaviour.collectives,
       protocol,
-      variants: protocol === 'unsplittable' || writableBindings.length > 0 ? ['resident', 'direct'] : ['attempt', 'resident', 'direct'],
+      variants:
+        protocol === 'unsplittable' || writableBindings.length > 0
+          ? ['resident', 'direct']
+          : behaviour.collectives || found.waitLines.length > 0
+            ? ['attempt', 'resident', 'direct']
+            : ['attempt', 'sealed', 'resident', 'direct'],
       ...found,
     }
   }

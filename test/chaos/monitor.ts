@@ -30,9 +30,23 @@ const PIN_RESETS = 3
 
 export class Monitor {
   /** What was seen, to tell that a run met what it was made for. */
-  readonly seen = { passes: 0, attempt: 0, resident: 0, direct: 0, aborted: 0, faults: 0, hints: 0, evictions: 0, replayed: 0, privatePages: 0, idle: 0 }
+  readonly seen = {
+    passes: 0,
+    attempt: 0,
+    sealed: 0,
+    resident: 0,
+    direct: 0,
+    aborted: 0,
+    faults: 0,
+    hints: 0,
+    evictions: 0,
+    replayed: 0,
+    privatePages: 0,
+    idle: 0,
+    refused: 0,
+  }
   /** Links of chains that were sent. */
-  readonly links = { attempt: 0, resident: 0, direct: 0 }
+  readonly links = { attempt: 0, sealed: 0, resident: 0, direct: 0 }
   /** The first invariant that did not hold. */
   broken: Error | null = null
   #mirror!: Mirror
@@ -40,6 +54,8 @@ export class Monitor {
   readonly #shadows = new WeakMap<DeviceBuffer, Uint8Array>()
   #last: Pass | null = null
   #transactional = false
+  /** The last pass was sealed, and refused. */
+  #refused = false
   readonly #done = new Set<number>()
   readonly #needs = new Map<number, number>()
   /** Dirty pages, and where they are on the device. */
@@ -106,6 +122,7 @@ export class Monitor {
     this.#last = null
     this.#done.clear()
     this.#needs.clear()
+    this.#refused = false
     this.#idle = null
     this.#touched.clear()
     this.#touchedBy = -1
@@ -381,7 +398,11 @@ export class Monitor {
     const news = this.#learn(pass)
     if (event.aborted) this.#checkUndone(pass)
     const touched = this.#touch(pass)
-    this.#idle = retired > 0 ? null : { pinsGrew: news || touched, rights: this.#rights() }
+    // A sealed pass that was refused tells nothing: the next one is an attempt.
+    this.#expect('I6', pass.variant !== 'sealed' || !this.#refused, () => 'a sealed pass followed one that was refused')
+    this.#refused = pass.variant === 'sealed' && event.retired < event.workgroups
+    if (this.#refused) this.seen.refused++
+    this.#idle = this.#refused || retired > 0 ? null : { pinsGrew: news || touched, rights: this.#rights() }
     this.#noteDirty()
   }
 
@@ -390,13 +411,15 @@ export class Monitor {
     const bits = (n: number) => bitmap(pass, FAULT_HEADER_WORDS, n, false)
     const [faulted, touched, dirty] = [bits(WORKGROUP_BITMAP.faulted), bits(WORKGROUP_BITMAP.touched), bits(WORKGROUP_BITMAP.dirty)]
     const slots = pass.workgroups.map((_, slot) => slot)
-    const aborted = slots.some((slot) => testBit(faulted, slot) && (pass.transactional || testBit(dirty, slot)))
-    this.#expect('I3', pass.variant !== 'attempt' || aborted === event.aborted, () => `the pass ${aborted ? 'must be' : 'need not be'} dropped`)
+    const sealed = pass.variant === 'sealed'
+    const anyPrivate = sealed && pass.table.some((entry) => (entry & PTE.private) !== 0)
+    const aborted = slots.some((slot) => testBit(faulted, slot) && (anyPrivate || pass.transactional || testBit(dirty, slot)))
+    this.#expect('I3', (pass.variant !== 'attempt' && !sealed) || aborted === event.aborted, () => `the pass ${aborted ? 'must be' : 'need not be'} dropped`)
     let retired = 0
     for (const slot of slots) {
       const workgroup = pass.workgroups[slot]
       this.#expect('I3', !this.#done.has(workgroup), () => `workgroup ${workgroup} ran again after it had retired`)
-      if (testBit(faulted, slot) || (aborted && (pass.transactional || testBit(touched, slot)))) {
+      if (testBit(faulted, slot) || (aborted && (sealed || pass.transactional || testBit(touched, slot)))) {
         this.seen.replayed++
         continue
       }
