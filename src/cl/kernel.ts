@@ -94,6 +94,7 @@ export class Kernel implements SvmKernel {
 }
 
 function dimensions(name: string, value: number | readonly number[], missing: number, least: number): [number, number, number] {
+  if (typeof value === 'number' && Number.isSafeInteger(value) && value >= least && value < 2 ** 32) return [value, missing, missing]
   const list = typeof value === 'number' ? [value] : Array.isArray(value) ? [...value] : []
   if (list.length < 1 || list.length > 3 || list.some((count) => !Number.isSafeInteger(count) || count < least || count >= 2 ** 32)) {
     throw new SvmError('invalid-value', `${name} must be one to three whole numbers from ${least} to 2^32 - 1, but is ${JSON.stringify(value)}.`)

@@ -74,10 +74,9 @@ export class Queue implements SvmQueue, Lane {
     this.#home.checkDevice(this.#memory)
     const target = oneOf('migrate: to', options.to ?? 'device', ['device', 'host'])
     const mode = oneOf('migrate: mode', options.mode ?? 'best-effort', ['best-effort', 'all-or-nothing'])
-    const list = (Array.isArray(ranges) ? ranges : [ranges]).map((range) => this.#wholeRange(range))
     const request = {
       memory: this.#memory,
-      ranges: list.filter((range) => range !== null),
+      ranges: this.#wholeRanges(Array.isArray(ranges) ? ranges : [ranges]),
       target,
       mode,
       contentUndefined: options.contentUndefined === true,
@@ -139,7 +138,7 @@ export class Queue implements SvmQueue, Lane {
     this.#home.checkDevice(this.#memory)
     checkMode(mode)
     checkLength('map', byteLength)
-    if (byteLength > 0) this.#home.port.ioctl('SVM_CHECK', { pointer, byteLength, holes: false, what: 'map' })
+    if (byteLength > 0) this.#home.port.ioctl('SVM_CHECK', { ranges: [{ pointer, byteLength }], holes: false, what: 'map' })
     return this.#add({ command: 'map', options }, () => this.#home.makeMapping(pointer, byteLength, mode))
   }
 
@@ -248,25 +247,27 @@ export class Queue implements SvmQueue, Lane {
     })
   }
 
-  /** What a range asks for; null: nothing. */
-  #wholeRange({ pointer, byteLength }: SvmRange): { pointer: number; byteLength: number } | null {
+  /** What ranges ask for, without those that ask for nothing; 0 bytes: the whole allocation. */
+  #wholeRanges(ranges: readonly SvmRange[]): { pointer: number; byteLength: number }[] {
     const { port } = this.#home
-    if (byteLength !== undefined && byteLength !== 0) {
-      port.ioctl('SVM_CHECK', { pointer, byteLength, holes: true, what: 'migrate' })
-      return { pointer, byteLength }
+    const asked: { pointer: number; byteLength: number }[] = []
+    const toCheck: { pointer: number; byteLength: number }[] = []
+    for (const { pointer, byteLength } of ranges) {
+      if (byteLength === undefined && pointer === 0) continue
+      // 0 bytes succeed with any pointer, and mean the whole allocation with one that is in use.
+      if (byteLength === 0) {
+        const found = Number.isSafeInteger(pointer) && pointer > 0 ? port.ioctl('SVM_LOOKUP', { pointer }) : null
+        if (found === null || found.dying) continue
+      } else toCheck.push({ pointer, byteLength: byteLength ?? 1 })
+      asked.push({ pointer, byteLength: byteLength ?? 0 })
     }
-    if (pointer === 0) return null
-    // 0 bytes succeed with any pointer, and mean the whole allocation with one that is in use.
-    if (byteLength === 0) {
-      const found = Number.isSafeInteger(pointer) && pointer > 0 ? port.ioctl('SVM_LOOKUP', { pointer }) : null
-      if (found === null || found.dying) return null
-    } else port.ioctl('SVM_CHECK', { pointer, byteLength: 1, holes: true, what: 'migrate' })
-    return { pointer, byteLength: 0 }
+    if (toCheck.length > 0) port.ioctl('SVM_CHECK', { ranges: toCheck, holes: true, what: 'migrate' })
+    return asked
   }
 
   #checkSide(side: SvmPointer | ArrayBufferView, byteLength: number, what = 'memcpy'): void {
     if (typeof side === 'number') {
-      if (byteLength > 0) this.#home.port.ioctl('SVM_CHECK', { pointer: side, byteLength, holes: false, what })
+      if (byteLength > 0) this.#home.port.ioctl('SVM_CHECK', { ranges: [{ pointer: side, byteLength }], holes: false, what })
       return
     }
     const view = viewLength(side)

@@ -55,7 +55,11 @@ export interface AuthorBinding {
   readonly type: string
 }
 
-export type ProgramVariant = 'attempt' | 'resident' | 'direct'
+/**
+ * 'attempt': may fault, and says of what. 'sealed': must not, and is thrown away and run again as an attempt where it would have. 'resident': cannot, by the page
+ * table. 'direct': cannot, by one window.
+ */
+export type ProgramVariant = 'attempt' | 'sealed' | 'resident' | 'direct'
 
 /** One variant of a kernel, ready to be made: the text for devices that compile WGSL, the twin for the simulated one. */
 export interface ProgramDescriptor {
@@ -159,6 +163,10 @@ export interface PassMischief {
   order(workgroups: Uint32Array): void
   /** What a pass wanted, a bitmap of pages for each kind of want: clears bits, but not the last one. */
   truncate(wanted: readonly Uint32Array[]): void
+  /** Of so many links of a chain, those that go in its next submission: one at least. */
+  segment(links: number): number
+  /** Before a submission of a chain in which faults are possible, of the pages that are here: those that lose their entry, though a link may need them. */
+  vanish(pages: readonly number[]): readonly number[]
 }
 
 export interface Device {

@@ -36,6 +36,7 @@ import {
   waitsOf,
   windowByTime,
 } from './launch.ts'
+import { type MischiefAtWork, mischiefOf } from './mischief.ts'
 import { type BadAccess, decode, FIRST_LINK, fillHeader, groupsOf, type PassReport, readBad } from './pass.ts'
 import type { PassTable } from './pass-table.ts'
 import { promote } from './promote.ts'
@@ -93,7 +94,7 @@ export async function dispatchAll(mirror: Mirror, evictor: Evictor, launches: re
   const results: DispatchResult[] = []
   try {
     while (results.length < launches.length) {
-      const outcome = await runChain(mirror, launches, results.length)
+      const outcome = await runChain(mirror, launches, results.length, mischiefOf(mirror, evictor))
       results.push(...outcome.results)
       if (outcome.failure !== null) return { results, failure: outcome.failure }
       const next = launches[results.length]
@@ -108,7 +109,16 @@ export async function dispatchAll(mirror: Mirror, evictor: Evictor, launches: re
 }
 
 /** Runs the first of the launches as one chain, if two or more of them can be: else none. @throws DeviceFailure, SvmError */
-async function runChain(mirror: Mirror, launches: readonly Launch[], from: number): Promise<LinksOutcome> {
+async function runChain(mirror: Mirror, launches: readonly Launch[], from: number, mischief: MischiefAtWork | null): Promise<LinksOutcome> {
+  try {
+    if (mischief !== null) await mischief.disturb(() => false)
+    return await runLinks(mirror, launches, from, mischief)
+  } finally {
+    mischief?.end()
+  }
+}
+
+async function runLinks(mirror: Mirror, launches: readonly Launch[], from: number, mischief: MischiefAtWork | null): Promise<LinksOutcome> {
   promote(mirror, null)
   const wanted = plansOf(mirror, launches, from, SETS_MAX)
   if (wanted.length < 2) return NOT_CHAINED
@@ -122,7 +132,7 @@ async function runChain(mirror: Mirror, launches: readonly Launch[], from: numbe
   // While buffers were made the program may have called alloc: what is possible may have changed, and the table be too short.
   const links = linksOf(plansOf(mirror, launches.slice(0, from + wanted.length), from, buffers.tables.length))
   if (links.length < 2 || mirror.incomplete > 0 !== mayFault || mirror.tables.flushed(slots, 0, mayFault) !== tables) return NOT_CHAINED
-  return new Chain(mirror, tables, buffers, links).run()
+  return new Chain({ mirror, tables, buffers, links, mischief }).run()
 }
 
 /** Those that are not made yet. One that cannot be made is told by the launch that runs alone. */
@@ -225,6 +235,14 @@ class NeedSets {
   }
 }
 
+interface ChainParts {
+  readonly mirror: Mirror
+  readonly tables: TableBuffers
+  readonly buffers: ChainBuffers
+  readonly links: readonly Link[]
+  readonly mischief: MischiefAtWork | null
+}
+
 class Chain {
   readonly #mirror: Mirror
   readonly #tables: TableBuffers
@@ -239,8 +257,11 @@ class Chain {
   /** The one window of all links that have one: it is all that is mapped. */
   readonly #direct: DirectWindow | null
   readonly #directBindings: DispatchBindings
+  /** Only in tests. */
+  readonly #mischief: MischiefAtWork | null
 
-  constructor(mirror: Mirror, tables: TableBuffers, buffers: ChainBuffers, links: readonly Link[]) {
+  constructor({ mirror, tables, buffers, links, mischief }: ChainParts) {
+    this.#mischief = mischief
     this.#mirror = mirror
     this.#tables = tables
     this.#buffers = buffers
@@ -260,7 +281,6 @@ class Chain {
     const { device, copies } = this.#mirror
     const { faults } = this.#tables
     const started = device.now()
-    for (const needs of this.#needs) this.#sendGrants(needs)
     let work: Work[] = [{ kind: 'clear', buffer: faults, offset: 0, byteLength: this.#views.layout.endWords * 4 }]
     let first = 0
     for (let end = this.#segmentEnd(first); end < this.#links.length; end = this.#segmentEnd(first)) {
@@ -279,6 +299,11 @@ class Chain {
     return this.#settle(device.now() - started)
   }
 
+  #prepare(): void {
+    if (this.#needs.size > 0) this.#mischief?.vanish()
+    for (const needs of this.#needs) this.#sendGrants(needs)
+  }
+
   #sendGrants({ set, written }: ChainNeeds): void {
     const { vmm } = this.#mirror
     const table = this.#buffers.tables[set] as PassTable
@@ -288,7 +313,8 @@ class Chain {
 
   /** One submission holds what fits its buffers, and the time of a pass. */
   #segmentEnd(first: number): number {
-    const most = Math.min(this.#links.length, first + this.#buffers.links)
+    const fits = Math.min(this.#links.length, first + this.#buffers.links)
+    const most = this.#mischief === null ? fits : first + this.#mischief.segment(fits - first)
     let milliseconds = 0
     for (let n = first; n < most; n++) {
       milliseconds += (this.#links[n] as Link).milliseconds
@@ -299,6 +325,8 @@ class Chain {
 
   /** Writes what the links are told, and adds their dispatches. */
   #encode(work: Work[], first: number, end: number): Work[] {
+    // Once for all submissions, unless somebody takes entries away between them.
+    if (first === 0 || this.#mischief !== null) this.#prepare()
     const { device } = this.#mirror
     const { control, args, argsStride } = this.#buffers
     const headers = new Uint32Array((end - first) * HEADER_WORDS)

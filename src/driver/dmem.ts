@@ -27,6 +27,7 @@ export class DeviceMemory {
   readonly #spacePages: number
   readonly #tracer: Tracer
   readonly #pools: (Pool | null)[]
+  #buffers: readonly (DeviceBuffer | null)[] | null = null
   readonly #records = new FrameRecords()
   #tick = 0
   #used = 0
@@ -62,8 +63,10 @@ export class DeviceMemory {
     return this.#capacity - this.#used
   }
 
+  /** By pool number. The same list as long as the pools are the same. */
   get poolBuffers(): readonly (DeviceBuffer | null)[] {
-    return this.#pools.map((pool) => pool?.buffer ?? null)
+    this.#buffers ??= this.#pools.map((pool) => pool?.buffer ?? null)
+    return this.#buffers
   }
 
   /** One more than the highest pool that exists; at least 1. */
@@ -239,6 +242,7 @@ export class DeviceMemory {
       this.#tracer.emit({ kind: 'pool', device: this.#device.label, pool: p, byteLength: pool.buffer.byteLength, made: false })
       pool.buffer.destroy()
       this.#pools[p] = null
+      this.#buffers = null
     }
   }
 
@@ -248,6 +252,7 @@ export class DeviceMemory {
       this.#pools[p]?.buffer.destroy()
       this.#pools[p] = null
     }
+    this.#buffers = null
     this.#records.clear()
     this.#used = 0
   }
@@ -297,6 +302,7 @@ export class DeviceMemory {
     this.#capacity -= planned - frames
     if (buffer === null) return
     this.#pools[p] = { buffer, first: p * this.#plan.poolFrames, frames, used: 0 }
+    this.#buffers = null
     this.#tracer.emit({ kind: 'pool', device: this.#device.label, pool: p, byteLength: buffer.byteLength, made: true })
   }
 

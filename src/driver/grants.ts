@@ -43,6 +43,8 @@ export class Grants {
   /** With `snapshot`: pages whose host bytes are those before the dispatch. */
   readonly #snapshots = new Set<Vpn>()
   privateCopies = 0
+  /** In this pass every written page is private. */
+  #allPrivate = false
 
   constructor(mirror: Mirror, rules: GrantRules) {
     this.#mirror = mirror
@@ -70,8 +72,12 @@ export class Grants {
     return [...this.#snapshots].sort((a, b) => a - b)
   }
 
-  /** Gives every P page that is here its pre-image; null: there is nothing to wait for. @throws DeviceFailure, SvmError working-set */
-  prepare(): Promise<void> | null {
+  /**
+   * Gives every P page that is here its pre-image; null: there is nothing to wait for. @param allPrivate for this pass at least
+   * @throws DeviceFailure, SvmError working-set
+   */
+  prepare(allPrivate = false): Promise<void> | null {
+    this.#allPrivate = allPrivate || this.#rules.allPrivate
     this.#inPlace.clear()
     return this.#rules.snapshot || this.#anyPrivate() ? this.#makePreImages() : null
   }
@@ -109,6 +115,13 @@ export class Grants {
     home.sort((a, b) => a - b)
     await this.#mirror.writeBack(home)
     for (const vpn of home) this.#inPlace.add(vpn)
+  }
+
+  /** Some page is granted as a private one. */
+  get grantsPrivate(): boolean {
+    for (const vpn of this.#written)
+      if (this.#isPrivate(vpn) && this.#isHere(vpn) && (this.#inPlace.has(vpn) || this.#copies.get(vpn)?.stale === false)) return true
+    return false
   }
 
   /** What the grants are now, by table index: whole entries; where there is none the default (load only) holds. */
@@ -204,7 +217,7 @@ export class Grants {
   #isPrivate(vpn: Vpn): boolean {
     const bits = this.needs.get(vpn) ?? 0
     if ((bits & NEED.exclusive) !== 0) return true
-    return (bits & NEED.write) !== 0 && ((bits & NEED.read) !== 0 || this.#rules.allPrivate)
+    return (bits & NEED.write) !== 0 && ((bits & NEED.read) !== 0 || this.#allPrivate)
   }
 
   /** Device-private on this device, and storable. */

@@ -8,6 +8,7 @@ import { explainPointerMisuse, explainProgramFailure, type KernelText } from '..
 import type { LoopGuards, TranslatedKernel } from '../wgsl/program.ts'
 import type { Geometry } from '../wgsl/wrapper.ts'
 import type { Demand } from './forecast.ts'
+import { SealHistory } from './seal.ts'
 import { SteadyHistory } from './steady.ts'
 
 export type KernelClass = 'grants' | 'transactional' | 'unsplittable'
@@ -79,12 +80,15 @@ export class DriverKernel {
   millisecondsPerWorkgroup = 0
   /** Loop iterations that an invocation may make in the first pass: what was enough last time. */
   fuel: number
+  readonly seals = new SealHistory()
   /** Launches that are not chained where faults are possible, since one in a chain faulted against all expectation; and how many the next time. */
   unchained = 0
   #unchainedNext = 1
   readonly #programs = new Map<string, Promise<Program>>()
   /** Those of them that are made. */
   readonly #made = new Map<string, Program>()
+  /** Those that did not compile. */
+  readonly #refused = new Set<string>()
   readonly #histories = new Map<string, NeedHistory>()
   readonly #steady = new Map<string, SteadyHistory>()
   #last: SteadyHistory | null = null
@@ -123,6 +127,16 @@ export class DriverKernel {
   /** The same, if it was made before. */
   programNow(shape: ProgramShape): Program | null {
     return this.#made.get(keyOf(shape)) ?? null
+  }
+
+  /** The same; if it was not made, somebody begins to. A variant that does not compile, where another does, is never made. */
+  programSoon(shape: ProgramShape): Program | null {
+    const made = this.programNow(shape)
+    if (made === null) {
+      const key = keyOf(shape)
+      if (!this.#programs.has(key) && !this.#refused.has(key)) this.program(shape).catch(() => this.#refused.add(key))
+    }
+    return made
   }
 
   /** A link of a chain faulted, or a chain ended without a fault. */

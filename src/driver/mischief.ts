@@ -1,5 +1,5 @@
-// What a device's PassMischief asks for, done to a dispatch. Always: it runs between passes; whatever it takes away comes back when it is wanted, as after
-// an eviction or an invalidation by somebody else; a window stays a prefix of what remains; at the end every entry is what it should be.
+// What a device's PassMischief asks for, done to a dispatch or a chain. Always: it runs between submissions; whatever it takes away comes back when it is
+// wanted, as after an eviction or an invalidation by somebody else; a window stays a prefix of what remains; at the end every entry is what it should be.
 
 import { PAGE_BITMAP } from '../abi/fault-record.ts'
 import { PTE } from '../abi/pte.ts'
@@ -13,6 +13,12 @@ import { type Window, workgroupOf } from './remaining.ts'
 import type { Mirror } from './svmm.ts'
 
 const WANTED = [PAGE_BITMAP.read, PAGE_BITMAP.write, PAGE_BITMAP.exclusive, PAGE_BITMAP.hintRead, PAGE_BITMAP.hintWrite, PAGE_BITMAP.hintExclusive]
+
+/** Null: nobody asks for any, as outside of tests. */
+export function mischiefOf(mirror: Mirror, evictor: Evictor): MischiefAtWork | null {
+  const { passMischief } = mirror.device
+  return passMischief === undefined ? null : new MischiefAtWork(mirror, evictor, passMischief)
+}
 
 export class MischiefAtWork {
   readonly #mirror: Mirror
@@ -28,15 +34,19 @@ export class MischiefAtWork {
 
   /** Before a pass: pages go home, or lose their entries. @param stays pages that an atomic launch must keep. @throws DeviceFailure */
   async disturb(stays: (vpn: Vpn) => boolean): Promise<void> {
-    const { dmem, vmm } = this.#mirror
-    const here: Vpn[] = []
-    dmem.forEachPage((_frame, vpn) => here.push(vpn))
-    const { absent, evicted } = this.#mischief.disturb(here.sort((a, b) => a - b))
+    const { absent, evicted } = this.#mischief.disturb(this.#here())
     await this.#evictor.sendAway(evicted.filter((vpn) => !stays(vpn)))
-    for (const vpn of absent) {
-      vmm.set(vpn, vmm.get(vpn) & (PTE.mayLoad | PTE.mayStore))
-      this.#absent.add(vpn)
-    }
+    this.#takeEntries(absent)
+  }
+
+  /** Before a submission of a chain in which faults are possible: pages lose their entries, behind the back of what was foreseen. */
+  vanish(): void {
+    this.#takeEntries(this.#mischief.vanish(this.#here()))
+  }
+
+  /** Most links of the next submission. */
+  segment(links: number): number {
+    return Math.max(1, Math.min(links, this.#mischief.segment(links)))
   }
 
   /** Most workgroups of the next pass. */
@@ -61,5 +71,19 @@ export class MischiefAtWork {
 
   end(): void {
     for (const vpn of this.#absent) this.#mirror.refreshPage(vpn)
+  }
+
+  #here(): Vpn[] {
+    const here: Vpn[] = []
+    this.#mirror.dmem.forEachPage((_frame, vpn) => here.push(vpn))
+    return here.sort((a, b) => a - b)
+  }
+
+  #takeEntries(pages: readonly Vpn[]): void {
+    const { vmm } = this.#mirror
+    for (const vpn of pages) {
+      vmm.set(vpn, vmm.get(vpn) & (PTE.mayLoad | PTE.mayStore))
+      this.#absent.add(vpn)
+    }
   }
 }

@@ -29,6 +29,9 @@ import type { DirectWindow } from './steady.ts'
 import type { Mirror } from './svmm.ts'
 import type { PassWork, TableBuffers } from './tables.ts'
 
+const NO_VALUES: Readonly<Record<string, unknown>> = {}
+const NO_GROUPS: readonly unknown[] = []
+
 /** CONTROL.link of the first dispatch of a chain, and of one alone. */
 export const FIRST_LINK = 0xffffffff
 
@@ -91,12 +94,16 @@ export async function runPass(mirror: Mirror, tables: TableBuffers, wish: PassWi
   return bad === report.bad ? report : { ...report, bad }
 }
 
-/** The work of the last pass, if this one has nothing different; else new. */
+/** The work of the last pass, be it another launch's, if this one has nothing different; else new. */
 function passWork(mirror: Mirror, tables: TableBuffers, { program, launch, window, table, direct = null }: PassWish, views: ReportViews): PassWork {
   const pools = direct === null ? mirror.dmem.poolBuffers : [mirror.dmem.poolBuffers[direct.pool] ?? null]
+  // Arguments are in their buffer: only a twin is told of them.
+  const argValues = program.descriptor.twin === undefined ? NO_VALUES : launch.argValues
+  const authorGroups = launch.authorGroups.length === 0 ? NO_GROUPS : launch.authorGroups
   const { last } = tables
-  if (last !== null && last.program === program && last.launch === launch && last.table === table && last.views === views && same(last.pools, pools))
-    return last
+  const isLast = last !== null && last.program === program && last.table === table && last.views === views && (last.pools === pools || same(last.pools, pools))
+  const groups = groupsOf(program, launch, window.slots, mirror.device.limits.workgroupsPerDimension)
+  if (isLast && last.argValues === argValues && last.authorGroups === authorGroups && same(last.groups, groups)) return last
   const { faults, control, args } = tables
   const work: Work[] = [
     { kind: 'clear', buffer: faults, offset: 0, byteLength: views.layout.endWords * 4 },
@@ -104,13 +111,13 @@ function passWork(mirror: Mirror, tables: TableBuffers, { program, launch, windo
       kind: 'dispatch',
       program,
       bindings: { table, faults, control, args, pools },
-      groups: groupsOf(program, launch, window.slots, mirror.device.limits.workgroupsPerDimension),
-      authorGroups: launch.authorGroups,
-      args: launch.argValues,
+      groups,
+      authorGroups,
+      args: argValues,
     },
   ]
   const readbacks = [{ from: faults, offset: 0, into: views.bytes }, ...(mirror.watch?.readbacks(tables) ?? [])]
-  tables.last = { program, launch, table, pools, views, work, readbacks }
+  tables.last = { program, argValues, authorGroups, groups, table, pools, views, work, readbacks }
   return tables.last
 }
 

@@ -11,19 +11,29 @@ import { PTE } from '../abi/pte.ts'
 import { anyBit, forEachBit, testBit } from '../base/bitmap.ts'
 import { SvmError } from '../base/error.ts'
 import { printBytes, type Vpn } from '../base/units.ts'
-import type { Program } from '../device/device.ts'
 import { staysMapped } from './advice.ts'
 import { type Evictor, never } from './evict.ts'
 import { accessError, fatalAccess, forEachFault, mustAbort, storedPages, traceFaults } from './fault.ts'
 import { bestStart, Forecast } from './forecast.ts'
 import { Grants } from './grants.ts'
-import { type DispatchResult, endlessError, type Launch, type NeedHistory, PASS_MILLISECONDS, refuseIfAborted, windowByTime } from './launch.ts'
-import { MischiefAtWork } from './mischief.ts'
+import {
+  type DispatchResult,
+  endlessError,
+  geometryOf,
+  type Launch,
+  type NeedHistory,
+  PASS_MILLISECONDS,
+  type ProgramShape,
+  refuseIfAborted,
+  windowByTime,
+} from './launch.ts'
+import { type MischiefAtWork, mischiefOf } from './mischief.ts'
 import { type Misses, resolveMisses } from './misses.ts'
 import { type PassReport, readWanted, runPass } from './pass.ts'
 import { denseNeighbours } from './prefetch.ts'
 import type { ReachTable } from './reach.ts'
 import { Remaining, type Window, workgroupOf } from './remaining.ts'
+import { sealOf, wasRefused } from './seal.ts'
 import { bringInNow, framesWanted, isServed, type Protection, serve, serveNow, type Want } from './service.ts'
 import type { Mirror } from './svmm.ts'
 import type { TableBuffers } from './tables.ts'
@@ -80,9 +90,8 @@ export class Replay {
   #fuel: number
   /** The tables that have the arguments. */
   #tables: TableBuffers | null = null
-  /** The program for so many pools. */
-  #program: Program | null = null
-  #programPools = 0
+  /** How its passes may be sealed. */
+  readonly #seal: 'private' | 'granted' | null
   /** The next pass will probably not be the last: the one before it faulted, or nothing is known. */
   #again = false
   /** True once the wants did not all fit: then their order matters. */
@@ -97,8 +106,8 @@ export class Replay {
     this.#grants = new Grants(mirror, { allPrivate: launch.class === 'transactional', snapshot: launch.atomic })
     this.#remaining = new Remaining(total)
     this.#fuel = launch.kernel.fuel
-    const { passMischief } = mirror.device
-    this.#mischief = passMischief === undefined ? null : new MischiefAtWork(mirror, evictor, passMischief)
+    this.#seal = sealOf(mirror, launch)
+    this.#mischief = mischiefOf(mirror, evictor)
     this.#window = Math.min(total, mirror.plan.windowMax, windowByTime(launch, mirror.plan.windowMax))
   }
 
@@ -122,12 +131,15 @@ export class Replay {
   async #round(): Promise<void> {
     refuseIfAborted(this.#launch, this.#remaining.retired)
     if (this.#mischief !== null) await this.#mischief.disturb((vpn) => this.#grants.isSnapshot(vpn))
-    const window = this.#chooseWindow()
-    const tables = await this.#readyTables(window)
-    const report = await this.#pass(window, tables)
+    const sealed = this.#sealedWindow()
+    const window = sealed ?? this.#chooseWindow()
+    const tables = await this.#readyTables(window, sealed !== null)
+    const report = await this.#pass(window, tables, sealed !== null)
     this.#mischief?.truncate(report)
-    const aborted = mustAbort(report, this.#launch.class === 'transactional')
-    const retired = this.#retire(window, report, aborted)
+    const refused = sealed !== null && wasRefused(report)
+    const transactional = this.#launch.class === 'transactional'
+    const aborted = sealed === null ? mustAbort(report, transactional) : refused && (transactional || this.#grants.grantsPrivate)
+    const retired = this.#retire(window, report, aborted, sealed !== null)
     const learned = this.#learn(report)
     this.#again = learned.faults > 0
     traceFaults(this.#mirror, this.#launch, this.#result.rounds, window, report)
@@ -141,6 +153,9 @@ export class Replay {
       hints: learned.hints,
       aborted,
     })
+    if (sealed !== null) this.#launch.kernel.seals.ended(refused)
+    // What it wanted the next pass will say, which is an attempt.
+    if (refused) return
     const bad = fatalAccess(report, learned.misses)
     if (bad !== null) throw accessError(this.#mirror, this.#launch, window, bad, this.#remaining.retired)
     this.#resize(window, report, aborted, retired)
@@ -223,12 +238,41 @@ export class Replay {
     let first = Number.POSITIVE_INFINITY
     for (const { workgroup, loose } of this.#backlog) if (!loose) first = Math.min(first, workgroup)
     const fits = Math.max(1, Math.min(this.#window, this.#remaining.countBelow(first)), this.#window >> 3)
-    if (this.#mischief === null) return this.#remaining.window(fits)
-    return this.#mischief.shuffle(this.#remaining.window(this.#mischief.limit(fits)), this.#split)
+    return this.#windowOf(fits)
   }
 
-  async #readyTables(window: Window): Promise<TableBuffers> {
-    const waiting = this.#grants.prepare()
+  /**
+   * A window for which nobody is expected to fault, since all that it needs is known and here; null: nobody can tell. A launch of which nothing was known
+   * tells by a pass without a fault.
+   */
+  #sealedWindow(): Window | null {
+    if (this.#seal === null || this.#again || this.#grants.needs.size === 0) return null
+    let first = Number.POSITIVE_INFINITY
+    for (const { workgroup, loose } of this.#backlog) {
+      if (loose) return null
+      first = Math.min(first, Math.floor(workgroup))
+    }
+    const fits = Math.min(this.#window, this.#remaining.countBelow(first))
+    if (fits === 0) return null
+    const window = this.#windowOf(fits)
+    const made = this.#launch.kernel.programSoon(this.#shapeOf(window, true)) !== null
+    return made && this.#launch.kernel.seals.mayBegin() ? window : null
+  }
+
+  #windowOf(slots: number): Window {
+    if (this.#mischief === null) return this.#remaining.window(slots)
+    return this.#mischief.shuffle(this.#remaining.window(this.#mischief.limit(slots)), this.#split)
+  }
+
+  #shapeOf({ slots, lead, worklist }: Window, sealed: boolean): ProgramShape {
+    const { device, dmem } = this.#mirror
+    const whole = slots === this.#remaining.total && lead === 0
+    const geometry = sealed && worklist === null ? geometryOf(this.#launch, whole, device.limits.workgroupsPerDimension) : 'any'
+    return { variant: sealed ? 'sealed' : 'attempt', pools: dmem.poolsInUse, guard: this.#launch.guard, geometry, chained: false, marks: sealed }
+  }
+
+  async #readyTables(window: Window, sealed: boolean): Promise<TableBuffers> {
+    const waiting = this.#grants.prepare(sealed && this.#seal === 'private')
     if (waiting !== null) await waiting
     const { args } = this.#launch
     const { tables: all } = this.#mirror
@@ -238,14 +282,10 @@ export class Replay {
     return tables
   }
 
-  async #pass(window: Window, tables: TableBuffers): Promise<PassReport> {
-    const { kernel, guard } = this.#launch
-    const { poolsInUse } = this.#mirror.dmem
-    if (this.#program === null || this.#programPools !== poolsInUse) {
-      this.#program = await kernel.program({ variant: 'attempt', pools: poolsInUse, guard, geometry: 'any', chained: false, marks: false })
-      this.#programPools = poolsInUse
-    }
-    const program = this.#program
+  async #pass(window: Window, tables: TableBuffers, sealed: boolean): Promise<PassReport> {
+    const { kernel } = this.#launch
+    const shape = this.#shapeOf(window, sealed)
+    const program = kernel.programNow(shape) ?? (await kernel.program(shape))
     const grants = () => this.#grants.words()
     const table = this.#reach.readyNow(tables, grants) ?? (await this.#reach.ready(tables, grants))
     this.#result.rounds++
@@ -267,10 +307,10 @@ export class Replay {
   // After the pass.
 
   /** Rule 5: who retires, and whether private copies become the pages. */
-  #retire(window: Window, report: PassReport, aborted: boolean): number {
+  #retire(window: Window, report: PassReport, aborted: boolean, sealed: boolean): number {
     const faulted = report.workgroups[WORKGROUP_BITMAP.faulted] as Uint32Array
     const touched = report.workgroups[WORKGROUP_BITMAP.touched] as Uint32Array
-    const nobody = aborted && this.#launch.class === 'transactional'
+    const nobody = aborted && (sealed || this.#launch.class === 'transactional')
     const stored = storedPages(this.#mirror, report)
     this.#grants.settle(stored, !aborted)
     // What is written again and again is not the oldest, however long ago it was served.

@@ -42,7 +42,9 @@ export interface TableBuffers {
 /** The work of a pass, and what it was made of. */
 export interface PassWork {
   readonly program: Program
-  readonly launch: Launch
+  readonly argValues: Launch['argValues']
+  readonly authorGroups: Launch['authorGroups']
+  readonly groups: readonly [number, number, number]
   readonly table: DeviceBuffer
   readonly pools: readonly (DeviceBuffer | null)[]
   readonly views: ReportViews

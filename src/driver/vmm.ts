@@ -14,8 +14,8 @@ import type { Device, DeviceBuffer } from '../device/device.ts'
 import { Leaves } from './leaves.ts'
 import type { PassTable } from './pass-table.ts'
 
-/** Unchanged entries between two changed ones that are cheaper to write than to leave out. */
-const GAP = 64
+/** Unchanged entries between two changed ones that are cheaper to write than to leave out: a write costs microseconds, however short, and this is 4 KiB. */
+const GAP = 1024
 
 export class DeviceVmm {
   readonly device: Device

@@ -19,7 +19,7 @@ import { copyBytes, fillBytes, transferBuffer } from './copy.ts'
 import { launchOf } from './exec.ts'
 import { makeBytes, mapBytes, readBytes, refuseSegments, writeBytes } from './host-access.ts'
 import { allocate, doom, free, mapPager, protect, unmap } from './mapping.ts'
-import { allocationOf, livingAllocationOf, livingSpanOf, refuseHostMapped, refuseNoAccess, wholeOrSpanOf } from './ranges.ts'
+import { allocationOf, livingAllocationOf, livingSpanOf, refuseHostMapped, refuseNoAccess, refuseNotLiving, wholeOrSpanOf } from './ranges.ts'
 import { refuse } from './refuse.ts'
 import { dumpSpace, type ExecCounts, queryRuns, spaceStats } from './report.ts'
 import { type ByteRange, DRM_VERSION, type Op, type Port, type Replies, type Requests } from './request.ts'
@@ -178,9 +178,11 @@ export class LocalPort implements Port {
     return { pointer: found.pointer, byteLength: found.byteLength, label: found.label, kind: found.kind, dying: found.dying }
   }
 
-  #check({ pointer, byteLength, holes, what }: Requests['SVM_CHECK']): null {
-    if (holes) livingSpanOf(this.space, pointer, byteLength, what)
-    else livingAllocationOf(this.space, pointer, byteLength, what)
+  #check({ ranges, holes, what }: Requests['SVM_CHECK']): null {
+    for (const { pointer, byteLength } of ranges) {
+      if (holes) refuseNotLiving(this.space, pointer, byteLength, what)
+      else livingAllocationOf(this.space, pointer, byteLength, what)
+    }
     return null
   }
 

@@ -25,7 +25,12 @@ export function allocationOf(space: Space, pointer: number, byteLength: number, 
   )
 }
 
-/** As `livingAllocationOf`, but holes are allowed after the first page. */
+/** Refuses what is not in one living allocation; holes are allowed after the first page. @throws SvmError not-mapped, invalid-value */
+export function refuseNotLiving(space: Space, pointer: number, byteLength: number, what: string): void {
+  refuseDying(holderOf(space, pointer, byteLength, what), pointer, byteLength, what)
+}
+
+/** The same, and what is mapped of it. */
 export function livingSpanOf(space: Space, pointer: number, byteLength: number, what: string): Span {
   const span = spanOf(space, pointer, byteLength, what)
   refuseDying(span.allocation, pointer, byteLength, what)
@@ -48,6 +53,11 @@ export function wholeOrSpanOf(space: Space, pointer: number, byteLength: number,
 }
 
 function spanOf(space: Space, pointer: number, byteLength: number, what: string): Span {
+  const allocation = holderOf(space, pointer, byteLength, what)
+  return cutOut(space, allocation, pagesAround(pointer, Math.max(1, byteLength), space.geometry.pageBytes))
+}
+
+function holderOf(space: Space, pointer: number, byteLength: number, what: string): Allocation {
   const details = { pointer, byteLength }
   if (pointer === 0) {
     refuse(
@@ -81,7 +91,7 @@ function spanOf(space: Space, pointer: number, byteLength: number, what: string)
       details,
     )
   }
-  return cutOut(space, allocation, pagesAround(pointer, Math.max(1, byteLength), pageBytes))
+  return allocation
 }
 
 function cutOut(space: Space, allocation: Allocation, range: VpnRange): Span {

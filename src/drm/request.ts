@@ -15,7 +15,7 @@ import type { ThrashCounts } from '../policy/thrash.ts'
 import type { ResourceKind, ResourceTypes } from './resources.ts'
 
 /** Goes up when a request changes its meaning. */
-export const DRM_VERSION = 3
+export const DRM_VERSION = 4
 
 /** Launches that one request may hold. */
 export const LAUNCHES_MAX = 1024
@@ -49,8 +49,8 @@ export interface Requests {
   SVM_ALLOC: { readonly byteLength: number; readonly alignment: number; readonly access: 'read' | 'write' | 'read-write'; readonly label: string }
   SVM_MMAP: { readonly pager: number; readonly offset: number; readonly byteLength: number; readonly label: string }
   SVM_LOOKUP: { readonly pointer: number }
-  /** Refuses what is not a range inside one living allocation. `holes`: parts of it may be unmapped. `what` names the caller in messages. */
-  SVM_CHECK: { readonly pointer: number; readonly byteLength: number; readonly holes: boolean; readonly what: string }
+  /** Refuses what is not ranges each inside one living allocation. `holes`: parts may be unmapped. `what` names the caller in messages. */
+  SVM_CHECK: { readonly ranges: readonly ByteRange[]; readonly holes: boolean; readonly what: string }
   /** From now on new commands may not name the allocations. All or none. */
   SVM_DOOM: { readonly pointers: readonly number[] }
   /** They were doomed by a command that will not run. */

@@ -115,7 +115,7 @@ const SHAPES: { readonly [O in Op]: Shape<O> } = {
   },
   SVM_MMAP: { call: 'mmap', fields: { pager: handle, offset: whole(), byteLength: whole(1), label: text } },
   SVM_LOOKUP: { call: 'lookup', fields: { pointer } },
-  SVM_CHECK: { call: 'check', fields: { ...bytesAt, holes: flag, what: text } },
+  SVM_CHECK: { call: 'check', fields: { ranges: list(range), holes: flag, what: text } },
   SVM_DOOM: { call: 'free', fields: { pointers: list(anyNumber) } },
   SVM_SPARE: { call: 'spare', fields: { pointers: list(anyNumber) } },
   SVM_FREE: { call: 'free', fields: { pointer } },
@@ -169,9 +169,13 @@ export function checkShape<O extends Op>(op: O, request: unknown): Requests[O] {
 
 /** Lists and records copied to a depth that every valid request has; the rest (bytes) is the request's until it settles. */
 function copyPlain(value: unknown, depth: number): unknown {
-  if (depth === 0) return value
+  if (depth === 0 || typeof value !== 'object' || value === null) return value
   try {
-    if (Array.isArray(value)) return Array.from(value, (one) => copyPlain(one, depth - 1))
+    if (Array.isArray(value)) {
+      const list: unknown[] = []
+      for (let n = 0; n < value.length; n++) list.push(copyPlain(value[n], depth - 1))
+      return list
+    }
     if (!isRecord(value)) return value
     const copy: Record<string, unknown> = {}
     for (const key of Object.keys(value)) {

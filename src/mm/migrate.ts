@@ -55,7 +55,7 @@ export interface MigrateWish {
   readonly select: number
   readonly to: 'owner' | 'host'
   /** To the host only: the owner keeps its frames as read-only copies. */
-  readonly keepCopy?: boolean
+  readonly keepCopy?: boolean | undefined
   /** To the host only: pages besides these are passed over. */
   readonly only?: ((vpn: Vpn) => boolean) | undefined
   /** To the owner only: frames that he has. Pages beyond them are skipped before anybody hears of them. */
@@ -78,14 +78,16 @@ export interface MigrateArgs extends MigrateWish {
 
 /** Step 1. Never waits, and with nothing to do changes nothing. Compare migrate_vma_setup(). */
 export function migrateSetup(wish: MigrateWish): MigrateArgs {
-  const { space, start, end } = wish
+  const { space, vma, start, end, owner, select, to, keepCopy, only } = wish
   assert(end > start && start >= wish.vma.start && end <= wish.vma.end, 'a migration lies within one VMA')
   assert(wish.select > 0 && wish.select <= (SELECT.system | SELECT.devicePrivate), 'a migration names where pages may come from')
   const count = end - start
   const src = new Uint8Array(count)
-  const args: MigrateArgs = { ...wish, src, dst: new Int32Array(count).fill(-1), collected: 0, present: 0, passed: 0, skipped: {} }
-  const held = space.hostMappings.count > 0
+  const dst = new Int32Array(count).fill(-1)
   let room = wish.room ?? Number.POSITIVE_INFINITY
+  // Each named: to spread the wish takes longer than all else that is done for one page.
+  const args: MigrateArgs = { space, vma, start, end, owner, select, to, keepCopy, only, room, src, dst, collected: 0, present: 0, passed: 0, skipped: {} }
+  const held = space.hostMappings.count > 0
   for (let i = 0; i < count; i++) {
     const vpn = start + i
     let verdict = wish.to === 'owner' ? collectForOwner(args, vpn, i, held) : collectForHost(args, vpn, i)

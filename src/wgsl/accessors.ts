@@ -25,7 +25,7 @@ const ORDERED = ['max', 'min'] as const
 function alignment(bits: AddressBits, variant: ProgramVariant, bytes: 1 | 2 | 4): string {
   const mask = `${bytes - 1}u`
   if (variant === 'direct') return mask
-  if (variant === 'resident') return `${mask}, ${bytes === 1 ? isNowhere(bits, 'p') : 'false'}`
+  if (variant !== 'attempt') return `${mask}, ${bytes === 1 ? isNowhere(bits, 'p') : 'false'}`
   return bytes === 1 ? isNowhere(bits, 'p') : `svm_misaligned(p, ${mask})`
 }
 
@@ -63,7 +63,7 @@ function scalarAccessors(bits: AddressBits, variant: ProgramVariant): string[] {
 
 /** A vector is translated once. In an attempt one that crosses the end of a page goes word by word, in a loop to keep the module small. */
 function wideAccessors(bits: AddressBits, variant: ProgramVariant): string[] {
-  const words = variant === 'attempt' ? straddlingWords : variant === 'resident' ? endedWords : contiguousWords
+  const words = variant === 'attempt' ? straddlingWords : variant === 'direct' ? contiguousWords : endedWords
   return [
     `fn svm_straddles(p: svm_ptr, bytes: u32) -> bool { return (${low(bits, 'p')} & SVM_PAGE_MASK) > SVM_PAGE_MASK + 1u - bytes; }`,
     `fn svm_room(p: svm_ptr) -> u32 { return (SVM_PAGE_MASK + 1u - (${low(bits, 'p')} & SVM_PAGE_MASK)) >> 2u; }`,

@@ -37,14 +37,14 @@ export function packArguments(layout: ArgumentLayout, args: Readonly<Record<stri
   const refuse: Refuse = (sentence) => {
     throw new SvmError('invalid-value', `kernel '${kernelLabel}': ${sentence}`, { kernel: kernelLabel })
   }
-  const names = layout.fields.map(({ name }) => name)
-  const list = names.length === 0 ? 'it takes no arguments' : `it takes ${names.join(', ')}`
-  for (const name of Object.keys(args)) if (!names.includes(name)) refuse(`there is no argument '${name}'; ${list}`)
+  // What is right makes no text.
+  const list = () => (layout.fields.length === 0 ? 'it takes no arguments' : `it takes ${layout.fields.map(({ name }) => name).join(', ')}`)
+  for (const name of Object.keys(args)) if (!layout.fields.some((field) => field.name === name)) refuse(`there is no argument '${name}'; ${list()}`)
   const bytes = new Uint8Array(layout.byteLength)
   const view = new DataView(bytes.buffer)
   for (const field of layout.fields) {
     const value = Object.hasOwn(args, field.name) ? args[field.name] : undefined
-    if (value === undefined) refuse(`argument '${field.name}' (${field.type}) is missing; ${list}`)
+    if (value === undefined) refuse(`argument '${field.name}' (${field.type}) is missing; ${list()}`)
     packField({ view, addressBits: layout.addressBits, refuse }, field, value as KernelArgument)
   }
   return bytes
@@ -52,11 +52,8 @@ export function packArguments(layout: ArgumentLayout, args: Readonly<Record<stri
 
 function packField(into: Packing, field: ArgumentField, value: KernelArgument): void {
   const { refuse } = into
-  const vector = /vec([234])<(\w+)>/.exec(field.type)
-  if (vector === null) {
-    packScalar(into, field.offset, field.type as Scalar, value, field.name)
-    return
-  }
+  const vector = field.type.endsWith('>') ? /vec([234])<(\w+)>/.exec(field.type) : null
+  if (vector === null) return packScalar(into, field.offset, field.type as Scalar, value, field.name)
   const length = field.type.startsWith('array') ? field.byteLength / 4 : Number(vector[1])
   const needed = `argument '${field.name}' (${field.type}) needs ${length} numbers`
   const numbers = isNumbers(value) ? value : refuse(`${needed} in an array or a typed array, found ${describe(value)}`)
@@ -65,10 +62,12 @@ function packField(into: Packing, field: ArgumentField, value: KernelArgument): 
 }
 
 function packScalar({ view, addressBits, refuse }: Packing, offset: number, type: Scalar, value: KernelArgument, name: string): void {
-  const wanted = type === 'svm_ptr' ? `a pointer: an integer from 0 to 2^${Math.log2(SPACE_BYTES[addressBits])} - 1` : WANTED[type]
   const number = scalarOf(type, value, addressBits)
-  if (number === null) refuse(`argument '${name}' must be ${wanted}, found ${describe(value)}`)
-  else if (type === 'f32') view.setFloat32(offset, number, true)
+  if (number === null) {
+    const wanted = type === 'svm_ptr' ? `a pointer: an integer from 0 to 2^${Math.log2(SPACE_BYTES[addressBits])} - 1` : WANTED[type]
+    return refuse(`argument '${name}' must be ${wanted}, found ${describe(value)}`)
+  }
+  if (type === 'f32') view.setFloat32(offset, number, true)
   else if (type === 'i32') view.setInt32(offset, number, true)
   else {
     view.setUint32(offset, number % TWO_32, true)

@@ -13,8 +13,8 @@ import { LEAF_PAGES } from '../abi/leaf.ts'
 import type { AddressBits } from './addresses.ts'
 import type { Pieces } from './wgsl-text.ts'
 
-/** Iterations of loops that count which an invocation goes on for after its first fault. */
-const TIRED_AFTER = 256
+/** Turns of loops that count which an invocation that faulted makes in a row without asking for a page that nobody had asked for. */
+const TIRED_AFTER = 32
 
 export interface AttemptWish {
   readonly addressBits: AddressBits
@@ -91,7 +91,10 @@ function failure(wish: AttemptWish): string[] {
     return SVM_MARK_FAULTED;
   }${miss}
   let first = svm_wanted(i);
-  if (svm_poisoned) { return need << SVM_HINTS; }
+  if (svm_poisoned) {
+    if (first) { svm_tired = 0u; }
+    return need << SVM_HINTS;
+  }
   svm_poison();
   if (first) { svm_example(a, need); }
   return need | SVM_MARK_FAULTED | SVM_MARK_SERVICEABLE;
@@ -152,7 +155,8 @@ function control(wish: AttemptWish): string[] {
     `fn svm_sbarrier() { storageBarrier();${after} }`,
     'fn svm_wait() -> bool { return svm_stop(); }',
     ...meeting(`svm_fuel = ((svm_fuel - 1u) & ~${FUEL_LOOK - 1}u) + 1u;\n  svm_stop();`, 'svm_poll();'),
-    // A loop that counts ends whatever memory holds: what it would still have touched is asked for in this pass, not a page a pass.
+    // A loop that counts ends whatever memory holds: what it would still have touched is asked for in this pass, not a page a pass. It ends earlier when it
+    // only repeats what others ask for; pages are finitely many, so it does.
     `fn svm_tire() -> bool {${poll}
   if (!svm_poisoned) { return svm_stop(); }
   svm_tired += 1u;

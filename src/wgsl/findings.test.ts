@@ -47,7 +47,7 @@ ${K} {
       atomicPools: true,
       atomicPoolLines: [7, 8, 11, 12],
       protocol: 'grants',
-      variants: ['attempt', 'resident', 'direct'],
+      variants: ['attempt', 'sealed', 'resident', 'direct'],
       waitLines: [],
     })
   })
@@ -78,7 +78,7 @@ ${K} {
 
   test('say which variants there are', () => {
     expect(analyse(body(''), 'unsplittable')).toMatchObject({ protocol: 'unsplittable', variants: ['resident', 'direct'] })
-    expect(analyse(body(''), 'transactional')).toMatchObject({ protocol: 'transactional', variants: ['attempt', 'resident', 'direct'] })
+    expect(analyse(body(''), 'transactional')).toMatchObject({ protocol: 'transactional', variants: ['attempt', 'sealed', 'resident', 'direct'] })
     expect(analyse(`@group(0) @binding(1) var<storage, read_write> out: array<u32>;\n${K} { out[0] = 1u; }`).variants).toEqual(['resident', 'direct'])
   })
 

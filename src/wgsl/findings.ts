@@ -68,7 +68,7 @@ function loopsOf({ module, analyser, loops }: FindingsWish): KernelLoop[] {
         none: `its invocations meet (${at}), and one that left early would be missing; it counts, so it ends by itself`,
         attempt: loop.collective
           ? `its invocations meet (${at}), and how often it runs may be what one of them loaded: where something can fault its workgroup leaves it as one when it is poisoned or out of fuel`
-          : 'it counts, so it ends by itself where nothing can fault; where something can, it also ends when the invocation is poisoned or out of fuel',
+          : 'it counts, so it ends by itself where nothing can fault; where something can, it also ends when the invocation is out of fuel, or is poisoned and asks for nothing new',
         all: loop.collective
           ? `its invocations meet (${at}), and it ends by what memory holds: in every variant its workgroup leaves it as one when one of them is poisoned, out of fuel or made a bad access`
           : 'it ends by what memory holds, so in every variant it also ends after a bad access, and where something can fault when the invocation is poisoned or out of fuel',

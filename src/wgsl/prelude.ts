@@ -35,9 +35,9 @@ export function preludeText(wish: PreludeWish, ...users: readonly string[]): str
   addFaults(pieces, wish)
   addWords(pieces, wish.pools, wish.atomicPools)
   if (wish.variant === 'attempt') addAttempt(pieces, wish)
-  else addSteady(pieces, wish.addressBits, wish.chained)
-  if (wish.variant === 'resident') addResident(pieces, wish.marks)
+  else addSteady(pieces, { ...wish, fuelled: wish.variant === 'sealed' && wish.workgroupFlag })
   if (wish.variant === 'direct') addDirect(pieces, wish.addressBits)
+  else if (wish.variant !== 'attempt') addResident(pieces, wish.marks)
   if (wish.watch) addWatch(pieces, wish, ...users)
   return pieces.link(...users)
 }

@@ -1,4 +1,4 @@
-// The variant for passes in which no fault is possible: the table walk without grants, poison or taint.
+// The variants for passes in which no fault is possible, or nobody is expected to fault (driver/seal): the table walk without grants, poison or taint.
 //
 // Always: no access has a branch, but for the marks. While it is not known what the kernel stores to, each store to a clean page leaves a mark of that page;
 // when it is, stores are to dirty pages, and an invocation only keeps whether one was not.

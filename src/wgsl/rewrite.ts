@@ -11,7 +11,7 @@ import { placeOf, type Token } from './scanner.ts'
 import { withLine, withoutLines } from './watch.ts'
 
 export const LOOP_GUARD = ' if (svm_stop()) { break; }'
-/** In a loop that counts: it ends anyway, so an invocation that faulted goes on for a while, and its further faults are hints. As long as LOOP_GUARD. */
+/** In a loop that counts and accesses memory: it ends anyway, so an invocation that faulted goes on for a while, and its further faults are hints. As long as LOOP_GUARD. */
 const COUNT_GUARD = ' if (svm_tire()) { break; }'
 /** Of loops that may wait; as long as the other. */
 export const WAIT_GUARD = ' if (svm_wait()) { break; }'
@@ -156,7 +156,7 @@ export class Rewriter {
           ? meetGuard(loop)
           : waiting.has(loop)
             ? WAIT_GUARD
-            : variant === 'attempt' && loop.counted
+            : variant === 'attempt' && loop.counted && loop.accessing
               ? COUNT_GUARD
               : LOOP_GUARD
       return { start: end, end, text }
@@ -186,7 +186,7 @@ export class Rewriter {
  * ends by what memory holds: loops that count keep their speed. Where invocations meet, one that counts goes astray only by a count that was handed around.
  */
 export function guardOf(loop: Loop, variant: ProgramVariant, loopGuards: LoopGuards): 'stop' | 'meet' | null {
-  if (loopGuards === 'none' || (loop.counted && variant !== 'attempt')) return null
+  if (loopGuards === 'none' || (loop.counted && variant !== 'attempt' && variant !== 'sealed')) return null
   if (!loop.collective) return loopGuards === 'all' || loop.accessing ? 'stop' : null
   if (loop.counted && !loop.handed) return null
   return loop.barriers || loopGuards !== 'apart' ? 'meet' : 'stop'

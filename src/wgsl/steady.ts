@@ -17,7 +17,18 @@ export function badKind(need: string, aligned: string): string {
   return `(${need} << ${BAD_KIND_SHIFT}u) | ${aligned}`
 }
 
-export function addSteady(pieces: Pieces, bits: AddressBits, chained: boolean): void {
+export interface SteadyWish {
+  readonly addressBits: AddressBits
+  /** What goes wrong in it keeps others from running. */
+  readonly chained: boolean
+  /**
+   * Loops that count have fuel too: a sealed pass (driver/seal) may refuse an access of one invocation, and what that leaves in workgroup memory may be another's
+   * count.
+   */
+  readonly fuelled: boolean
+}
+
+export function addSteady(pieces: Pieces, { addressBits: bits, chained, fuelled }: SteadyWish): void {
   pieces.addAll([
     'var<private> svm_bad_address: svm_ptr;',
     'var<private> svm_bad_kind: u32;',
@@ -33,7 +44,7 @@ export function addSteady(pieces: Pieces, bits: AddressBits, chained: boolean): 
 }`,
     'fn svm_taint() {}',
     ...waiting(),
-    'fn svm_stop() -> bool { return svm_bad_kind != 0u; }',
+    `fn svm_stop() -> bool { return ${fuelled ? 'svm_wait()' : 'svm_bad_kind != 0u'}; }`,
     'fn svm_barrier() { workgroupBarrier(); }',
     'fn svm_sbarrier() { storageBarrier(); }',
     'fn svm_faulted() -> bool { return svm_bad_kind != 0u; }',

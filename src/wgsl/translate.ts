@@ -96,7 +96,7 @@ class Translation implements TranslatedKernel {
     const attempt = wish.variant === 'attempt'
     const direct = wish.variant === 'direct'
     const collective = barriers || subgroups
-    const marks = wish.variant === 'resident' && wish.marks !== false
+    const marks = wish.variant === 'sealed' || (wish.variant === 'resident' && wish.marks !== false)
     const changes = this.analysis.stores || this.analysis.atomics
     const author = this.#rewriter.program({ ...wish, entry: this.#entry, args: this.#argsVariable, loops: this.#loops, waiting: this.#waiting })
     const wrapper = wrapperText(this.#module, {
@@ -217,7 +217,12 @@ class Translation implements TranslatedKernel {
       atomicPools: found.atomicPoolLines.length > 0,
       polls: behaviour.collectives,
       protocol,
-      variants: protocol === 'unsplittable' || writableBindings.length > 0 ? ['resident', 'direct'] : ['attempt', 'resident', 'direct'],
+      variants:
+        protocol === 'unsplittable' || writableBindings.length > 0
+          ? ['resident', 'direct']
+          : behaviour.collectives || found.waitLines.length > 0
+            ? ['attempt', 'resident', 'direct']
+            : ['attempt', 'sealed', 'resident', 'direct'],
       ...found,
     }
   }

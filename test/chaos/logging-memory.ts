@@ -22,18 +22,21 @@ const STORES: Readonly<Record<string, number>> = {
 
 type Accessor = (pointer: number, ...rest: unknown[]) => unknown
 
-export function loggingMemory(inner: KernelMemory, stored: Set<number>): TwinMemory {
+/** @param onPoison told after an access that left, or found, the work-item poisoned */
+export function loggingMemory(inner: KernelMemory, stored: Set<number>, onPoison: () => void): TwinMemory {
   return new Proxy(inner, {
     get(target, name) {
       const accessor = Reflect.get(target, name) as Accessor
-      const bytes = STORES[name as string]
-      if (bytes === undefined) return accessor.bind(target)
+      if (name === 'faulted') return accessor.bind(target)
+      const bytes = STORES[name as string] ?? 0
       return (pointer: number, ...rest: unknown[]) => {
         // The first words of a vector may be stored before a later one faults.
         const may = bytes > WORD && !target.faulted()
         const result = accessor.call(target, pointer, ...rest)
+        const poisoned = target.faulted()
+        if (poisoned) onPoison()
         const first = pointer - (pointer % WORD)
-        if (may || !target.faulted()) for (let at = first; at < first + bytes; at += WORD) stored.add(at)
+        if (may || !poisoned) for (let at = first; at < first + bytes; at += WORD) stored.add(at)
         return result
       }
     },

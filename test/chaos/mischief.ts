@@ -10,14 +10,19 @@ export interface Done {
   limited: number
   shuffled: number
   truncated: number
+  /** Chains cut into more submissions. */
+  segmented: number
+  /** Pages that a chain was promised. */
+  vanished: number
 }
 
 export class RandomMischief implements PassMischief {
-  readonly done: Done = { absent: 0, evicted: 0, limited: 0, shuffled: 0, truncated: 0 }
+  readonly done: Done = { absent: 0, evicted: 0, limited: 0, shuffled: 0, truncated: 0, segmented: 0, vanished: 0 }
   /** Told before each pass. */
   onRound: () => void = () => undefined
   readonly #random: Random
   #passes = 0
+  #begun = false
   #absent: readonly [number, number] = [0, 1]
   #evicted: readonly [number, number] = [0, 1]
 
@@ -25,8 +30,14 @@ export class RandomMischief implements PassMischief {
     this.#random = random
   }
 
+  /** How much was done so far. */
+  get acts(): number {
+    return Object.values(this.done as unknown as Record<string, number>).reduce((sum, count) => sum + count, 0)
+  }
+
   /** A launch begins: draws how bad it will be, and for how many passes. */
   begin(): void {
+    this.#begun = true
     this.#passes = 2 + this.#random.below(9)
     this.#absent = this.#random.pick([
       [0, 1],
@@ -44,6 +55,7 @@ export class RandomMischief implements PassMischief {
 
   /** No more of it. */
   end(): void {
+    this.#begun = false
     this.#passes = 0
   }
 
@@ -82,6 +94,20 @@ export class RandomMischief implements PassMischief {
       words[at] = words[at] & ~(1 << bit)
       this.done.truncated++
     }
+  }
+
+  segment(links: number): number {
+    if (links < 2 || this.#random.chance(1, 2)) return links
+    this.done.segmented++
+    return 1 + this.#random.below(links)
+  }
+
+  vanish(pages: readonly number[]): number[] {
+    // A link that faults runs alone: that has an end without a count.
+    if (!this.#begun || this.#random.chance(1, 2)) return []
+    const vanished = pages.filter(() => this.#random.chance(1, Math.min(8, pages.length)))
+    this.done.vanished += vanished.length
+    return vanished
   }
 }
 

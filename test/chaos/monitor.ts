@@ -8,7 +8,7 @@ import { CONTROL, CONTROL_MODE, FAULT_HEADER_WORDS, PAGE_BITMAP, PAGE_BITMAPS, W
 import { POOL_HEAD_WORDS } from '../../src/abi/pool.ts'
 import { PTE, PTE_RIGHTS, pteFrameWords, ptePool } from '../../src/abi/pte.ts'
 import { forEachBit, testBit } from '../../src/base/bitmap.ts'
-import { type Device, type DeviceBuffer, DeviceFailure, type PassMischief, type ProgramVariant, type Readback, type Work } from '../../src/device/device.ts'
+import { type Device, type DeviceBuffer, DeviceFailure, type PassMischief, type Readback, type Work } from '../../src/device/device.ts'
 import { SimDevice } from '../../src/device/sim/sim-device.ts'
 import type { KernelMemory } from '../../src/device/twin.ts'
 import type { Mirror } from '../../src/driver/svmm.ts'
@@ -16,36 +16,37 @@ import type { TraceEvent } from '../../src/index.ts'
 import { PAGE } from '../../src/mm/page-table.ts'
 import type { TwinMemory } from '../kernels/kernel.ts'
 import { loggingMemory } from './logging-memory.ts'
+import { bitmap, copyOf, type Pass, same, sameMap, wordsOf } from './pass.ts'
 import { watched } from './watched.ts'
 
 type Dispatch = Extract<Work, { kind: 'dispatch' }>
 type PassEvent = Extract<TraceEvent, { kind: 'pass' }>
 
 const PAGE_WORDS = 1024
+const STORES = PTE.store | PTE.exclusive
+const NO_REPORT = { into: new Uint8Array(0) }
 /** As in driver/replay. */
 const PIN_RESETS = 3
 
-/** One pass, from its submission to its report. */
-interface Pass {
-  readonly variant: ProgramVariant
-  readonly transactional: boolean
-  readonly table: Uint32Array
-  readonly control: Uint32Array
-  /** By slot. */
-  readonly workgroups: readonly number[]
-  readonly total: number
-  readonly pools: readonly (DeviceBuffer | null)[]
-  /** Frame by page. */
-  readonly frames: ReadonlyMap<number, number>
-  /** What the pools held when it began; empty on a real device. */
-  readonly before: readonly (Uint32Array | null)[]
-  /** The report: as it came, where the driver then reads it. */
-  readonly report: Uint32Array
-}
-
 export class Monitor {
   /** What was seen, to tell that a run met what it was made for. */
-  readonly seen = { passes: 0, attempt: 0, resident: 0, direct: 0, aborted: 0, faults: 0, hints: 0, evictions: 0, replayed: 0, privatePages: 0, idle: 0 }
+  readonly seen = {
+    passes: 0,
+    attempt: 0,
+    sealed: 0,
+    resident: 0,
+    direct: 0,
+    aborted: 0,
+    faults: 0,
+    hints: 0,
+    evictions: 0,
+    replayed: 0,
+    privatePages: 0,
+    idle: 0,
+    refused: 0,
+  }
+  /** Links of chains that were sent. */
+  readonly links = { attempt: 0, sealed: 0, resident: 0, direct: 0 }
   /** The first invariant that did not hold. */
   broken: Error | null = null
   #mirror!: Mirror
@@ -53,15 +54,25 @@ export class Monitor {
   readonly #shadows = new WeakMap<DeviceBuffer, Uint8Array>()
   #last: Pass | null = null
   #transactional = false
+  /** The last pass was sealed, and refused. */
+  #refused = false
   readonly #done = new Set<number>()
   readonly #needs = new Map<number, number>()
   /** Dirty pages, and where they are on the device. */
   readonly #dirty = new Map<number, { buffer: DeviceBuffer; offset: number }>()
   #reads: Readback[] = []
-  /** Words that unpoisoned work-items stored to in this pass. */
-  readonly #stored = new Set<number>()
-  /** Nothing retired and nothing was learned in the last pass: something must have been served. */
-  #mustServe: number | null = null
+  /** Words that unpoisoned work-items stored to in this pass, or chain. */
+  #stored = new Set<number>()
+  /** Workgroups that their twins saw poisoned in this pass. */
+  #poisoned = new Set<number>()
+  /** Of the chain that runs: where its pages were when it began, and the entries that its links may store by. */
+  #chain: { readonly frames: ReadonlyMap<number, number>; readonly writable: Set<number> } | null = null
+  /** Of the last pass, if nobody retired in it: whether the pins grew, and the rights of the pages that were here. */
+  #idle: { readonly pinsGrew: boolean; readonly rights: ReadonlyMap<number, number> } | null = null
+  /** What the lead touched since it was the lead. */
+  readonly #touched = new Set<number>()
+  #touchedBy = -1
+  #acts = 0
   /** The next window must have fewer workgroups. */
   #below = Number.POSITIVE_INFINITY
   #lead = -1
@@ -82,8 +93,11 @@ export class Monitor {
       },
       submit: (work, readbacks = [], again = false) => {
         for (const one of readbacks) if (one.from.role === 'pool') this.#reads.push(one)
-        const dispatch = work.find((one) => one.kind === 'dispatch')
-        return dispatch === undefined ? device.submit(work, readbacks, again) : this.#pass(device, dispatch, work, readbacks, again)
+        const dispatches = work.filter((one) => one.kind === 'dispatch')
+        const [dispatch] = dispatches
+        if (dispatch === undefined) return device.submit(work, readbacks, again)
+        if (dispatch.bindings.window !== undefined) return this.#segment(device, dispatches, work, readbacks)
+        return this.#pass(device, dispatch, work, readbacks, again)
       },
     })
   }
@@ -100,33 +114,62 @@ export class Monitor {
   /** A launch begins. */
   begin({ transactional }: { transactional: boolean }): void {
     this.#transactional = transactional
-    this.#last = null
-    this.#done.clear()
-    this.#needs.clear()
-    this.#mustServe = null
-    this.#below = Number.POSITIVE_INFINITY
-    this.#lead = -1
+    this.#forget()
     this.#noteDirty()
   }
 
-  /** The memory of one work-item of a twin, with its stores logged. */
-  memory(inner: KernelMemory): TwinMemory {
-    return loggingMemory(inner, this.#stored)
+  #forget(): void {
+    this.#last = null
+    this.#done.clear()
+    this.#needs.clear()
+    this.#refused = false
+    this.#idle = null
+    this.#touched.clear()
+    this.#touchedBy = -1
+    this.#below = Number.POSITIVE_INFINITY
+    this.#lead = -1
   }
 
-  /** A round begins (before any mischief): I6. */
-  round(): void {
+  /** The memory of one work-item of a twin, with its stores logged, and whether its workgroup was poisoned. */
+  memory(inner: KernelMemory, workgroup: number): TwinMemory {
+    const poisoned = this.#poisoned
+    return loggingMemory(inner, this.#stored, () => poisoned.add(workgroup))
+  }
+
+  /**
+   * A round begins (before any mischief): I6 of the one before. A pin is a page with a kind of access that a workgroup wants, or a page that it
+   * touched: of the workgroup that is alone, or of any in the window. Whoever is pinned and not here must be brought.
+   * @param acts what mischief has done so far: where some was done to a round, that may have undone what the round did
+   */
+  round(acts: number): void {
     const last = this.#last
-    if (last === null || this.#mustServe === null || this.#mirror.vmm.written > this.#mustServe) return
+    const disturbed = acts !== this.#acts
+    this.#acts = acts
+    if (last === null || this.#idle === null) return
+    const [lead] = last.workgroups
+    const alone = last.workgroups.length === 1
+    // For one that is alone to bring what it had already is no progress.
+    if (alone ? this.#idle.pinsGrew || disturbed : this.#idle.pinsGrew || this.#served(this.#idle.rights)) return
     // What remains then is a smaller window, and for a lead that is alone already, to draw its pins anew: three times at most.
     this.seen.idle++
-    const [lead] = last.workgroups
-    if (last.workgroups.length > 1) this.#below = last.workgroups.length
+    if (!alone) this.#below = last.workgroups.length
     else {
       this.#idleAlone = this.#lead === lead ? this.#idleAlone + 1 : 1
       this.#expect('I6', this.#idleAlone <= PIN_RESETS, () => `workgroup ${lead} is alone, and rounds do nothing for it`)
     }
     this.#lead = lead
+  }
+
+  /** Some page has a right that it had not. */
+  #served(before: ReadonlyMap<number, number>): boolean {
+    for (const [vpn, rights] of this.#rights()) if ((rights & ~(before.get(vpn) ?? 0)) !== 0) return true
+    return false
+  }
+
+  #rights(): Map<number, number> {
+    const rights = new Map<number, number>()
+    this.#mirror.dmem.forEachPage((_frame, vpn) => rights.set(vpn, this.#mirror.vmm.get(vpn) & PTE_RIGHTS))
+    return rights
   }
 
   /** For the trace of the space. */
@@ -141,7 +184,8 @@ export class Monitor {
     } else if (event.kind === 'dispatch') {
       const total = this.#last?.total ?? 0
       this.#expect('I3', this.#done.size === total, () => `${this.#done.size} of ${total} workgroups retired`)
-    }
+      this.#forget()
+    } else if (event.kind === 'chain') this.#noteDirty()
   }
 
   /** @throws Error the first invariant that did not hold */
@@ -171,7 +215,8 @@ export class Monitor {
     )
     this.#below = Number.POSITIVE_INFINITY
     this.#checkFrames(pass)
-    this.#stored.clear()
+    this.#stored = new Set()
+    this.#poisoned = new Set()
     const copies = this.#sim === null ? [] : this.#copiesOf(pass)
     await device.submit(copies.length === 0 ? work : [...copies, ...work], readbacks, again)
     this.#last = pass
@@ -179,8 +224,48 @@ export class Monitor {
     this.#checkStores(pass)
   }
 
-  #begin({ bindings, program }: Dispatch, { into }: Readback): Pass {
-    const control = this.#words(bindings.control)
+  /**
+   * A submission of a chain. The driver does not wait for one before it writes what the next is told, so what held on a simulated device is
+   * copied aside in its work, before and after.
+   */
+  async #segment(device: Device, dispatches: readonly Dispatch[], work: readonly Work[], readbacks: readonly Readback[]): Promise<void> {
+    if (work[0]?.kind === 'clear') {
+      this.#stored = new Set()
+      this.#chain = { frames: this.#frames(), writable: new Set() }
+    }
+    const chain = this.#chain
+    if (chain === null) throw new Error('the first submission of a chain clears the report')
+    const passes = new Map(dispatches.map((dispatch) => [dispatch.bindings.table, this.#begin(dispatch, readbacks[0] ?? NO_REPORT)]))
+    for (const { program } of dispatches) this.links[program.descriptor.variant]++
+    for (const pass of passes.values()) {
+      this.#checkFrames(pass)
+      for (let index = 0; index < this.#entries(pass); index++) if ((this.#entry(pass, index) & STORES) !== 0) chain.writable.add(index)
+    }
+    if (this.#sim === null) await device.submit(work, readbacks)
+    else await this.#aside(this.#sim, passes, work, readbacks)
+    const [last] = passes.values()
+    if (readbacks.length === 0 || last === undefined) return
+    this.#expect('I1', sameMap(this.#frames(), chain.frames), () => 'a page moved while a chain ran')
+    forEachBit(bitmap(last, FAULT_HEADER_WORDS, PAGE_BITMAP.dirty, true), (index) => {
+      this.#expect('I2', chain.writable.has(index), () => `page ${this.#mirror.vmm.vpnOf(index)} was stored to without the right`)
+    })
+  }
+
+  /** I1 and I2 of a submission of a chain, by what the device had before it and after it. */
+  async #aside(sim: SimDevice, passes: ReadonlyMap<DeviceBuffer, Pass>, work: readonly Work[], readbacks: readonly Readback[]): Promise<void> {
+    const [any] = passes.values()
+    const tables = [...passes].map(([buffer, { table }]) => ({ buffer, table, now: new Uint32Array(table.length) }))
+    const stored = this.#stored
+    const now = any.before.map((words) => (words === null ? null : new Uint32Array(words.length)))
+    const after = tables.map(({ buffer, now: into }) => copyOf(sim, buffer, into))
+    await sim.submit([...this.#copiesOf(any), ...work, ...after, ...this.#copiesOf({ ...any, before: now })], readbacks)
+    for (const { table, now: then } of tables) this.#expect('I1', same(then, table), () => 'a table is not what the driver wrote before the submission')
+    this.#checkWords([...passes.values()], now, stored)
+  }
+
+  #begin({ bindings, program, at }: Dispatch, { into }: Pick<Readback, 'into'>): Pass {
+    const control = this.#words(bindings.control).subarray((at?.control ?? 0) / 4)
+    const pools = [...this.#mirror.dmem.poolBuffers]
     const listed = (control[CONTROL.mode] & CONTROL_MODE.worklist) !== 0
     const workgroup = (slot: number) => (listed ? control[control[CONTROL.worklist] + slot] : control[CONTROL.firstWorkgroup] + slot)
     return {
@@ -190,9 +275,9 @@ export class Monitor {
       control,
       workgroups: Array.from({ length: control[CONTROL.slots] }, (_, slot) => workgroup(slot)),
       total: control[CONTROL.workgroupsX] * control[CONTROL.workgroupsY] * control[CONTROL.workgroupsZ],
-      pools: bindings.pools,
+      pools,
       frames: this.#frames(),
-      before: this.#sim === null ? [] : bindings.pools.map((pool) => (pool === null ? null : new Uint32Array(pool.byteLength / 4))),
+      before: this.#sim === null ? [] : pools.map((pool) => (pool === null ? null : new Uint32Array(pool.byteLength / 4))),
       report: new Uint32Array(into.buffer, into.byteOffset, into.byteLength / 4),
     }
   }
@@ -207,11 +292,11 @@ export class Monitor {
     return frames
   }
 
-  #copiesOf({ pools, before }: Pass): Work[] {
+  #copiesOf({ pools, before }: Pick<Pass, 'pools' | 'before'>): Work[] {
     return pools.flatMap((pool, n) => {
       const words = before[n]
       if (pool === null || words === null || this.#sim === null) return []
-      return [{ kind: 'copy', from: pool, fromOffset: 0, to: this.#sim.foreignBuffer(words), toOffset: 0, byteLength: pool.byteLength } as const]
+      return [copyOf(this.#sim, pool, words)]
     })
   }
 
@@ -262,27 +347,40 @@ export class Monitor {
 
   /** I2: what changed was stored by an unpoisoned work-item, with the right to. */
   #checkStores(pass: Pass): void {
-    const { vmm, plan } = this.#mirror
+    const { vmm } = this.#mirror
     forEachBit(bitmap(pass, FAULT_HEADER_WORDS, PAGE_BITMAP.dirty, true), (index) => {
       const entry = this.#entry(pass, index)
-      this.#expect('I2', (entry & (PTE.store | PTE.exclusive)) !== 0, () => `page ${vmm.vpnOf(index)} was stored to without the right`)
+      this.#expect('I2', (entry & STORES) !== 0, () => `page ${vmm.vpnOf(index)} was stored to without the right`)
     })
-    if (this.#sim === null) return
+    const sim = this.#sim
+    if (sim === null) return
+    this.#checkWords(
+      [pass],
+      pass.pools.map((pool) => (pool === null ? null : wordsOf(sim.peek(pool)))),
+      this.#stored,
+    )
+  }
+
+  /** @param after what the pools hold after passes that had these tables, all with the same pools */
+  #checkWords(passes: readonly Pass[], after: readonly (Uint32Array | null)[], stored: ReadonlySet<number>): void {
+    const { vmm, plan } = this.#mirror
     const writable = new Map<number, number>()
-    for (let index = 0; index < this.#entries(pass); index++) {
-      const entry = this.#entry(pass, index)
-      if ((entry & (PTE.store | PTE.exclusive)) !== 0) writable.set(ptePool(entry) * plan.poolFrames + pteFrameWords(entry) / PAGE_WORDS, vmm.vpnOf(index))
+    for (const pass of passes) {
+      for (let index = 0; index < this.#entries(pass); index++) {
+        const entry = this.#entry(pass, index)
+        if ((entry & STORES) !== 0) writable.set(ptePool(entry) * plan.poolFrames + pteFrameWords(entry) / PAGE_WORDS, vmm.vpnOf(index))
+      }
     }
-    pass.pools.forEach((pool, n) => {
-      if (pool === null || this.#sim === null) return
-      const now = wordsOf(this.#sim.peek(pool))
-      const then = pass.before[n] as Uint32Array
+    const [{ before }] = passes
+    after.forEach((now, n) => {
+      const then = before[n]
+      if (now === null || then === null) return
       for (let word = POOL_HEAD_WORDS; word < now.length; word++) {
         if (now[word] === then[word]) continue
         const vpn = writable.get(n * plan.poolFrames + Math.floor((word - POOL_HEAD_WORDS) / PAGE_WORDS))
         this.#expect('I2', vpn !== undefined, () => `word ${word} of pool ${n} changed, which no entry lets a kernel change`)
         const address = (vpn ?? 0) * PAGE_WORDS * 4 + ((word - POOL_HEAD_WORDS) % PAGE_WORDS) * 4
-        this.#expect('I2', this.#stored.has(address), () => `the word at ${address} changed, and no unpoisoned work-item stored to it`)
+        this.#expect('I2', stored.has(address), () => `the word at ${address} changed, and no unpoisoned work-item stored to it`)
       }
     })
   }
@@ -299,7 +397,12 @@ export class Monitor {
     const retired = this.#checkRetired(pass, event)
     const news = this.#learn(pass)
     if (event.aborted) this.#checkUndone(pass)
-    this.#mustServe = retired > 0 || news || this.#done.size === pass.total ? null : this.#mirror.vmm.written
+    const touched = this.#touch(pass)
+    // A sealed pass that was refused tells nothing: the next one is an attempt.
+    this.#expect('I6', pass.variant !== 'sealed' || !this.#refused, () => 'a sealed pass followed one that was refused')
+    this.#refused = pass.variant === 'sealed' && event.retired < event.workgroups
+    if (this.#refused) this.seen.refused++
+    this.#idle = this.#refused || retired > 0 ? null : { pinsGrew: news || touched, rights: this.#rights() }
     this.#noteDirty()
   }
 
@@ -308,16 +411,19 @@ export class Monitor {
     const bits = (n: number) => bitmap(pass, FAULT_HEADER_WORDS, n, false)
     const [faulted, touched, dirty] = [bits(WORKGROUP_BITMAP.faulted), bits(WORKGROUP_BITMAP.touched), bits(WORKGROUP_BITMAP.dirty)]
     const slots = pass.workgroups.map((_, slot) => slot)
-    const aborted = slots.some((slot) => testBit(faulted, slot) && (pass.transactional || testBit(dirty, slot)))
-    this.#expect('I3', pass.variant !== 'attempt' || aborted === event.aborted, () => `the pass ${aborted ? 'must be' : 'need not be'} dropped`)
+    const sealed = pass.variant === 'sealed'
+    const anyPrivate = sealed && pass.table.some((entry) => (entry & PTE.private) !== 0)
+    const aborted = slots.some((slot) => testBit(faulted, slot) && (anyPrivate || pass.transactional || testBit(dirty, slot)))
+    this.#expect('I3', (pass.variant !== 'attempt' && !sealed) || aborted === event.aborted, () => `the pass ${aborted ? 'must be' : 'need not be'} dropped`)
     let retired = 0
     for (const slot of slots) {
       const workgroup = pass.workgroups[slot]
       this.#expect('I3', !this.#done.has(workgroup), () => `workgroup ${workgroup} ran again after it had retired`)
-      if (testBit(faulted, slot) || (aborted && (pass.transactional || testBit(touched, slot)))) {
+      if (testBit(faulted, slot) || (aborted && (sealed || pass.transactional || testBit(touched, slot)))) {
         this.seen.replayed++
         continue
       }
+      this.#expect('I3', !this.#poisoned.has(workgroup), () => `workgroup ${workgroup} retired, and one of its work-items was poisoned`)
       this.#done.add(workgroup)
       retired++
     }
@@ -330,15 +436,26 @@ export class Monitor {
     let news = false
     for (let kind = PAGE_BITMAP.read; kind <= PAGE_BITMAP.hintExclusive; kind++) {
       forEachBit(bitmap(pass, FAULT_HEADER_WORDS, kind, true), (index) => {
-        const known = this.#needs.get(index) ?? 0
+        const vpn = this.#mirror.vmm.vpnOf(index)
+        const known = this.#needs.get(vpn) ?? 0
         const bit = 1 << (kind % 3)
         if ((known & bit) === 0) news = true
-        this.#needs.set(index, known | bit)
+        this.#needs.set(vpn, known | bit)
       })
     }
     // Misses of a sparse table have no bit; they are records at the end of the report.
     const misses = FAULT_HEADER_WORDS + WORKGROUP_BITMAPS * pass.control[CONTROL.workgroupWords] + PAGE_BITMAPS * pass.control[CONTROL.pageWords]
     return news || pass.report.subarray(misses).some((word) => word !== 0)
+  }
+
+  /** Whether the lead touched a page, hits included, that it had not touched since it was the lead. */
+  #touch(pass: Pass): boolean {
+    const [lead] = pass.workgroups
+    if (lead !== this.#touchedBy) this.#touched.clear()
+    this.#touchedBy = lead
+    const { size } = this.#touched
+    forEachBit(bitmap(pass, FAULT_HEADER_WORDS, PAGE_BITMAP.lead, true), (index) => this.#touched.add(this.#mirror.vmm.vpnOf(index)))
+    return this.#touched.size > size
   }
 
   /** I4: after a dropped pass, private pages (of a transactional kernel, all pages) hold what they held before it. */
@@ -358,6 +475,14 @@ export class Monitor {
     }
   }
 
+  /** I8: what was read back is what the host has now. */
+  #checkHome(vpn: number, bytes: Uint8Array): void {
+    const { space } = this.#mirror
+    const vma = space.addresses.find(vpn)
+    const home = vma === undefined ? null : space.hostRun(vma, vpn, 1)
+    this.#expect('I8', home !== null && bytes.every((byte, i) => byte === home[i]), () => `page ${vpn} was evicted, and the host has other bytes`)
+  }
+
   #noteDirty(): void {
     const { dmem, space } = this.#mirror
     this.#reads = []
@@ -371,27 +496,10 @@ export class Monitor {
   #checkWrittenBack(): void {
     for (const [vpn, { buffer, offset }] of this.#dirty) {
       if (this.#mirror.space.pages.isDevicePrivate(vpn)) continue
-      const read = this.#reads.some((one) => one.from === buffer && one.offset <= offset && one.offset + one.into.byteLength >= offset + PAGE_WORDS * 4)
-      this.#expect('I8', read, () => `page ${vpn} was dirty, and was evicted without being read back`)
+      const read = this.#reads.find((one) => one.from === buffer && one.offset <= offset && one.offset + one.into.byteLength >= offset + PAGE_WORDS * 4)
+      this.#expect('I8', read !== undefined, () => `page ${vpn} was dirty, and was evicted without being read back`)
+      if (read !== undefined) this.#checkHome(vpn, read.into.subarray(offset - read.offset, offset - read.offset + PAGE_WORDS * 4))
       this.#dirty.delete(vpn)
     }
   }
-}
-
-/** A bitmap of a report: of pages or of workgroups. */
-function bitmap({ report, control }: Pass, start: number, n: number, ofPages: boolean): Uint32Array {
-  const workgroupWords = control[CONTROL.workgroupWords]
-  const pageWords = control[CONTROL.pageWords]
-  const from = ofPages ? start + WORKGROUP_BITMAPS * workgroupWords + n * pageWords : start + n * workgroupWords
-  return report.subarray(from, from + (ofPages ? pageWords : workgroupWords))
-}
-
-function wordsOf(bytes: Uint8Array): Uint32Array {
-  return new Uint32Array(bytes.buffer, bytes.byteOffset, bytes.byteLength / 4)
-}
-
-function same(a: Uint32Array, b: Uint32Array): boolean {
-  if (a.length !== b.length) return false
-  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false
-  return true
 }

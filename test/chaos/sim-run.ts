@@ -43,7 +43,7 @@ export async function runChaos(seed: number, options: ChaosOptions = {}): Promis
   const frames = Math.max(FRAMES_LEAST, need + spare) * (refuses ? 2 : 1) + (refuses ? 4 : 0)
   const mischief = new RandomMischief(random)
   const monitor = new Monitor()
-  mischief.onRound = () => monitor.round()
+  mischief.onRound = () => monitor.round(mischief.acts)
   const rig = await openRig({
     seed,
     frames,
@@ -107,7 +107,7 @@ class SeedRun {
     const { kernel, random, monitor, mischief } = this.#parts
     const placed = this.#placed
     this.#made ??= await placed.make((item, args, memory) => {
-      const attempt = kernel.twin(item, args, monitor.memory(memory))
+      const attempt = kernel.twin(item, args, monitor.memory(memory, item.workgroupId[0]))
       return logged(attempt, { group: item.workgroupId[0], local: item.localIndex }, this.#log)
     })
     // What stays where it is, dirty and in order, is where the variants that cannot fault run.

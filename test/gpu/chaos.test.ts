@@ -9,10 +9,12 @@ import { budgetMin, planMemory } from '../../src/driver/budget.ts'
 import type { LocalPort } from '../../src/drm/local-port.ts'
 import { webgpuDevice } from '../../src/index.ts'
 import { neediest, Placed } from '../chaos/launch.ts'
+import { LinkScene } from '../chaos/links.ts'
 import { RandomMischief } from '../chaos/mischief.ts'
 import { Monitor } from '../chaos/monitor.ts'
 import { KERNELS, ONCE } from '../kernels/all.ts'
 import { type Kernel, PAGE_BYTES } from '../kernels/kernel.ts'
+import { drawSequence } from '../kernels/links.ts'
 import { useGpu } from './device.ts'
 
 const gpu = useGpu()
@@ -33,7 +35,7 @@ async function underMischief(kernel: Kernel, random: Random, spare: number): Pro
   const run = kernel.draw(random)
   const mischief = new RandomMischief(random)
   const monitor = new Monitor()
-  mischief.onRound = () => monitor.round()
+  mischief.onRound = () => monitor.round(mischief.acts)
   const plain = webgpuDevice(gpu.device)
   // Half of a pool that is refused is given up.
   let refusals = spare === 0 ? 0 : 1
@@ -81,6 +83,59 @@ for (const kernel of KERNELS) {
     }
   })
 }
+
+const chained = { segmented: 0, vanished: 0, links: 0, cut: 0 }
+
+/** Dependent launches that go together, while pages leave between the chains and are gone within them. */
+async function chainsUnderMischief(random: Random, kernels: readonly string[], inMemory: boolean): Promise<void> {
+  const sequence = drawSequence(random, 32, kernels)
+  const mischief = new RandomMischief(random)
+  const monitor = new Monitor()
+  mischief.onRound = () => monitor.round(mischief.acts)
+  const plain = webgpuDevice(gpu.device)
+  const device = new SvmDevice(monitor.watch(plain.device, { passes: mischief, refusesPool: () => false }))
+  const frames = (sequence.arrays * sequence.count * 4) / PAGE_BYTES + 8
+  const svm = await gpu.openOn([device], {
+    deviceMemory: budgetFor(Math.max(FRAMES_LEAST, frames), plain),
+    trace: (event) => {
+      monitor.event(event)
+      if (event.kind !== 'chain') return
+      chained.links += event.done
+      if (event.done < event.links) chained.cut++
+    },
+  })
+  monitor.attach(((svm as Context).port as LocalPort).mirrors[0])
+  const scene = await LinkScene.make(svm, sequence, random, monitor)
+  // While it is on the host faults are possible.
+  if (!inMemory) svm.alloc(PAGE_BYTES)
+  for (let first = 0; first < sequence.launches.length; first += 8) {
+    if (inMemory) for (const pointer of scene.pointers) await svm.queue.migrate({ pointer }).done
+    if (first > 0) mischief.begin()
+    await Promise.all(sequence.launches.slice(first, first + 8).map((launch) => scene.launch(launch)))
+    mischief.end()
+    monitor.finish()
+  }
+  await scene.compare('in the end')
+  monitor.finish()
+  await svm.close()
+  chained.segmented += mischief.done.segmented
+  chained.vanished += mischief.done.vanished
+}
+
+const CHAINED: readonly { kernels: readonly string[]; inMemory?: true }[] = [
+  { kernels: ['gather by what was written', 'mix'] },
+  { kernels: ['gather, and pass on over barriers', 'turn around in a workgroup'] },
+  { kernels: ['scatter by what was written', 'descend a list that was written', 'in place'] },
+  { kernels: ['turn around in a workgroup', 'count what was written', 'mix'], inMemory: true },
+]
+
+test.each(CHAINED)('chaos over chains: $kernels', async ({ kernels, inMemory = false }) => {
+  await chainsUnderMischief(new Random(seed * 1000 + 500 + kernels.length), kernels, inMemory)
+})
+
+test('chaos over chains met everything that it was made for', () => {
+  for (const [kind, count] of Object.entries(chained)) expect(count, kind).toBeGreaterThan(0)
+})
 
 test('chaos met everything that it was made for', () => {
   for (const [kind, count] of Object.entries(met)) expect(count, kind).toBeGreaterThan(10)

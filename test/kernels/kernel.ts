@@ -73,7 +73,7 @@ export interface Kernel {
 }
 
 /** The author's text. */
-export function textOf({ pointers, numbers = [], body, globals = '', size }: Kernel): string {
+export function textOf({ pointers, numbers = [], body, globals = '', size }: Omit<Kernel, 'draw'>): string {
   const fields = [...pointers.map((name) => `${name}: svm_ptr`), ...numbers.map((name) => `${name}: u32`)]
   return `struct Args { ${fields.join(', ')} }
 @group(0) @binding(0) var<uniform> args: Args;

@@ -38,7 +38,7 @@ describe('chaos leaves what an all-resident run leaves', () => {
         sum(({ mischief }) => mischief.done[kind]),
         kind,
       ).toBeGreaterThan(met.length / 4)
-    for (const kind of ['resident', 'direct'] as const)
+    for (const kind of ['sealed', 'refused', 'resident', 'direct'] as const)
       expect(
         sum(({ monitor }) => monitor.seen[kind]),
         kind,

@@ -38,7 +38,7 @@ export interface PassBuffers {
 
 export class SimPass {
   readonly label: string
-  /** No fault is possible: the resident variant, and the direct one. */
+  /** Nobody may fault: the resident variant, the direct one, and the sealed one, which is thrown away when somebody did. */
   readonly resident: boolean
   readonly startTainted: boolean
   readonly addressBits: 32 | 64
@@ -74,7 +74,7 @@ export class SimPass {
     this.startTainted = descriptor.startTainted
     this.addressBits = descriptor.addressBits
     this.pageShift = descriptor.pageShift
-    this.fuel = this.resident ? 0 : control[CONTROL.fuel]
+    this.fuel = this.resident && descriptor.variant !== 'sealed' ? 0 : control[CONTROL.fuel]
     const workgroups = control[CONTROL.workgroupsX] * control[CONTROL.workgroupsY] * control[CONTROL.workgroupsZ]
     this.shadow = descriptor.watch === true ? new SimShadow(faults, workgroups) : null
     this.#buffers = buffers

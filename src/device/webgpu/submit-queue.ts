@@ -156,6 +156,7 @@ export class SubmitQueue {
   #writeNow(buffer: GPUBuffer, offset: number, bytes: Uint8Array): void {
     const { queue } = this.#device
     const shared = isShared(bytes.buffer)
+    if (!shared && bytes.byteLength <= PIECE_BYTES) return queue.writeBuffer(buffer, offset, bytes as Uint8Array<ArrayBuffer>)
     for (let done = 0; done < bytes.byteLength; done += PIECE_BYTES) {
       const piece = bytes.subarray(done, done + PIECE_BYTES)
       queue.writeBuffer(buffer, offset + done, shared ? this.#unshared(piece) : (piece as Uint8Array<ArrayBuffer>))
@@ -315,5 +316,7 @@ function isForeign(buffer: DeviceBuffer): boolean {
 }
 
 function isShared(buffer: ArrayBufferLike): boolean {
+  // Of another realm it may be neither; mostly it is of this one.
+  if (buffer instanceof ArrayBuffer) return false
   return Object.prototype.toString.call(buffer) === '[object SharedArrayBuffer]'
 }
