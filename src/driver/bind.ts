@@ -44,6 +44,8 @@ export async function bind(mirror: Mirror, evictor: Evictor, request: BindReques
   if (request.mode === 'all-or-nothing') refuseInAdvance(mirror, evictor, request)
   try {
     for (const range of request.ranges) {
+      const whole = request.to === 'host' ? undefined : mirror.space.addresses.findWhole(range)
+      if (whole !== undefined && bindDeviceNow(mirror, { vma: whole, start: range.start, end: range.end, request, result, moved, requested })) continue
       for (const { vma, start, end } of [...mirror.space.addresses.pieces(range)]) {
         if (request.to === 'host') await bindHome(mirror, start, end, request, result)
         else await bindDevice(mirror, evictor, { vma, start, end, request, result, moved, requested })
@@ -69,10 +71,38 @@ interface DevicePiece {
   readonly requested: (vpn: Vpn) => boolean
 }
 
+/** Where a piece is one window, frames for it are free and nobody need be asked, it is done without an await. False: it is not, and nothing was. */
+function bindDeviceNow(mirror: Mirror, piece: DevicePiece): boolean {
+  const { space } = mirror
+  const { vma, start, end, result } = piece
+  if (end - start > windowOf(mirror, vma)) return false
+  const resident = space.pages.residentIn(start, end, mirror.memory)
+  if (resident === end - start) {
+    result.present += resident
+    return true
+  }
+  const room = framesWanted(mirror, start, end, resident)
+  if (room > mirror.dmem.freeNow || !isPresent(mirror, piece)) return false
+  const before = result.moved
+  const copied = migrateWindow(mirror, piece, start, end, room)
+  noteMoved(mirror, result, result.moved - before, copied)
+  return true
+}
+
+function noteMoved({ space, label }: Mirror, result: MigrateResult, moved: number, copied: number): void {
+  result.bytesCopied += copied
+  if (moved > 0) space.tracer.emit({ kind: 'migrate', device: label, to: 'device', pages: moved, bytesCopied: copied, why: 'request' })
+}
+
+/** Pages of a mapping that one step may bring. */
+function windowOf({ space }: Mirror, vma: Vma): number {
+  return Math.min(WINDOW, faultWindow(space, vma))
+}
+
 async function bindDevice(mirror: Mirror, evictor: Evictor, piece: DevicePiece): Promise<void> {
   const { space } = mirror
   const { vma, end, result } = piece
-  const step = Math.min(WINDOW, faultWindow(space, vma))
+  const step = windowOf(mirror, vma)
   let copied = 0
   let moved = 0
   for (let start = piece.start; start < end; start += step) {
@@ -95,8 +125,7 @@ async function bindDevice(mirror: Mirror, evictor: Evictor, piece: DevicePiece):
     if (!(await makePresent(mirror, { vma, start, end: stop }, false, commit))) result.skipped.busy = (result.skipped.busy ?? 0) + stop - start
     moved += result.moved - before
   }
-  result.bytesCopied += copied
-  if (moved > 0) space.tracer.emit({ kind: 'migrate', device: mirror.label, to: 'device', pages: moved, bytesCopied: copied, why: 'request' })
+  noteMoved(mirror, result, moved, copied)
 }
 
 /** Zero pages that nobody has asked for and nobody holds: what can be said of one can be said of all. */
@@ -161,7 +190,8 @@ function migrateWindow(mirror: Mirror, piece: DevicePiece, start: Vpn, end: Vpn,
   result.discarded += discarded
   result.moved += moved - discarded
   result.present += args.present
-  for (const reason of Object.keys(args.skipped) as SkipReason[]) result.skipped[reason] = (result.skipped[reason] ?? 0) + (args.skipped[reason] ?? 0)
+  for (const reason in args.skipped)
+    result.skipped[reason as SkipReason] = (result.skipped[reason as SkipReason] ?? 0) + (args.skipped[reason as SkipReason] ?? 0)
   return bytes
 }
 
@@ -180,7 +210,8 @@ function markDiscarded(mirror: Mirror, args: MigrateArgs): number {
 export function fillDestinations(mirror: Mirror, args: MigrateArgs, room: number): number {
   const pages = args.src.length
   const upload = new Int32Array(pages).fill(-1)
-  const zero = new Int32Array(pages).fill(-1)
+  // Mostly no page is zero, and often there is but one page.
+  let zero: Int32Array | null = null
   const wanting = new Float64Array(pages)
   let wanted = 0
   for (let i = 0; i < pages; i++) if (needsFrame(args.src[i] as number)) wanting[wanted++] = args.start + i
@@ -199,10 +230,13 @@ export function fillDestinations(mirror: Mirror, args: MigrateArgs, room: number
     }
     const frame = frames[next++] as number
     args.dst[i] = frame
-    if ((src & SRC.zero) !== 0) zero[i] = frame
-    else upload[i] = frame
+    if ((src & SRC.zero) === 0) upload[i] = frame
+    else {
+      zero ??= new Int32Array(pages).fill(-1)
+      zero[i] = frame
+    }
   }
-  mirror.copies.clear(zero)
+  if (zero !== null) mirror.copies.clear(zero)
   return mirror.copies.upload(args.vma, args.start, upload)
 }
 

@@ -179,14 +179,22 @@ export class Mirror implements PageOwner {
   }
 
   #refreshPart(range: VpnRange): number {
+    const whole = this.space.addresses.findWhole(range)
+    if (whole !== undefined) return this.#refreshPiece(whole, range.start, range.end)
     let changed = 0
     let next = range.start
     for (const { vma, start, end } of this.space.addresses.pieces(range)) {
       changed += this.#blank(next, start)
-      for (let vpn = start; vpn < end; vpn++) if (this.vmm.set(vpn, this.entryFor(vma, vpn))) changed++
+      changed += this.#refreshPiece(vma, start, end)
       next = end
     }
     return changed + this.#blank(next, range.end)
+  }
+
+  #refreshPiece(vma: Vma, start: Vpn, end: Vpn): number {
+    let changed = 0
+    for (let vpn = start; vpn < end; vpn++) if (this.vmm.set(vpn, this.entryFor(vma, vpn))) changed++
+    return changed
   }
 
   /** The pages around this one have entries from now on, if the space is sparse and they had none; true then. */

@@ -44,6 +44,12 @@ export class AddressSpace {
     return vma !== undefined && vma.start <= vpn ? vma : undefined
   }
 
+  /** The VMA that holds all of `range`; undefined: there is none. */
+  findWhole({ start, end }: VpnRange): Vma | undefined {
+    const vma = this.find(start)
+    return vma !== undefined && end <= vma.end ? vma : undefined
+  }
+
   /** The VMAs that overlap `range`, each cut to it. Compare find_vma_intersection(). */
   *pieces(range: VpnRange): Generator<{ vma: Vma; start: Vpn; end: Vpn }> {
     for (let at = this.#firstEndingAfter(range.start); at < this.#vmas.length; at++) {
@@ -55,6 +61,7 @@ export class AddressSpace {
 
   /** What is left of an allocation within `range`, as runs of adjacent pages. */
   runs(allocation: Allocation, range: VpnRange): VpnRange[] {
+    if (this.findWhole(range)?.allocation === allocation) return [range]
     const runs: { start: Vpn; end: Vpn }[] = []
     for (const { vma, start, end } of this.pieces(range)) {
       if (vma.allocation !== allocation) continue

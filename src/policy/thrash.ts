@@ -130,6 +130,7 @@ export class Bounces {
 
   /** What the program moved itself is no thrash. */
   reset(start: number, end: number): void {
+    if (this.#blocks.size === 0) return
     for (const [number, { pages }] of [...this.#blocks]) {
       const first = number * this.#blockPages
       if (first >= end || first + this.#blockPages <= start) continue
