@@ -25,6 +25,7 @@ import type {
 } from '../types.ts'
 import type { TranslatedKernel } from '../wgsl/program.ts'
 import { translateKernel } from '../wgsl/translate.ts'
+import { FreedMemory } from './freed.ts'
 import { LiveHostMapping } from './host-mapping.ts'
 import { Kernel } from './kernel.ts'
 import { checkMode, Queue, type QueueHome } from './queue.ts'
@@ -51,6 +52,7 @@ export class Context implements Svm, QueueHome {
   readonly port: Port
   readonly clock: Clock
   readonly sequencer = new Sequencer()
+  readonly freed: FreedMemory
   heeded: Promise<unknown> = Promise.resolve()
   onerror: ((error: SvmError) => void) | null = null
   declare [Symbol.asyncDispose]: () => Promise<void>
@@ -68,6 +70,7 @@ export class Context implements Svm, QueueHome {
     this.devices = parts.devices
     this.pageSize = parts.geometry.pageBytes
     this.addressBits = parts.geometry.addressBits
+    this.freed = new FreedMemory(parts.port, this.pageSize)
     this.queue = this.createQueue({ label: 'queue' })
   }
 
@@ -77,7 +80,9 @@ export class Context implements Svm, QueueHome {
     if (byteLength === 0) return 0
     const { alignment = 0, access = 'read-write', label = '' } = options
     // 0 is the default, as for clSVMAlloc.
-    return this.port.ioctl('SVM_ALLOC', { byteLength, alignment: alignment === 0 ? ALIGNMENT_DEFAULT : alignment, access, label }).pointer
+    const { pointer } = this.port.ioctl('SVM_ALLOC', { byteLength, alignment: alignment === 0 ? ALIGNMENT_DEFAULT : alignment, access, label })
+    this.freed.taken(pointer, byteLength)
+    return pointer
   }
 
   allocFrom(data: ArrayBufferView, options: { label?: string } = {}): SvmPointer {
@@ -94,8 +99,8 @@ export class Context implements Svm, QueueHome {
   free(pointer: SvmPointer): void {
     this.checkOpen()
     if (pointer === 0) return
-    this.port.ioctl('SVM_DOOM', { pointers: [pointer] })
-    this.#quietly(() => this.port.ioctl('SVM_FREE', { pointer }))
+    this.freed.doom([pointer])
+    this.#quietly(() => this.freed.free([pointer]))
   }
 
   adopt(_memory: ArrayBuffer | SharedArrayBuffer | WebAssembly.Memory, _options?: { at?: SvmPointer; reserve?: number; label?: string }): SvmPointer {
@@ -121,7 +126,9 @@ export class Context implements Svm, QueueHome {
     return this.#barrier(async () => {
       const handle = this.port.register('pager', pager)
       try {
-        return this.port.ioctl('SVM_MMAP', { pager: handle, offset, byteLength, label }).pointer
+        const { pointer } = this.port.ioctl('SVM_MMAP', { pager: handle, offset, byteLength, label })
+        this.freed.taken(pointer, byteLength)
+        return pointer
       } finally {
         this.port.unregister(handle)
       }

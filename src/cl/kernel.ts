@@ -38,8 +38,8 @@ export class Kernel implements SvmKernel {
     this.#reach = options.reach
   }
 
-  /** Checks a launch and makes a request of it, but for the handles. @throws SvmError invalid-value */
-  request(launch: KernelLaunch): Omit<Requests['SVM_EXEC'], 'memory' | 'kernel' | 'bindGroups' | 'signal'> {
+  /** Checks a launch and makes a request of it, but for the handles; and says which pointers it names. @throws SvmError invalid-value */
+  request(launch: KernelLaunch): { request: Omit<Requests['SVM_EXEC'], 'memory' | 'kernel' | 'bindGroups' | 'signal'>; pointers: readonly number[] } {
     if (typeof launch !== 'object' || launch === null || typeof launch.args !== 'object' || launch.args === null) {
       throw new SvmError('invalid-value', `${this.label}: a launch needs { args, global }, with the arguments by name.`, { kernel: this.label })
     }
@@ -62,7 +62,7 @@ export class Kernel implements SvmKernel {
         kernel: this.label,
       })
     const pointers = this.#pointers(launch)
-    return {
+    const request = {
       args,
       // A copy: the program may change its object after the call.
       argValues: { ...launch.args },
@@ -76,6 +76,7 @@ export class Kernel implements SvmKernel {
       class: this.#class,
       atomic: launch.atomic === true,
     }
+    return { request, pointers: request.reach === null || this.#reach === 'arguments' ? pointers : [...pointers, ...request.reach] }
   }
 
   #pointers(launch: KernelLaunch): number[] {

@@ -23,6 +23,7 @@ import type {
   SvmRange,
 } from '../types.ts'
 import { CommandEvent } from './event.ts'
+import type { FreedMemory } from './freed.ts'
 import { LiveHostMapping } from './host-mapping.ts'
 import { Kernel } from './kernel.ts'
 import { dependencyFailed, type Entry, type Lane, type Sequencer } from './sequencer.ts'
@@ -32,6 +33,7 @@ export interface QueueHome {
   readonly port: Port
   readonly sequencer: Sequencer
   readonly clock: Clock
+  readonly freed: FreedMemory
   /** @throws SvmError closed, when the space is, or the device has left it */
   checkDevice(memory: number): void
   /** Brings [pointer, pointer + byteLength) to the host as a mapping. */
@@ -49,7 +51,7 @@ type Wish = { command: SvmCommandType; options: CommandOptions | undefined; hard
 /** A kernel command. */
 interface LaunchEntry extends Entry {
   readonly event: CommandEvent<DispatchResult>
-  readonly request: ReturnType<Kernel['request']>
+  readonly request: ReturnType<Kernel['request']>['request']
   /** The driver's kernel on this device. */
   readonly kernel: number
   readonly groups: readonly unknown[]
@@ -153,24 +155,29 @@ export class Queue implements SvmQueue, Lane {
   /** The runtime frees the pointers when the command executes, then calls `onFree` with them. Null pointers are left out. */
   free(pointers: SvmPointer[], options: CommandOptions & { onFree?: (pointers: SvmPointer[]) => void } = {}): SvmEvent {
     this.#home.checkDevice(this.#memory)
-    const { port } = this.#home
+    const { freed } = this.#home
     const list = pointers.filter((pointer) => pointer !== 0)
     waitsOf(options)
-    port.ioctl('SVM_DOOM', { pointers: list })
+    freed.doom(list)
     // Aborted, or behind something in its wait list that failed: the memory is the program's as before.
-    const onRefused = () => port.ioctl('SVM_SPARE', { pointers: list })
+    const onRefused = () => freed.spare(list)
     return this.#addVoid({ command: 'free', options, hardy: true, onRefused }, async () => {
-      for (const pointer of list) await port.ioctl('SVM_FREE', { pointer })
+      await freed.free(list)
       options.onFree?.([...pointers])
     })
   }
 
+  /**
+   * What an argument points to need not be mapped: the kernel fails when it touches that. Freed memory is refused here, from the call of free on and until
+   * it is handed out again, as every command refuses it, whether or not the free has run.
+   */
   enqueue(kernel: SvmKernel, launch: KernelLaunch): SvmEvent<DispatchResult> {
     this.#home.checkDevice(this.#memory)
     if (!(kernel instanceof Kernel)) throw new SvmError('invalid-value', 'enqueue: pass a kernel that createKernel returned.')
     if (kernel.port !== this.#home.port)
       throw new SvmError('invalid-value', `enqueue: ${kernel.label} belongs to another space. Create it in this one.`, { kernel: kernel.label })
-    const request = kernel.request(launch)
+    const { request, pointers } = kernel.request(launch)
+    this.#home.freed.refuse(pointers, kernel.label)
     const groups = [...(launch.bindGroups ?? [])]
     if (groups.length > 3)
       throw new SvmError('invalid-value', `enqueue: bindGroups are for groups 0 to 2, but ${groups.length} were given.`, { kernel: kernel.label })

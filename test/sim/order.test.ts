@@ -1,6 +1,7 @@
 // order.test.ts: the one order of a space: queues, wait lists, failures, barriers, signals, free and close, over a device with latency.
 
 import { describe, expect, it } from 'vitest'
+import type { KernelTwin } from '../../src/sim.ts'
 import type { SvmEvent } from '../../src/types.ts'
 import { checkInvariants, codeOf, makeKernel, openRig, PAGE_BYTES, PAGE_WORDS, type Rig, sequence } from './rig.ts'
 
@@ -114,6 +115,99 @@ describe('free and close', () => {
     expect(svm.alloc(4 * PAGE_BYTES)).toBe(a)
     expect(await svm.read(a, Uint32Array, 4)).toEqual(new Uint32Array(4))
     await checkInvariants(rig)
+  })
+
+  describe('a kernel that names freed memory is refused', () => {
+    const code = `struct Args { a: svm_ptr, b: svm_ptr }
+@group(0) @binding(0) var<uniform> args: Args;
+@compute @workgroup_size(1) fn k() { svm_store_u32(args.a, 1u); }`
+    const twin: KernelTwin = (_item, args, m) => m.storeU32(args.a, 1)
+
+    async function stage(more: object = {}) {
+      const it = await made()
+      const { svm, a } = it
+      const p = svm.alloc(2 * PAGE_BYTES)
+      const kernel = await svm.createKernel({ code, entryPoint: 'k', twin, ...more })
+      const enqueue = (b: number | bigint) => svm.queue.enqueue(kernel, { args: { a, b }, global: 1 })
+      const refused = (b: number | bigint) => {
+        expect(() => enqueue(b)).toThrow(
+          expect.objectContaining({ code: 'not-mapped', kernel: expect.any(String), message: expect.stringContaining('was freed') }),
+        )
+      }
+      return { ...it, p, enqueue, refused }
+    }
+
+    it.each(['svm.free', 'queue.free'] as const)('from the call of %s on, whether or not it has run, and until the memory is handed out again', async (how) => {
+      const { svm, p, enqueue, refused, rig } = await stage()
+      await enqueue(p).done
+      const before = enqueue(p + PAGE_BYTES)
+      if (how === 'svm.free') svm.free(p)
+      else svm.queue.free([p])
+      for (const pointer of [p, p + 4, BigInt(p + PAGE_BYTES), p + 2 * PAGE_BYTES - 1]) refused(pointer)
+      await before.done
+      await svm.queue.finish()
+      refused(p)
+      refused(p + PAGE_BYTES)
+      // The half of it that somebody gets is his; the other half is nobody's still.
+      const again = svm.alloc(PAGE_BYTES)
+      expect(again).toBe(p + PAGE_BYTES)
+      await enqueue(again).done
+      refused(p)
+      await checkInvariants(rig)
+    })
+
+    it('and any other number is not: null, what never was mapped, what was unmapped, and the end of an array whose neighbour was freed', async () => {
+      const { svm, a, p, enqueue, refused } = await stage()
+      const below = svm.alloc(PAGE_BYTES)
+      expect(below + PAGE_BYTES).toBe(p)
+      svm.free(p)
+      await enqueue(p).done
+      refused(p + 1)
+      const mapped = await svm.mmap({ size: 4 * PAGE_BYTES, read: async (_offset, into) => into.length })
+      await svm.munmap(mapped)
+      for (const pointer of [0, 4096, 2 ** 31, a + 4, mapped, mapped + 4]) await enqueue(pointer).done
+    })
+
+    it('a free that does not run gives it back, and so does one that fails, for the whole rest of its list', async () => {
+      const { svm, p, enqueue, refused } = await stage()
+      const [q, r] = [svm.alloc(8), svm.alloc(8)]
+      const stop = new AbortController()
+      const aborted = svm.queue.free([p], { signal: stop.signal, waitFor: [new Promise(() => undefined)] })
+      refused(p)
+      stop.abort()
+      expect(await codeOf(() => aborted.done)).toBe('aborted')
+      await enqueue(p).done
+      const mapping = svm.queue.map(q, 8, 'read')
+      const failed = svm.queue.free([p, q, r])
+      for (const pointer of [p, q, r]) refused(pointer)
+      expect(await codeOf(() => failed.done)).toBe('host-mapped')
+      refused(p)
+      for (const pointer of [q, r]) await enqueue(pointer).done
+      ;(await mapping.done).unmap()
+      await svm.queue.free([q, r]).done
+      refused(r)
+    })
+
+    it('a part of it that had been unmapped, and has somebody else in it, is his', async () => {
+      const { svm, p, enqueue, refused } = await stage()
+      await svm.munmap(p + PAGE_BYTES, PAGE_BYTES)
+      const other = svm.alloc(PAGE_BYTES)
+      expect(other).toBe(p + PAGE_BYTES)
+      svm.free(p)
+      refused(p)
+      await enqueue(other).done
+    })
+
+    it('also where it is named as what the kernel may reach', async () => {
+      const it = await made()
+      const { svm, a } = it
+      const p = svm.alloc(8)
+      const kernel = await svm.createKernel({ code, entryPoint: 'k', twin, reach: [a, p] })
+      const enqueue = () => svm.queue.enqueue(kernel, { args: { a, b: 0 }, global: 1 })
+      await enqueue().done
+      svm.free(p)
+      expect(enqueue).toThrow(expect.objectContaining({ code: 'not-mapped' }))
+    })
   })
 
   it('a host source is taken at the call', async () => {

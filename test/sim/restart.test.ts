@@ -88,7 +88,7 @@ function handleOf(kernel: SvmKernel): number {
   return (kernel as unknown as { handles: number[] }).handles[0]
 }
 function requestOf(kernel: SvmKernel, args: Record<string, number>) {
-  return (kernel as unknown as { request(launch: unknown): Stage['kernel']['request'] }).request({ args, global: PAGES })
+  return (kernel as unknown as { request(launch: unknown): { request: Stage['kernel']['request'] } }).request({ args, global: PAGES }).request
 }
 
 /** What a program can see of a space: where pages are, and their bytes. */
