@@ -1,14 +1,14 @@
 // Which workgroups want which pages, as far as passes told: those of this launch, and of the last one like it. What it says decides what is served first,
 // who goes first, and where a launch begins; never what is right.
 //
-// Always: places are counted in the order in which this launch runs its workgroups (driver/remaining); a page is wanted by places of one span, perhaps not by
-// all of them; a page is wanted next at the first place of its span that has not retired, and never again when there is none. So the page that goes first is
+// Always: a page is wanted by the workgroups of one span, perhaps not by all of them; a page is wanted next at the first place (driver/remaining: a position
+// in the order in which this launch runs its workgroups) of its span that has not retired, and never again when there is none. So the page that goes first is
 // the one that is wanted last (Belady), and pages that nobody wants go before it.
 
 import type { Vpn } from '../base/units.ts'
 import type { Remaining } from './remaining.ts'
 
-/** Workgroups from `first` to `last`, both included. */
+/** Workgroups from `first` to `last`, both included; on from the last of a launch to its first where `last` is less. */
 export interface Span {
   readonly first: number
   readonly last: number
@@ -20,11 +20,10 @@ export interface Demand extends Span {
 }
 
 interface Known {
-  first: number
-  last: number
+  span: Span
   share: number
-  /** The first place that wanted it in that round. */
-  from: number
+  /** Those that wanted it in that round. */
+  asked: Span
   /** The round of this launch in which it was wanted last; 0: only a launch before this one wanted it. */
   round: number
 }
@@ -49,34 +48,38 @@ const START_PART = 16
 
 export class Forecast {
   readonly #known = new Map<Vpn, Known>()
+  readonly #told = new Set<Vpn>()
   #lastRound = 0
 
-  get size(): number {
-    return this.#known.size
+  /** Somebody has said who wants the page, though that may have been given up since. */
+  wasTold(vpn: Vpn): boolean {
+    return this.#told.has(vpn)
   }
 
   /** A launch before this one wanted the page. */
-  foresee(vpn: Vpn, { first, last }: Span, share: number): void {
-    this.#known.set(vpn, { first, last, share, from: first, round: 0 })
+  foresee(vpn: Vpn, { first, last, share }: Demand): void {
+    const span = { first, last }
+    this.#told.add(vpn)
+    this.#known.set(vpn, { span, share, asked: span, round: 0 })
   }
 
   /**
-   * A pass over so many `slots` told that places from `first` to `last` wanted the page. What k of n want, here and there, has a span of about
+   * A pass over so many `slots` of `total` workgroups told that those of `asked` wanted the page. What k of n want, here and there, has a span of about
    * (k - 1) / (k + 1) of all n: that tells k.
    */
-  note(vpn: Vpn, { first, last }: Span, round: number, slots: number): void {
-    const width = Math.min(1, (last - first + 1) / slots)
+  note(vpn: Vpn, asked: Span, round: number, slots: number, total: number): void {
+    const width = Math.min(1, lengthOf(asked, total) / slots)
     const share = Math.min(1, (1 + width) / Math.max(1 - width, 1 / slots) / slots)
     this.#lastRound = Math.max(this.#lastRound, round)
+    this.#told.add(vpn)
     const known = this.#known.get(vpn)
     if (known === undefined) {
-      this.#known.set(vpn, { first, last, share, from: first, round })
+      this.#known.set(vpn, { span: asked, share, asked, round })
       return
     }
-    known.first = Math.min(known.first, first)
-    known.last = Math.max(known.last, last)
+    known.span = union(known.span, asked, total)
     known.share = slots < SLOTS_TELLING ? known.share : Math.max(known.share, share)
-    known.from = first
+    known.asked = asked
     known.round = round
   }
 
@@ -84,10 +87,10 @@ export class Forecast {
     this.#known.clear()
   }
 
-  /** What was learned, in workgroups. */
-  demands(remaining: Remaining): Map<Vpn, Demand> {
+  /** What was learned. */
+  get demands(): Map<Vpn, Demand> {
     const demands = new Map<Vpn, Demand>()
-    for (const [vpn, { first, last, share }] of this.#known) demands.set(vpn, { ...remaining.workgroupsOf({ first, last }), share })
+    for (const [vpn, { span, share }] of this.#known) demands.set(vpn, { ...span, share })
     return demands
   }
 
@@ -99,7 +102,7 @@ export class Forecast {
       const isLoose = loose.has(vpn)
       // Where few of many want it, only who asked for it just now is known to.
       if (isLoose && known.round < this.#lastRound) continue
-      const place = remaining.nextIn(known.round === 0 || known.round < this.#lastRound ? known : { first: known.from, last: known.last })
+      const place = remaining.nextIn(known.round === this.#lastRound ? known.asked : known.span)
       if (place === null) continue
       found.push({ vpn, next: known.round === 0 ? Math.max(place, remaining.lead + 0.5) : place, round: known.round, loose: isLoose })
     }
@@ -110,8 +113,8 @@ export class Forecast {
   #looseOnes(remaining: Remaining, frames: number, isHere: (vpn: Vpn) => boolean): Set<Vpn> {
     const wide: { vpn: Vpn; share: number; here: boolean }[] = []
     for (const [vpn, known] of this.#known) {
-      const isWide = (known.last - known.first + 1) * WIDE_PART > remaining.total
-      if (isWide && remaining.nextIn(known) !== null) wide.push({ vpn, share: known.share, here: isHere(vpn) })
+      const isWide = lengthOf(known.span, remaining.total) * WIDE_PART > remaining.total
+      if (isWide && remaining.nextIn(known.span) !== null) wide.push({ vpn, share: known.share, here: isHere(vpn) })
     }
     const room = Math.floor(frames * WIDE_FRAMES)
     if (wide.length <= room) return new Set()
@@ -125,7 +128,17 @@ export class Forecast {
  * launch left on the device is used before it has to go.
  */
 export function bestStart(total: number, missing: Iterable<Span>): number {
-  const spans = [...missing].filter(({ first, last }) => (last - first + 1) * WIDE_PART <= total).sort((a, b) => a.first - b.first)
+  const spans = [...missing]
+    .filter((span) => lengthOf(span, total) * WIDE_PART <= total)
+    .flatMap(({ first, last }) =>
+      first <= last
+        ? [{ first, last }]
+        : [
+            { first, last: total - 1 },
+            { first: 0, last },
+          ],
+    )
+    .sort((a, b) => a.first - b.first)
   if (spans.length === 0) return 0
   const head = Math.min(total, (spans[0] as Span).first)
   let start = 0
@@ -143,4 +156,21 @@ export function bestStart(total: number, missing: Iterable<Span>): number {
     longest = total - covered + head
   }
   return longest * START_PART < total ? 0 : start
+}
+
+function lengthOf({ first, last }: Span, total: number): number {
+  return ((last - first + total) % total) + 1
+}
+
+/** The shortest span that holds both. */
+function union(a: Span, b: Span, total: number): Span {
+  const [one, other] = [spanFrom(a, b, total), spanFrom(b, a, total)]
+  return lengthOf(one, total) <= lengthOf(other, total) ? one : other
+}
+
+/** The span that begins with `a` and holds both. */
+function spanFrom(a: Span, b: Span, total: number): Span {
+  const start = (b.first - a.first + total) % total
+  const length = Math.max(lengthOf(a, total), start + lengthOf(b, total))
+  return length >= total ? { first: a.first, last: (a.first + total - 1) % total } : { first: a.first, last: (a.first + length - 1) % total }
 }

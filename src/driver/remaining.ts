@@ -36,18 +36,6 @@ export class Remaining {
     return (workgroup + this.total - this.#start) % this.total
   }
 
-  /** The places of workgroups, in one span: all of them, where they are first and last. */
-  placesOf({ first, last }: Span): Span {
-    const places = { first: this.placeOf(first), last: this.placeOf(last) }
-    return places.first <= places.last ? places : { first: 0, last: this.total - 1 }
-  }
-
-  /** The same the other way. */
-  workgroupsOf({ first, last }: Span): Span {
-    const workgroups = { first: this.workgroupAt(first), last: this.workgroupAt(last) }
-    return workgroups.first <= workgroups.last ? workgroups : { first: 0, last: this.total - 1 }
-  }
-
   get retired(): number {
     return this.#retired
   }
@@ -60,8 +48,13 @@ export class Remaining {
     return this.#pending.length > 0 ? (this.#pending[0] as number) : this.#next
   }
 
-  /** The first place of a span that has not retired; null: all have. */
-  nextIn({ first, last }: Span): number | null {
+  /** The first place of a span of workgroups that has not retired; null: all have. */
+  nextIn(span: Span): number | null {
+    const [first, last] = [this.placeOf(span.first), this.placeOf(span.last)]
+    return first <= last ? this.#nextBetween(first, last) : (this.#nextBetween(0, last) ?? this.#nextBetween(first, this.total - 1))
+  }
+
+  #nextBetween(first: number, last: number): number | null {
     let low = 0
     let high = this.#pending.length
     while (low < high) {

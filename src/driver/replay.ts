@@ -9,12 +9,11 @@
 import { NEED, PAGE_BITMAP, WANTED_WORDS, WORKGROUP_BITMAP } from '../abi/fault-record.ts'
 import { PTE } from '../abi/pte.ts'
 import { anyBit, forEachBit, testBit } from '../base/bitmap.ts'
-import { SvmError } from '../base/error.ts'
-import { printBytes, type Vpn } from '../base/units.ts'
+import type { Vpn } from '../base/units.ts'
 import { staysMapped } from './advice.ts'
 import { type Evictor, never } from './evict.ts'
 import { accessError, fatalAccess, forEachFault, mustAbort, storedPages, traceFaults } from './fault.ts'
-import { bestStart, Forecast } from './forecast.ts'
+import { bestStart, type Demand, Forecast } from './forecast.ts'
 import { Grants } from './grants.ts'
 import {
   type DispatchResult,
@@ -37,6 +36,7 @@ import { sealOf, wasRefused } from './seal.ts'
 import { bringInNow, framesWanted, isServed, type Protection, serve, serveNow, type Want } from './service.ts'
 import type { Mirror } from './svmm.ts'
 import type { TableBuffers } from './tables.ts'
+import { noProgress, tooGreedy } from './working-set.ts'
 
 /** Rounds that the lead may stay lead before it runs alone. */
 const LEAD_ROUNDS = 6
@@ -48,6 +48,7 @@ const FUEL_LAST = 2 ** 31
 /** The longest pass that more fuel may lead to: browsers end those of ten seconds. */
 const FUEL_MILLISECONDS = 2000
 const NOTHING: Want[] = []
+const NO_PAGES: ReadonlySet<Vpn> = new Set()
 
 interface Planned extends Want {
   /** No window waits for it. */
@@ -82,6 +83,7 @@ export class Replay {
   /** Once the wants do not all fit: what is wanted by whom, and the place that wants each page next. */
   readonly #forecast = new Forecast()
   #nextUse = new Map<Vpn, number>()
+  readonly #isKnown = (vpn: Vpn) => this.#forecast.wasTold(vpn)
   #lead = -1
   #leadRounds = 0
   #pinResets = 0
@@ -161,8 +163,8 @@ export class Replay {
     this.#resize(window, report, aborted, retired)
     if (this.#remaining.empty) return
     this.#pinLead(window, report)
-    const fresh = this.#chooseWants(learned)
-    if (fresh.length > 0) await this.#order(fresh, window, report, tables)
+    const toOrder = this.#chooseWants(learned)
+    if (toOrder.size > 0) await this.#order(toOrder, window, report, tables)
     if (this.#split) this.#plan()
     const served = this.#serveHere() ?? (await this.#serveBacklog())
     this.#watchProgress(retired > 0 || learned.news || served > 0)
@@ -170,38 +172,43 @@ export class Replay {
 
   /** For the next launch like this one. What is wanted quite unlike the last time replaces what was. */
   #whatItNeeded(): NeedHistory {
-    return { needs: this.#grants.needs, fits: !this.#split, demands: this.#split ? this.#forecast.demands(this.#remaining) : new Map() }
+    return { needs: this.#grants.needs, fits: !this.#split, demands: this.#split ? this.#forecast.demands : new Map() }
   }
 
   // Before the pass.
 
   /** What the last launch needed is granted, and served if all of it fits. A wrong guess costs a copy, never correctness. */
   async #predict(): Promise<void> {
-    const { vmm, dmem } = this.#mirror
-    const history = this.#launch.kernel.history(this.#launch.historyKey)
-    const { needs, fits } = history
+    const { needs, fits, demands } = this.#launch.kernel.history(this.#launch.historyKey)
     const wants: Want[] = []
-    this.#again = needs.size === 0
+    const split = !fits || needs.size > this.#mirror.dmem.capacity
     for (const [vpn, bits] of needs) {
-      const pte = vmm.get(vpn)
-      const write = (bits & (NEED.write | NEED.exclusive)) !== 0
-      const vma = this.#mirror.space.addresses.find(vpn)
-      if ((pte & PTE.mayLoad) === 0 || (write && (pte & PTE.mayStore) === 0)) continue
-      this.#grants.add(vpn, bits)
-      const want = { vpn, write: write && (vma === undefined || !staysMapped(vma)), workgroup: 0 }
-      if (!isServed(this.#mirror, want)) wants.push(want)
+      // Where not all fits, what nobody knows the workgroups of must be asked for.
+      if (split && !demands.has(vpn)) continue
+      const want = this.#foreseen(vpn, bits)
+      if (want !== null && !isServed(this.#mirror, want)) wants.push(want)
     }
+    this.#again = this.#grants.needs.size === 0
     if (wants.length === 0) return
-    if (!fits || needs.size > dmem.capacity) await this.#foresee(wants, history)
+    if (split) await this.#foresee(wants, demands)
     else await serve(this.#mirror, this.#evictor, wants, { pinned: () => false, nextUse: never })
   }
 
+  /** Grants what the last launch needed of a page; null: it may no longer. */
+  #foreseen(vpn: Vpn, bits: number): Want | null {
+    const pte = this.#mirror.vmm.get(vpn)
+    const write = (bits & (NEED.write | NEED.exclusive)) !== 0
+    const vma = this.#mirror.space.addresses.find(vpn)
+    if ((pte & PTE.mayLoad) === 0 || (write && (pte & PTE.mayStore) === 0)) return null
+    this.#grants.add(vpn, bits)
+    return { vpn, write: write && (vma === undefined || !staysMapped(vma)), workgroup: 0 }
+  }
+
   /** What did not fit the last time either is brought window by window, beginning where the most is here. */
-  async #foresee(wants: readonly Want[], { demands }: NeedHistory): Promise<void> {
+  async #foresee(wants: readonly Want[], demands: ReadonlyMap<Vpn, Demand>): Promise<void> {
     const { total } = this.#remaining
-    const everywhere = { first: 0, last: total - 1, share: 0 }
     const known = (vpn: Vpn) => {
-      const { first, last, share } = demands.get(vpn) ?? everywhere
+      const { first, last, share } = demands.get(vpn) as Demand
       return { first: Math.min(first, total - 1), last: Math.min(last, total - 1), share }
     }
     this.#split = true
@@ -212,10 +219,7 @@ export class Replay {
         wants.map(({ vpn }) => known(vpn)),
       ),
     )
-    for (const vpn of this.#grants.needs.keys()) {
-      const demand = known(vpn)
-      this.#forecast.foresee(vpn, this.#remaining.placesOf(demand), demand.share)
-    }
+    for (const vpn of this.#grants.needs.keys()) this.#forecast.foresee(vpn, known(vpn))
     this.#plan()
     await this.#serveBacklog()
   }
@@ -286,7 +290,7 @@ export class Replay {
     const { kernel } = this.#launch
     const shape = this.#shapeOf(window, sealed)
     const program = kernel.programNow(shape) ?? (await kernel.program(shape))
-    const grants = () => this.#grants.words()
+    const grants = () => this.#grants.words(this.#split ? this.#isKnown : null)
     const table = this.#reach.readyNow(tables, grants) ?? (await this.#reach.ready(tables, grants))
     this.#result.rounds++
     try {
@@ -377,8 +381,8 @@ export class Replay {
 
   // What to serve, and in which order.
 
-  /** The backlog, in the order of the workgroups. Returns the fresh wants when they do not fit: then they are not in it before `#order`. */
-  #chooseWants({ wanted, unordered }: Learned): Want[] {
+  /** The backlog, in the order of the workgroups. Returns what was wanted when it does not all fit: then it is not in the backlog before `#order`. */
+  #chooseWants({ wanted, unordered }: Learned): ReadonlySet<Vpn> {
     const { dmem } = this.#mirror
     const fresh: Planned[] = []
     for (const vpn of unordered.size === 0 ? wanted : [...wanted, ...unordered]) {
@@ -387,23 +391,24 @@ export class Replay {
       else fresh.push(want)
     }
     const frames = framesWanted(this.#mirror, fresh)
-    this.#split ||= frames > dmem.available && frames > this.#evictor.obtainable(frames, this.#keeps(fresh))
+    this.#split ||= this.#grants.needs.size > dmem.capacity || (frames > dmem.available && frames > this.#evictor.obtainable(frames, this.#keeps(fresh)))
     // Nobody said for which workgroup a page without an entry was wanted. Where that matters the next pass will, now that it has one.
-    if (this.#split) return unordered.size === 0 ? fresh : fresh.filter(({ vpn }) => !unordered.has(vpn))
+    if (this.#split) return wanted
     this.#backlog = fresh.sort((a, b) => a.vpn - b.vpn)
-    return NOTHING
+    return NO_PAGES
   }
 
   /** Asks the device which workgroups wanted each of these pages. */
-  async #order(wants: readonly Want[], window: Window, report: PassReport, tables: TableBuffers): Promise<void> {
+  async #order(pages: Iterable<Vpn>, window: Window, report: PassReport, tables: TableBuffers): Promise<void> {
     const wanted = await readWanted(this.#mirror, tables, report.layout)
     const place = (slot: number) => this.#remaining.placeOf(workgroupOf(window, slot))
-    for (const { vpn } of wants) {
+    for (const vpn of pages) {
       const at = WANTED_WORDS * this.#mirror.vmm.indexOf(vpn)
       const [one, other] = [wanted[at] as number, wanted[at + 1] as number]
       if (one === 0) continue
       const [first, last] = [place(0xffffffff - one), place(other - 1)]
-      this.#forecast.note(vpn, { first: Math.min(first, last), last: Math.max(first, last) }, this.#result.rounds, window.slots)
+      const asked = { first: this.#remaining.workgroupAt(Math.min(first, last)), last: this.#remaining.workgroupAt(Math.max(first, last)) }
+      this.#forecast.note(vpn, asked, this.#result.rounds, window.slots, this.#remaining.total)
     }
   }
 
@@ -461,22 +466,8 @@ export class Replay {
       this.#window = 1
       return
     }
-    const { dmem, space, plan } = this.#mirror
     const mine = this.#backlog.filter(({ vpn, workgroup }) => workgroup <= this.#remaining.lead && !this.#pins.has(vpn))
-    const needed = this.#pins.size + mine.length
-    const x = this.#launch.workgroups[0]
-    const y = this.#launch.workgroups[1]
-    const lead = this.#remaining.workgroupAt(this.#remaining.lead)
-    const workgroup = [lead % x, Math.floor(lead / x) % y, Math.floor(lead / (x * y))]
-    const why =
-      needed <= dmem.capacity && !this.#launch.atomic
-        ? ', but what evictions could have freed of them was not given away. Look at policy.eviction, or raise deviceMemory.'
-        : `${this.#launch.atomic ? ', all of which an atomic launch must keep' : ''}. Let a workgroup touch less, raise deviceMemory, or choose another pageSize.`
-    throw new SvmError(
-      'working-set',
-      `Workgroup (${workgroup.join(', ')}) of kernel ${this.#launch.kernel.label} alone needs at least ${needed} pages of ${printBytes(space.geometry.pageBytes)} at once, and a budget of ${printBytes(plan.budgetBytes)} has ${dmem.capacity}${why}`,
-      { kernel: this.#launch.kernel.label, workgroup, retiredWorkgroups: this.#remaining.retired },
-    )
+    throw tooGreedy(this.#mirror, this.#launch, this.#remaining, this.#pins.size + mine.length)
   }
 
   #watchProgress(progress: boolean): void {
@@ -484,11 +475,7 @@ export class Replay {
     // Alone, the lead can learn at most a few needs of every page before it retires.
     const bound = LEAD_ROUNDS + 4 * (this.#mirror.dmem.capacity + this.#grants.needs.size)
     if (this.#idleRounds <= IDLE_ROUNDS && this.#leadRounds <= bound) return
-    throw new SvmError(
-      'working-set',
-      `Kernel ${this.#launch.kernel.label} made no progress in ${Math.max(this.#idleRounds, this.#leadRounds)} rounds: workgroup ${this.#remaining.workgroupAt(this.#lead)} faults again and again. If its workgroups wait for each other, declare class 'unsplittable'; otherwise raise deviceMemory.`,
-      { kernel: this.#launch.kernel.label, retiredWorkgroups: this.#remaining.retired },
-    )
+    throw noProgress(this.#launch, this.#remaining, Math.max(this.#idleRounds, this.#leadRounds), this.#remaining.workgroupAt(this.#lead))
   }
 
   /** All bytes as before: the host has them still. */

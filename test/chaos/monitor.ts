@@ -58,6 +58,8 @@ export class Monitor {
   #refused = false
   readonly #done = new Set<number>()
   readonly #needs = new Map<number, number>()
+  /** Pages that were here, and withheld until somebody asked. */
+  readonly #asked = new Set<number>()
   /** Dirty pages, and where they are on the device. */
   readonly #dirty = new Map<number, { buffer: DeviceBuffer; offset: number }>()
   #reads: Readback[] = []
@@ -122,6 +124,7 @@ export class Monitor {
     this.#last = null
     this.#done.clear()
     this.#needs.clear()
+    this.#asked.clear()
     this.#refused = false
     this.#idle = null
     this.#touched.clear()
@@ -441,6 +444,10 @@ export class Monitor {
         const bit = 1 << (kind % 3)
         if ((known & bit) === 0) news = true
         this.#needs.set(vpn, known | bit)
+        // Where not all fits, what is here is asked for once.
+        const withheld = (pass.table[index] & PTE_RIGHTS) === 0 && (this.#mirror.vmm.get(vpn) & PTE.load) !== 0
+        if (withheld && !this.#asked.has(vpn)) news = true
+        if (withheld) this.#asked.add(vpn)
       })
     }
     // Misses of a sparse table have no bit; they are records at the end of the report.
