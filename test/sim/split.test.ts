@@ -117,6 +117,41 @@ describe('classes and reach', () => {
     await checkInvariants(rig)
   })
 
+  it('an unsplittable kernel is one pass however long it takes, alone and in a row; another of the same length is cut by time', async () => {
+    // Two passes of the length that a pass may have; every workgroup waits for the one behind it, the last for nobody.
+    const groups = 16
+    const rig = await openRig({ frames: 12, costs: { access: 1e7 } })
+    const flags = rig.svm.alloc(groups * 4)
+    const waiting: KernelTwin = function* (item, { a, round }, m) {
+      const group = item.workgroupId[0]
+      let turns = 0
+      while (group + 1 < groups && m.atomicLoadU32(a + (group + 1) * 4) !== round && turns++ < 1000) yield 'step'
+      m.atomicStoreU32(a + group * 4, turns < 1000 ? round : 0)
+    }
+    const alike: KernelTwin = (item, { a }, m) => m.storeU32(a + item.workgroupId[0] * 4, m.loadU32(a + item.workgroupId[0] * 4))
+    const options = { pointers: ['a'], numbers: ['round'] }
+    const unsplittable = await makeKernel(rig.svm, waiting, { ...options, class: 'unsplittable' })
+    const splittable = await makeKernel(rig.svm, alike, options)
+    await rig.svm.queue.migrate({ pointer: flags }).done
+    const launch = (kernel: typeof splittable, round: number) => rig.svm.queue.enqueue(kernel, { args: { a: flags, round }, global: groups }).done
+    const check = async (round: number) => {
+      expect([...(await rig.svm.read(flags, Uint32Array, groups))]).toEqual(new Array(groups).fill(round))
+      await rig.svm.queue.migrate({ pointer: flags }).done
+    }
+    for (let round = 1; round <= 3; round++) {
+      const before = rig.device.now()
+      expect(await launch(unsplittable, round)).toMatchObject({ rounds: 1, faults: 0 })
+      expect(rig.device.now() - before).toBeGreaterThan(200)
+      await check(round)
+    }
+    await launch(splittable, 0)
+    expect((await launch(splittable, 0)).rounds).toBeGreaterThan(1)
+    const row = await Promise.all([4, 5, 6].map((round) => launch(unsplittable, round)))
+    expect(row.map(({ rounds }) => rounds)).toEqual([1, 1, 1])
+    await check(6)
+    await checkInvariants(rig)
+  })
+
   it('a transactional launch that fails in its first window leaves the bytes as before', async () => {
     const rig = await openRig({ frames: 16 })
     const pointer = rig.svm.alloc(4 * PAGE_BYTES)
