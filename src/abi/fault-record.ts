@@ -18,29 +18,23 @@ export const FAULT = {
   badClaim: 0,
   badAddress: 1,
   badAddressHigh: 2,
-  /** Bits of NEED, plus NEED_MISALIGNED. */
+  /** Bits of NEED, plus NEED_MISALIGNED. Where no fault is possible: the kind of one bad access (see BAD_KIND_SHIFT), 0 when there was none. */
   badKind: 3,
   badSlot: 4,
   /** Invocations that ran out of fuel. */
   fuelOut: 5,
+  /** Where no fault is possible: not 0 when there was a store to a page that was clean, in a variant that does not say which. */
+  unforeseen: 7,
   /** Faults that wanted to be examples, also those that found no room. */
   exampleCount: 8,
   /** EXAMPLES records of EXAMPLE_WORDS: address, its high word, bits of NEED, slot. */
   examples: 16,
-  /**
-   * Where no fault is possible: word 0 is 1 when there was a store to a page that was clean, in a variant that does not say which; word k when there was a
-   * bad access of kind k (see BAD_KIND_SHIFT). They take the place of examples.
-   */
-  kinds: 16,
-  /** What is stored here means nothing. */
-  scratch: 48,
   /** Of a chain of dispatches: 0xffffffff minus the first in which something went wrong (atomicMax keeps the smallest); 0: none. Later ones do nothing. */
   abort: 15,
 } as const
 export const EXAMPLES = 32
 /** The kind of a bad access where no fault is possible: bits of NEED above these, and in these the bits of the address that had to be 0. */
 export const BAD_KIND_SHIFT = 2
-export const BAD_KINDS = 20
 export const EXAMPLE_WORDS = 4
 /** Loop iterations between two looks at whether somebody ran out of fuel; fuel is a multiple of it. */
 export const FUEL_LOOK = 4096
@@ -163,7 +157,7 @@ export function faultLayout(slots: number, tableEntries: number, addressBits: 32
   return { workgroupWords, pageWords, workgroupBitmaps, pageBitmaps, misses, first, records: first, endWords }
 }
 
-/** Words of the record of a slot: the complement of the address, and never 0; in a 64-bit space the low word, and the complement of the high one. */
+/** Words of the record of a slot: the complement of the address, and never 0; in a 64-bit space that of the high word, and the low word. */
 export function recordWords(addressBits: 32 | 64): number {
   return addressBits / 32
 }
@@ -171,10 +165,10 @@ export function recordWords(addressBits: 32 | 64): number {
 /** The address in a record; null: there is none. What does not differ by its complement's last bit is taken for the last byte of the space. */
 export function recordedAddress(records: Uint32Array, slot: number, addressBits: 32 | 64): number | null {
   const words = recordWords(addressBits)
-  const last = records[slot * words + words - 1] as number
-  if (last === 0) return null
-  const high = last === 1 ? 0xffffffff : ~last >>> 0
-  return words === 1 ? high : high * 2 ** 32 + (records[slot * words] as number)
+  const first = records[slot * words] as number
+  if (first === 0) return null
+  const high = first === 1 ? 0xffffffff : ~first >>> 0
+  return words === 1 ? high : high * 2 ** 32 + (records[slot * words + 1] as number)
 }
 
 /** Words a page in `first`. */

@@ -84,7 +84,7 @@ export interface ProgramDescriptor {
   readonly watch?: boolean
   /** The dispatch has the workgroups of the launch, in its dimensions; else as many as there are slots, or more, in any. */
   readonly whole?: boolean
-  /** Where no fault is possible: a store to a clean page leaves a mark of the page; else only FAULT.kinds says that there was one. */
+  /** Where no fault is possible: a store to a clean page leaves a mark of the page; else only FAULT.unforeseen says that there was one. */
   readonly marks?: boolean
   readonly addressBits: 32 | 64
   readonly pageShift: number

@@ -7,7 +7,8 @@
 //
 // Where no fault is possible (*resident*), what goes wrong is a bad access, and that link's launch has failed: the links before it are done.
 //
-// Where faults are possible, history says what a launch needs (*attempt*): all of it is here, nothing both read and written, no atomics. So every grant
+// Where faults are possible, history says what a launch needs (*attempt*, or *sealed* where driver/seal lets it): all of it is here, nothing both read and
+// written, no atomics. So every grant
 // is R or W and there are no private copies. If a link faults all the same, its launch runs again from the start on the ordinary way, and so does what is
 // behind it. What its workgroups stored stays, of those too that finished, and that is sound: a store to a W page is untainted, so it depends on loads that
 // succeeded, and those were of R pages, which nobody stored to in that dispatch; so it will be repeated with the same address and value (I1 of replay by
@@ -43,6 +44,7 @@ import { promote } from './promote.ts'
 import { ReachTable } from './reach.ts'
 import type { Window } from './remaining.ts'
 import type { ReportViews } from './report.ts'
+import { sealOf } from './seal.ts'
 import { chooseSteady, type DirectWindow, type Steady } from './steady.ts'
 import type { Mirror } from './svmm.ts'
 import type { TableBuffers } from './tables.ts'
@@ -74,6 +76,8 @@ interface ChainNeeds {
   readonly touched: readonly Vpn[]
   /** Those that are stored to. */
   readonly written: readonly Vpn[]
+  /** Some of these are. */
+  readonly clean: boolean
 }
 
 /** How far launches came. */
@@ -189,7 +193,9 @@ function planOf(mirror: Mirror, launch: Launch, { reach, sets }: { reach: ReachT
   if (steady === null && needs === null) return null
   const pools = steady?.variant === 'direct' ? 1 : mirror.dmem.poolsInUse
   const geometry = geometryOf(launch, true, mirror.device.limits.workgroupsPerDimension)
-  const shape = { variant: steady?.variant ?? 'attempt', pools, guard: launch.guard, geometry, chained: true, marks: steady?.marks === true } as const
+  const variant = steady?.variant ?? (sealOf(mirror, launch) === 'granted' ? 'sealed' : 'attempt')
+  const marks = steady?.marks ?? (variant === 'sealed' && needs?.clean === true)
+  const shape = { variant, pools, guard: launch.guard, geometry, chained: true, marks } as const
   return { launch, shape, slots, milliseconds: slots * kernel.millisecondsPerWorkgroup, steady, needs }
 }
 
@@ -225,13 +231,16 @@ class NeedSets {
     const { needs } = kernel.history(historyKey)
     if (needs.size === 0 || this.#count === this.#max) return null
     const written: Vpn[] = []
+    let clean = false
     for (const [vpn, bits] of needs) {
       if (bits !== NEED.read && bits !== NEED.write) return null
       const right = bits === NEED.read ? PTE.load : PTE.store
       if ((this.#mirror.vmm.get(vpn) & right) === 0) return null
-      if (bits === NEED.write) written.push(vpn)
+      if (bits === NEED.read) continue
+      written.push(vpn)
+      clean ||= (this.#mirror.vmm.get(vpn) & PTE.dirty) === 0
     }
-    return { set: this.#count++, touched: [...needs.keys()], written }
+    return { set: this.#count++, touched: [...needs.keys()], written, clean }
   }
 }
 
@@ -380,7 +389,7 @@ class Chain {
       failed.launch.kernel.chained(true)
       return { results, failure: null, alone: true }
     }
-    const bad = report.kinds.length === 0 ? null : await readBad(this.#mirror, this.#tables, this.#views, failed.launch, report.kinds)
+    const bad = report.badKind === 0 ? null : await readBad(this.#mirror, this.#tables, this.#views, failed.launch, report.badKind)
     const retired = failed.slots - countBits(report.workgroups[WORKGROUP_BITMAP.faulted] as Uint32Array)
     if (report.fuelOut > 0) return { results, failure: endlessError(failed.launch, waitsOf(failed.launch), retired), alone: false }
     assert(bad !== null, 'where no fault is possible a link fails by a bad access, or by a loop that does not end')

@@ -4,7 +4,6 @@
 
 import {
   BAD_KIND_SHIFT,
-  BAD_KINDS,
   CONTROL,
   CONTROL_HEADER_WORDS,
   CONTROL_MODE,
@@ -12,6 +11,7 @@ import {
   EXAMPLES,
   FAULT,
   type FaultLayout,
+  NEED,
   NEED_MISALIGNED,
   recordedAddress,
   recordWords,
@@ -61,8 +61,8 @@ export interface PassReport {
   examples(): FaultExample[]
   /** Where no fault is possible, in a variant that marks no stores: a page was stored to that was clean. */
   readonly unforeseen: boolean
-  /** There too: the kinds of bad accesses. */
-  readonly kinds: readonly number[]
+  /** There too: the kind of one of the bad accesses; 0: there was none. */
+  readonly badKind: number
   readonly milliseconds: number
 }
 
@@ -90,7 +90,7 @@ export async function runPass(mirror: Mirror, tables: TableBuffers, wish: PassWi
   await copies.submit(work, readbacks, wish.again)
   mirror.watch?.refuseSpin(wish.launch)
   const report = decode(views, wish.program.descriptor.variant !== 'attempt', device.now() - started)
-  const bad = report.kinds.length === 0 ? report.bad : await readBad(mirror, tables, views, wish.launch, report.kinds)
+  const bad = report.badKind === 0 ? report.bad : await readBad(mirror, tables, views, wish.launch, report.badKind)
   return bad === report.bad ? report : { ...report, bad }
 }
 
@@ -201,21 +201,24 @@ function describeWindow({ space }: Mirror, { pages, place, writable, dirty }: Di
 export function decode({ layout, words, workgroups, pages, misses }: ReportViews, steady: boolean, milliseconds: number): PassReport {
   const address = (words[FAULT.badAddressHigh] as number) * 4294967296 + (words[FAULT.badAddress] as number)
   const bad = words[FAULT.badClaim] === 0 ? null : { address, kind: words[FAULT.badKind] as number, slot: words[FAULT.badSlot] as number }
-  const unforeseen = steady && words[FAULT.kinds] !== 0
-  const kinds = steady ? badKinds(words) : NO_KINDS
-  return { layout, workgroups, pages, misses, bad, fuelOut: words[FAULT.fuelOut] as number, unforeseen, kinds, examples: () => examplesIn(words), milliseconds }
-}
-
-const NO_KINDS: readonly number[] = []
-
-function badKinds(words: Uint32Array): readonly number[] {
-  let kinds = NO_KINDS
-  for (let kind = 1; kind < BAD_KINDS; kind++) if (words[FAULT.kinds + kind] !== 0) kinds = [...kinds, kind]
-  return kinds
+  const unforeseen = steady && words[FAULT.unforeseen] !== 0
+  const badKind = steady ? (words[FAULT.badKind] as number) : 0
+  return {
+    layout,
+    workgroups,
+    pages,
+    misses,
+    bad,
+    fuelOut: words[FAULT.fuelOut] as number,
+    unforeseen,
+    badKind,
+    examples: () => examplesIn(words),
+    milliseconds,
+  }
 }
 
 /**
- * The bad access of the first workgroup that made one, where no fault was possible; marks all that did in the report. @param kinds those that there were
+ * The bad access of the first workgroup that made one, where no fault was possible; marks all that did in the report. @param kind that of one of them
  * @throws DeviceFailure
  */
 export async function readBad(
@@ -223,7 +226,7 @@ export async function readBad(
   tables: TableBuffers,
   { layout, slots, workgroups }: ReportViews,
   { reach }: Launch,
-  kinds: readonly number[],
+  kind: number,
 ): Promise<BadAccess> {
   const { addressBits } = mirror.space.geometry
   const records = new Uint32Array(recordWords(addressBits) * slots)
@@ -233,36 +236,25 @@ export async function readBad(
     const address = recordedAddress(records, slot, addressBits)
     if (address === null) continue
     setBit(workgroups[WORKGROUP_BITMAP.faulted] as Uint32Array, slot)
-    first ??= { ...explainKind(mirror, reach, address, kinds), slot }
+    first ??= { ...explainKind(mirror, reach, address, kind), slot }
   }
   assert(first !== null, 'a bad access leaves a record')
   return first as BadAccess
 }
 
-/** Of the kinds that there were, the first that is wrong at this address; and of a vector the first word that is. */
-function explainKind(
-  { vmm, space }: Mirror,
-  reach: Launch['reach'],
-  address: number,
-  kinds: readonly number[],
-): { readonly address: number; readonly kind: number } {
+/** What is wrong at this address; of a vector the first word that is. @param kind what was wrong somewhere: with most kernels here */
+function explainKind({ vmm, space }: Mirror, reach: Launch['reach'], address: number, kind: number): { readonly address: number; readonly kind: number } {
   const { pageBytes, addressBits } = space.geometry
   const isRight = (at: number, need: number) => {
     const vpn = Math.floor(at / pageBytes)
     return (vmm.get(vpn) & need) !== 0 && (reach === null || reach.some(({ start, end }) => vpn >= start && vpn < end))
   }
-  // In a 64-bit space its page has no entry; see wgsl/addresses.
+  const need = kind >> BAD_KIND_SHIFT
+  // In a 64-bit space the page of the last byte has no entry; see wgsl/addresses.
   const outside = addressBits === 32 && address === SPACE_BYTES[32] - 1
-  for (const kind of kinds) {
-    const need = kind >> BAD_KIND_SHIFT
-    if (outside || (address & (kind & (2 ** BAD_KIND_SHIFT - 1))) !== 0) return { address, kind: need | NEED_MISALIGNED }
-    if (!isRight(address, need)) return { address, kind: need }
-  }
-  for (const kind of kinds) {
-    const need = kind >> BAD_KIND_SHIFT
-    for (let at = address + 4; at < address + VECTOR_BYTES; at += 4) if (!isRight(at, need)) return { address: at, kind: need }
-  }
-  return { address, kind: (kinds[0] as number) >> BAD_KIND_SHIFT }
+  if (outside || (address & (kind & (2 ** BAD_KIND_SHIFT - 1))) !== 0) return { address, kind: need | NEED_MISALIGNED }
+  for (let at = address; at < address + VECTOR_BYTES; at += 4) if (!isRight(at, need)) return { address: at, kind: need }
+  return { address, kind: [NEED.read, NEED.write, NEED.exclusive].find((other) => !isRight(address, other)) ?? need }
 }
 
 const VECTOR_BYTES = 16

@@ -1,8 +1,9 @@
 // What the variants share in which no fault is possible: the first bad access of an invocation, what stores tell, and the report at the end.
 //
 // A software device runs every line in every invocation, behind whatever condition it stands, and an atomic or a store costs it as much there as many
-// additions. So the report is one condition with two stores behind it: the kind of access is a flag (FAULT.kinds), the address a record of the workgroup's
-// own; all else the host finds out. Always: a bad access gives 0 or goes to the sink, the first of an invocation is kept in private variables, and from then
+// additions. So the report is two stores and no more: the kind of the access, where the last one holds, and the address, in a record of the workgroup's own,
+// or in its place that a store was not foreseen. All else the host finds out. A chain ends with its first link that fails: nobody stores FAULT.abort after that
+// link, and all of it store the same. Always: a bad access gives 0 or goes to the sink, the first of an invocation is kept in private variables, and from then
 // on the invocation changes nothing.
 
 import { BAD_KIND_SHIFT, CONTROL, FAULT, FUEL_LOOK } from '../abi/fault-record.ts'
@@ -39,8 +40,8 @@ export function addSteady(pieces: Pieces, { addressBits: bits, chained, fuelled 
 }`,
     `fn svm_report() {
   let bad = svm_bad_kind != 0u;
-  atomicStore(&svm_faults[${FAULT.kinds}u + svm_bad_kind], 1u);
-  ${record(bits)}${chained ? `\n  atomicMax(&svm_faults[${FAULT.abort}], select(0u, ${control('link')}, bad));` : ''}
+  ${record(bits)}
+  if (bad) { atomicStore(&svm_faults[${FAULT.badKind}], svm_bad_kind);${chained ? ` atomicStore(&svm_faults[${FAULT.abort}], ${control('link')});` : ''} }
 }`,
     'fn svm_taint() {}',
     ...waiting(),
@@ -51,13 +52,13 @@ export function addSteady(pieces: Pieces, { addressBits: bits, chained, fuelled 
   ])
 }
 
-/** The last word of a record is never 0: that is what tells that there is one. */
+/** The first word of a record is never 0: that is what tells that there is one. */
 function record(bits: AddressBits): string {
-  const at = (words: string) => `select(${FAULT.scratch}u, ${control('records')} + ${words}, bad)`
+  const at = (words: string) => `select(${FAULT.unforeseen}u, ${control('records')} + ${words}, bad)`
   if (bits === 32) return `atomicStore(&svm_faults[${at('svm_slot')}], max(~svm_bad_address, 1u));`
   return `let at = ${at('2u * svm_slot')};
-  atomicStore(&svm_faults[at], svm_bad_address.x);
-  atomicStore(&svm_faults[at + 1u], max(~svm_bad_address.y, 1u));`
+  atomicStore(&svm_faults[at], max(~svm_bad_address.y, 1u));
+  atomicStore(&svm_faults[at + select(0u, 1u, bad)], select(1u, svm_bad_address.x, bad));`
 }
 
 /** The head of a loop that may wait for what never comes: it has fuel here too, and ends as after a bad access. */

@@ -5,7 +5,6 @@
 
 import {
   BAD_KIND_SHIFT,
-  BAD_KINDS,
   CONTROL,
   CONTROL_HEADER_WORDS,
   CONTROL_MODE,
@@ -130,7 +129,7 @@ export class Outcome {
   /** Of the first slot with a record; every slot with one counts as faulted. */
   #firstBad(slots: number): Outcome['bad'] {
     const records = this.#faults.subarray(this.#layout.records)
-    const kind = Array.from({ length: BAD_KINDS }, (_, k) => k).find((k) => k > 0 && this.#faults[FAULT.kinds + k] !== 0) ?? 0
+    const kind = this.#faults[FAULT.badKind] as number
     const need = kind >> BAD_KIND_SHIFT
     const nowhere = SPACE_BYTES[this.#bits] - 1
     const found = Array.from({ length: slots }, (_, slot) => ({ slot, address: recordedAddress(records, slot, this.#bits) ?? -1 })).filter(
@@ -145,7 +144,7 @@ export class Outcome {
 
   /** A page was stored to that was clean, and nobody says which. */
   get unforeseen(): boolean {
-    return this.#faults[FAULT.kinds] !== 0
+    return this.#faults[FAULT.unforeseen] !== 0
   }
 
   #set(start: number, length: number): number[] {

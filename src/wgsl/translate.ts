@@ -96,7 +96,7 @@ class Translation implements TranslatedKernel {
     const attempt = wish.variant === 'attempt'
     const direct = wish.variant === 'direct'
     const collective = barriers || subgroups
-    const marks = wish.variant === 'sealed' || (wish.variant === 'resident' && wish.marks !== false)
+    const marks = (wish.variant === 'sealed' || wish.variant === 'resident') && wish.marks !== false
     const changes = this.analysis.stores || this.analysis.atomics
     const author = this.#rewriter.program({ ...wish, entry: this.#entry, args: this.#argsVariable, loops: this.#loops, waiting: this.#waiting })
     const wrapper = wrapperText(this.#module, {

@@ -2,7 +2,6 @@
 // before the pass but what the setup names.
 
 import {
-  BAD_KINDS,
   CONTROL,
   CONTROL_HEADER_WORDS,
   CONTROL_MODE,
@@ -138,9 +137,10 @@ function reportOf(faults: Uint32Array, layout: FaultLayout, { slots, entries, bi
     first: (page: number) => faults[layout.first + WANTED_WORDS * indexOf(page)],
     /** The largest slot that wanted a page; -1 when none did. */
     last: (page: number) => faults[layout.first + WANTED_WORDS * indexOf(page) + 1] - 1,
-    /** Where no fault is possible: the kinds of bad accesses, and their addresses by slot. */
+    /** Where no fault is possible: the kind of a bad access, and their addresses by slot. */
     bad: () => ({
-      kinds: Array.from(faults.subarray(FAULT.kinds, FAULT.kinds + BAD_KINDS)).flatMap((flag, kind) => (flag === 0 ? [] : [kind])),
+      kind: faults[FAULT.badKind],
+      unforeseen: faults[FAULT.unforeseen] !== 0,
       addresses: Array.from({ length: slots }, (_, slot) => recordedAddress(faults.subarray(layout.records), slot, bits)),
     }),
     /** Examples of faults: page, need, slot. */

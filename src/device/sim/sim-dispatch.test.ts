@@ -242,7 +242,7 @@ describe('bad accesses', () => {
 
   it('has a high word in a wide space', () => {
     const done = ran({ twin: (_i, _a, m) => void m.loadU32(0x12_3456_7890), variant: 'resident', addressBits: 64 })
-    expect(done.bad()).toEqual({ kinds: [(NEED.read << BAD_KIND_SHIFT) | 3], addresses: [0x12_3456_7890] })
+    expect(done.bad()).toEqual({ kind: (NEED.read << BAD_KIND_SHIFT) | 3, unforeseen: false, addresses: [0x12_3456_7890] })
   })
 
   it('to a page without an entry is for the host to judge: its leaf is noted, with the first access that is no hint', () => {
@@ -273,9 +273,9 @@ describe('a resident pass', () => {
     expect([done.word(0), done.word(1)]).toEqual([3, 2])
     expect(done.pages(PAGE_BITMAP.dirty)).toEqual([0, 1])
     expect(done.pages(PAGE_BITMAP.lead)).toEqual([])
-    expect(done.bad()).toEqual({ kinds: [], addresses: [null] })
+    expect(done.bad()).toEqual({ kind: 0, unforeseen: false, addresses: [null] })
     const foreseen = ran({ twin, variant: 'resident', table: [ALL | PTE.dirty, ALL], marks: false })
-    expect([foreseen.word(0), foreseen.pages(PAGE_BITMAP.dirty), foreseen.bad().kinds]).toEqual([3, [], [0]])
+    expect([foreseen.word(0), foreseen.pages(PAGE_BITMAP.dirty), foreseen.bad().unforeseen]).toEqual([3, [], true])
   })
 
   it('keeps the first bad access, even where it could be serviced, and the invocation changes nothing after it', () => {
@@ -291,7 +291,7 @@ describe('a resident pass', () => {
     expect(seen).toEqual([0, 1, 5, 0])
     // The other invocation goes on: nothing crosses a barrier here.
     expect([made.word(1, 0), made.word(1, 1)]).toEqual([0, 9])
-    expect(made.bad()).toEqual({ kinds: [(NEED.read << BAD_KIND_SHIFT) | 3], addresses: [addressOf(2)] })
+    expect(made.bad()).toEqual({ kind: (NEED.read << BAD_KIND_SHIFT) | 3, unforeseen: false, addresses: [addressOf(2)] })
     expect(made.pages(PAGE_BITMAP.read)).toEqual([])
   })
 })

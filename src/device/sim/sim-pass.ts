@@ -174,7 +174,7 @@ export class SimPass {
   /** A page was stored to that the driver did not know to be dirty. */
   markStored(index: number): void {
     if (this.#marks) this.markPage(PAGE_BITMAP.dirty, index)
-    else this.#buffers.faults[FAULT.kinds] = 1
+    else this.#buffers.faults[FAULT.unforeseen] = 1
   }
 
   pool(entry: number): Uint32Array {
@@ -226,9 +226,9 @@ export class SimPass {
     const { faults, control } = this.#buffers
     const words = recordWords(this.addressBits)
     const at = control[CONTROL.records] + slot * words
-    faults[FAULT.kinds + ((need << BAD_KIND_SHIFT) | mask)] = 1
-    if (words === 2) faults[at] = address
-    faults[at + words - 1] = Math.max(1, ~(words === 1 ? address : Math.floor(address / 2 ** 32)) >>> 0)
+    faults[FAULT.badKind] = (need << BAD_KIND_SHIFT) | mask
+    faults[at] = Math.max(1, ~(words === 1 ? address : Math.floor(address / 2 ** 32)) >>> 0)
+    if (words === 2) faults[at + 1] = address
     faults[FAULT.abort] = Math.max(faults[FAULT.abort], this.#link)
   }
 
