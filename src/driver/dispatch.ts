@@ -9,6 +9,7 @@ import { printBytes, type Vpn } from '../base/units.ts'
 import { deviceMayRead } from '../mm/vma.ts'
 import type { Evictor } from './evict.ts'
 import { accessError, storedPages } from './fault.ts'
+import { bringForeseen } from './foresee.ts'
 import { type DispatchResult, endlessError, geometryOf, type Launch, refuseIfAborted, waitsOf, windowByTime } from './launch.ts'
 import { type PassReport, runPass } from './pass.ts'
 import { promote } from './promote.ts'
@@ -28,7 +29,7 @@ export async function dispatch(mirror: Mirror, evictor: Evictor, launch: Launch)
   if (!launch.atomic) promote(mirror, launch.reach)
   const reach = new ReachTable(mirror, launch.reach)
   try {
-    const steady = chooseSteady(mirror, launch, reach)
+    const steady = chooseSteady(mirror, launch, reach) ?? (await steadyWithForeseen(mirror, evictor, launch, reach))
     if (steady !== null) {
       result.variant = steady.variant
       await runSteady(mirror, launch, reach, total, result, steady)
@@ -52,6 +53,13 @@ export async function dispatch(mirror: Mirror, evictor: Evictor, launch: Launch)
     milliseconds: mirror.device.now() - started,
   })
   return result
+}
+
+/** The same once what the last launch like this one needed is here: the host may have had some of it in between. */
+async function steadyWithForeseen(mirror: Mirror, evictor: Evictor, launch: Launch, reach: ReachTable): Promise<Steady | null> {
+  await bringForeseen(mirror, evictor, launch)
+  if (!launch.atomic) promote(mirror, launch.reach)
+  return chooseSteady(mirror, launch, reach)
 }
 
 /** No fault is possible: no grants, no copies, no poison; the passes only bound the time of one submission. */

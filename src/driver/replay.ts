@@ -6,14 +6,14 @@
 // Always: a window is a prefix of what remains, in order; pages of the lead (the first of it), hits included, are pinned from the moment it
 // became lead; wants are served in workgroup order; every round retires a workgroup, learns a need, or serves a page, and rounds are bounded.
 
-import { NEED, PAGE_BITMAP, WANTED_WORDS, WORKGROUP_BITMAP } from '../abi/fault-record.ts'
+import { PAGE_BITMAP, WANTED_WORDS, WORKGROUP_BITMAP } from '../abi/fault-record.ts'
 import { PTE } from '../abi/pte.ts'
 import { anyBit, forEachBit, testBit } from '../base/bitmap.ts'
 import type { Vpn } from '../base/units.ts'
-import { staysMapped } from './advice.ts'
 import { type Evictor, never } from './evict.ts'
 import { accessError, fatalAccess, forEachFault, mustAbort, storedPages, traceFaults } from './fault.ts'
 import { bestStart, type Demand, Forecast } from './forecast.ts'
+import { foreseenWant, isCrowded } from './foresee.ts'
 import { Grants } from './grants.ts'
 import {
   type DispatchResult,
@@ -177,31 +177,21 @@ export class Replay {
 
   // Before the pass.
 
-  /** What the last launch needed is granted, and served if all of it fits. A wrong guess costs a copy, never correctness. */
+  /** What the last launch needed is granted; all of it is here, if it fits. A wrong guess costs a copy, never correctness. */
   async #predict(): Promise<void> {
-    const { needs, fits, demands } = this.#launch.kernel.history(this.#launch.historyKey)
+    const history = this.#launch.kernel.history(this.#launch.historyKey)
     const wants: Want[] = []
-    const split = !fits || needs.size > this.#mirror.dmem.capacity
-    for (const [vpn, bits] of needs) {
+    const crowded = isCrowded(this.#mirror, history)
+    for (const [vpn, bits] of history.needs) {
       // Where not all fits, what nobody knows the workgroups of must be asked for.
-      if (split && !demands.has(vpn)) continue
-      const want = this.#foreseen(vpn, bits)
-      if (want !== null && !isServed(this.#mirror, want)) wants.push(want)
+      if (crowded && !history.demands.has(vpn)) continue
+      const want = foreseenWant(this.#mirror, vpn, bits)
+      if (want === null) continue
+      this.#grants.add(vpn, bits)
+      if (!isServed(this.#mirror, want)) wants.push(want)
     }
     this.#again = this.#grants.needs.size === 0
-    if (wants.length === 0) return
-    if (split) await this.#foresee(wants, demands)
-    else await serve(this.#mirror, this.#evictor, wants, { pinned: () => false, nextUse: never })
-  }
-
-  /** Grants what the last launch needed of a page; null: it may no longer. */
-  #foreseen(vpn: Vpn, bits: number): Want | null {
-    const pte = this.#mirror.vmm.get(vpn)
-    const write = (bits & (NEED.write | NEED.exclusive)) !== 0
-    const vma = this.#mirror.space.addresses.find(vpn)
-    if ((pte & PTE.mayLoad) === 0 || (write && (pte & PTE.mayStore) === 0)) return null
-    this.#grants.add(vpn, bits)
-    return { vpn, write: write && (vma === undefined || !staysMapped(vma)), workgroup: 0 }
+    if (crowded && wants.length > 0) await this.#foresee(wants, history.demands)
   }
 
   /** What did not fit the last time either is brought window by window, beginning where the most is here. */

@@ -37,6 +37,19 @@ describe('promote', () => {
     await checkInvariants(rig)
   })
 
+  it('holds when the host has had a page in between: what the last launch needed is brought first', async () => {
+    const { rig, b, launch } = await made()
+    await launch()
+    await launch()
+    await rig.svm.write(b + PAGE_BYTES, Uint32Array.of(7))
+    expect(rig.draw(b, PAGES)).toBe('dhdd')
+    const { bytesIn } = rig.mirror.copies
+    expect(await launch()).toBe('resident')
+    expect(rig.mirror.copies.bytesIn - bytesIn).toBe(PAGE_BYTES)
+    expect([...(await rig.svm.read(b + PAGE_BYTES, Uint32Array, 1))]).toEqual([PAGE_WORDS + 1])
+    await checkInvariants(rig)
+  })
+
   it('does nothing while another page of the reach is not here', async () => {
     const { rig, a, launch } = await made()
     rig.svm.alloc(PAGE_BYTES)
