@@ -83,6 +83,11 @@ export class Forecast {
     known.round = round
   }
 
+  /** Nobody need be told who wants these pages. */
+  excuse(pages: Iterable<Vpn>): void {
+    for (const vpn of pages) this.#told.add(vpn)
+  }
+
   clear(): void {
     this.#known.clear()
   }

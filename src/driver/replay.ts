@@ -164,10 +164,10 @@ export class Replay {
     if (this.#remaining.empty) return
     this.#pinLead(window, report)
     const toOrder = this.#chooseWants(learned)
-    if (toOrder.size > 0) await this.#order(toOrder, window, report, tables)
+    const told = toOrder.size > 0 && (await this.#order(toOrder, window, report, tables))
     if (this.#split) this.#plan()
     const served = this.#serveHere() ?? (await this.#serveBacklog())
-    this.#watchProgress(retired > 0 || learned.news || served > 0)
+    this.#watchProgress(retired > 0 || learned.news || told || served > 0)
   }
 
   /** For the next launch like this one. What is wanted quite unlike the last time replaces what was. */
@@ -191,7 +191,7 @@ export class Replay {
       if (!isServed(this.#mirror, want)) wants.push(want)
     }
     this.#again = this.#grants.needs.size === 0
-    if (crowded && wants.length > 0) await this.#foresee(wants, history.demands)
+    if (crowded) await this.#foresee(wants, history.demands)
   }
 
   /** What did not fit the last time either is brought window by window, beginning where the most is here. */
@@ -381,25 +381,35 @@ export class Replay {
       else fresh.push(want)
     }
     const frames = framesWanted(this.#mirror, fresh)
-    this.#split ||= this.#grants.needs.size > dmem.capacity || (frames > dmem.available && frames > this.#evictor.obtainable(frames, this.#keeps(fresh)))
+    if (
+      !this.#split &&
+      (this.#grants.needs.size > dmem.capacity || (frames > dmem.available && frames > this.#evictor.obtainable(frames, this.#keeps(fresh))))
+    ) {
+      this.#split = true
+      // What has been asked for is not asked for again: the next launch will tell.
+      this.#forecast.excuse(this.#grants.needs.keys())
+    }
     // Nobody said for which workgroup a page without an entry was wanted. Where that matters the next pass will, now that it has one.
     if (this.#split) return wanted
     this.#backlog = fresh.sort((a, b) => a.vpn - b.vpn)
     return NO_PAGES
   }
 
-  /** Asks the device which workgroups wanted each of these pages. */
-  async #order(pages: Iterable<Vpn>, window: Window, report: PassReport, tables: TableBuffers): Promise<void> {
+  /** Asks the device which workgroups wanted each of these pages. True when of one nobody had known it. */
+  async #order(pages: Iterable<Vpn>, window: Window, report: PassReport, tables: TableBuffers): Promise<boolean> {
     const wanted = await readWanted(this.#mirror, tables, report.layout)
     const place = (slot: number) => this.#remaining.placeOf(workgroupOf(window, slot))
+    let news = false
     for (const vpn of pages) {
       const at = WANTED_WORDS * this.#mirror.vmm.indexOf(vpn)
       const [one, other] = [wanted[at] as number, wanted[at + 1] as number]
       if (one === 0) continue
       const [first, last] = [place(0xffffffff - one), place(other - 1)]
       const asked = { first: this.#remaining.workgroupAt(Math.min(first, last)), last: this.#remaining.workgroupAt(Math.max(first, last)) }
+      news ||= !this.#forecast.wasTold(vpn)
       this.#forecast.note(vpn, asked, this.#result.rounds, window.slots, this.#remaining.total)
     }
+    return news
   }
 
   /** Serves the backlog without an await, as mostly can be done; null: somebody must be asked or go. */
