@@ -7,6 +7,9 @@ import { gpuDefaults, KIB, MIB, PAGE, type TestGpu } from './device.ts'
 
 export type Regime = 'cold' | 'resident' | 'direct' | 'tight'
 
+/** Those that a file's tests run in. */
+export const chosen: { regimes: readonly Regime[] } = { regimes: ['cold', 'resident', 'direct', 'tight'] }
+
 const OPTIONS: Readonly<Record<Regime, Pick<SvmOptions, 'pageSize' | 'deviceMemory' | 'policy'>>> = {
   cold: { pageSize: PAGE, deviceMemory: 16 * MIB },
   resident: { pageSize: PAGE, deviceMemory: 16 * MIB, policy: { direct: false } },
@@ -85,13 +88,13 @@ export function expectWithinBudget(svm: Svm): void {
 
 /** The same test in every regime. */
 export function inEveryRegime(gpu: TestGpu, name: string, body: (bench: Bench) => Promise<void>, options: Partial<SvmOptions> = {}): void {
-  for (const regime of ['cold', 'resident', 'direct', 'tight'] as const) {
+  for (const regime of chosen.regimes) {
     // What is watched never runs direct, and keeps its shadow in the budget.
     if (gpuDefaults.debug && regime === 'direct') continue
     test(`${name} (${regime})`, async () => {
-      const chosen = { ...OPTIONS[regime], ...options }
+      const wanted = { ...OPTIONS[regime], ...options }
       const shadow = gpuDefaults.debug && regime === 'tight' ? 96 * KIB : 0
-      const svm = await gpu.open({ ...chosen, deviceMemory: (chosen.deviceMemory as number) + shadow })
+      const svm = await gpu.open({ ...wanted, deviceMemory: (wanted.deviceMemory as number) + shadow })
       await body(new Bench(svm, regime))
     })
   }
