@@ -131,6 +131,9 @@ export class Sequencer {
 
   /** The earliest entry that may run. */
   #next(): Place | null {
+    const only = this.#places[0]
+    if (only === undefined) return null
+    if (this.#places.length === 1) return only.waits === 0 || only.failure !== null || only.entry.barrier ? only : null
     const lanes = new Set<Lane>()
     for (let at = 0; at < this.#places.length; at++) {
       const place = this.#places[at] as Place
@@ -164,7 +167,7 @@ export class Sequencer {
   #chainFrom(first: Place): Entry[] {
     const { lane, runAll } = first.entry
     const chain = [first.entry]
-    if (lane?.inOrder !== true || runAll === undefined) return chain
+    if (lane?.inOrder !== true || runAll === undefined || this.#places.length === 1) return chain
     const waiting = new Set<Lane>()
     for (let at = this.#places.indexOf(first) + 1; at < this.#places.length && chain.length < CHAIN_MAX; at++) {
       const place = this.#places[at] as Place

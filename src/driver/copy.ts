@@ -27,14 +27,13 @@ export class CopyEngine {
 
   /** The fence: resolves when everything submitted so far is complete. Never rejects (a loss is reported elsewhere). */
   get fence(): Promise<void> {
-    return this.#last
+    return this.#last.catch(() => undefined)
   }
 
   /** Submits, and remembers the submission as the last that may use the table. @throws DeviceFailure */
   submit(work: readonly Work[], readbacks: readonly Readback[] = [], again = false): Promise<void> {
-    const done = this.#device.submit(work, readbacks, again)
-    this.#last = done.catch(() => undefined)
-    return done
+    this.#last = this.#device.submit(work, readbacks, again)
+    return this.#last
   }
 
   /** Host bytes of pages start + i (within one VMA) to frames[i]; frames below 0 are left out. Returns the bytes copied. */

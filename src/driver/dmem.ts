@@ -28,6 +28,9 @@ export class DeviceMemory {
   readonly #tracer: Tracer
   readonly #pools: (Pool | null)[]
   #buffers: readonly (DeviceBuffer | null)[] | null = null
+  /** Of the pools that exist. */
+  #frames = 0
+  #poolsInUse = 1
   readonly #records = new FrameRecords()
   #tick = 0
   #used = 0
@@ -71,9 +74,7 @@ export class DeviceMemory {
 
   /** One more than the highest pool that exists; at least 1. */
   get poolsInUse(): number {
-    let most = 1
-    for (let p = 0; p < this.#pools.length; p++) if (this.#pools[p] !== null) most = p + 1
-    return most
+    return this.#poolsInUse
   }
 
   poolOf(frame: number): number {
@@ -141,8 +142,7 @@ export class DeviceMemory {
    * the space downwards, so the topmost page has the last frame of pool 0; adopted memory begins at the bottom, where page 0 has frame 0.
    */
   #placeInOrder(first: Vpn, count: number): number {
-    let all = 0
-    for (const pool of this.#pools) all += pool?.frames ?? 0
+    const all = this.#frames
     if (count > all) return -1
     const below = first < this.#spacePages / 2
     // In upper memory the distance from the top counts, of the run's last page.
@@ -242,7 +242,7 @@ export class DeviceMemory {
       this.#tracer.emit({ kind: 'pool', device: this.#device.label, pool: p, byteLength: pool.buffer.byteLength, made: false })
       pool.buffer.destroy()
       this.#pools[p] = null
-      this.#buffers = null
+      this.#poolsChanged()
     }
   }
 
@@ -252,7 +252,7 @@ export class DeviceMemory {
       this.#pools[p]?.buffer.destroy()
       this.#pools[p] = null
     }
-    this.#buffers = null
+    this.#poolsChanged()
     this.#records.clear()
     this.#used = 0
   }
@@ -275,15 +275,24 @@ export class DeviceMemory {
 
   /** Free frames of the pools that exist. */
   get freeNow(): number {
-    let free = 0
-    for (const pool of this.#pools) if (pool !== null) free += pool.frames - pool.used
-    return free
+    return this.#frames - this.#used
+  }
+
+  /** A pool has come or gone. */
+  #poolsChanged(): void {
+    this.#buffers = null
+    this.#frames = 0
+    this.#poolsInUse = 1
+    for (let p = 0; p < this.#pools.length; p++) {
+      const pool = this.#pools[p]
+      if (pool === null || pool === undefined) continue
+      this.#frames += pool.frames
+      this.#poolsInUse = p + 1
+    }
   }
 
   #framesOfPool(p: number): number {
-    let existing = 0
-    for (const pool of this.#pools) if (pool !== null) existing += pool.frames
-    return Math.min(this.#planned(p), this.#capacity - existing)
+    return Math.min(this.#planned(p), this.#capacity - this.#frames)
   }
 
   #planned(p: number): number {
@@ -302,7 +311,7 @@ export class DeviceMemory {
     this.#capacity -= planned - frames
     if (buffer === null) return
     this.#pools[p] = { buffer, first: p * this.#plan.poolFrames, frames, used: 0 }
-    this.#buffers = null
+    this.#poolsChanged()
     this.#tracer.emit({ kind: 'pool', device: this.#device.label, pool: p, byteLength: buffer.byteLength, made: true })
   }
 

@@ -88,10 +88,14 @@ export async function serve(mirror: Mirror, evictor: Evictor, wants: readonly Wa
 export function serveNow(mirror: Mirror, wants: readonly Want[], neighbours: () => readonly Want[] = nobody): boolean {
   const runs = runsNow(mirror, wants)
   if (runs === null) return false
-  const along = companionsOf(mirror, wants)
-  const companions = new Set(along.map(({ vpn }) => vpn))
-  for (const want of neighbours()) if (!companions.has(want.vpn)) along.push(want)
-  bringInAll(mirror, (along.length > 0 && runsNow(mirror, [...wants, ...along])) || runs)
+  const companions = companionsOf(mirror, wants)
+  const dense = neighbours()
+  if (companions.length + dense.length === 0) bringInAll(mirror, runs)
+  else {
+    const known = new Set(companions.map(({ vpn }) => vpn))
+    const along = [...companions, ...dense.filter(({ vpn }) => !known.has(vpn))]
+    bringInAll(mirror, runsNow(mirror, [...wants, ...along]) ?? runs)
+  }
   return true
 }
 
@@ -106,8 +110,8 @@ export function bringInNow(mirror: Mirror, wants: readonly Want[]): boolean {
 function runsNow(mirror: Mirror, wants: readonly Want[]): readonly Run[] | null {
   if (framesWanted(mirror, wants) > mirror.dmem.freeNow) return null
   const runs = runsByVma(mirror, wants)
-  const isAtHand = (run: Run) => run.end - run.start <= faultWindow(mirror.space, run.vma) && isPresent(mirror, run)
-  return runs.every(isAtHand) ? runs : null
+  for (const run of runs) if (run.end - run.start > faultWindow(mirror.space, run.vma) || !isPresent(mirror, run)) return null
+  return runs
 }
 
 function bringInAll(mirror: Mirror, runs: readonly Run[]): void {
@@ -115,15 +119,16 @@ function bringInAll(mirror: Mirror, runs: readonly Run[]): void {
   for (const run of runs) bringIn(mirror, run)
 }
 
-const nobody = () => []
+const NOBODY: readonly Want[] = []
+const nobody = () => NOBODY
 
 function withPins({ thrash }: Mirror, { pinned, nextUse }: Protection): Protection {
   return { pinned: (vpn) => pinned(vpn) || thrash.staysLonger(vpn), nextUse }
 }
 
 /** Pages that bounce together with wanted ones and are not here: they come as copies. */
-function companionsOf(mirror: Mirror, wants: readonly Want[]): Want[] {
-  if (mirror.thrash.isQuiet) return []
+function companionsOf(mirror: Mirror, wants: readonly Want[]): readonly Want[] {
+  if (mirror.thrash.isQuiet) return NOBODY
   const { addresses, hostMappings, pages } = mirror.space
   const along: Want[] = []
   const bouncing = mirror.thrash.companions(wants.map(({ vpn }) => vpn))
@@ -161,7 +166,7 @@ function prefixInRoom(mirror: Mirror, wants: readonly Want[], room: number): num
 
 function runsByVma(mirror: Mirror, wants: readonly Want[]): Run[] {
   const runs: Run[] = []
-  for (const { vpn, write } of [...wants].sort((a, b) => a.vpn - b.vpn)) {
+  for (const { vpn, write } of wants.length === 1 ? wants : [...wants].sort((a, b) => a.vpn - b.vpn)) {
     const last = runs[runs.length - 1]
     const vma = last !== undefined && vpn < last.vma.end ? last.vma : mirror.space.addresses.find(vpn)
     if (vma === undefined) continue
@@ -220,5 +225,5 @@ function mapCopies(mirror: Mirror, vma: Vma, start: Vpn, end: Vpn): void {
     mirror.thrash.arrived(missing[n] as Vpn)
   }
   mirror.refresh({ start, end })
-  if (missing.length > 0) space.tracer.emit({ kind: 'system-map', device: mirror.label, pages: missing.length, bytesCopied: bytes })
+  if (missing.length > 0 && space.tracer.listens) space.tracer.emit({ kind: 'system-map', device: mirror.label, pages: missing.length, bytesCopied: bytes })
 }

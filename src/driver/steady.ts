@@ -84,7 +84,7 @@ export class SteadyHistory {
 
 /** The variant of a launch that cannot fault; null when it can. Costs nothing to speak of while the table stays as it was. */
 export function chooseSteady(mirror: Mirror, launch: Launch, reach: ReachTable): Steady | null {
-  if (launch.atomic) return null
+  if (launch.atomic || (launch.reach === null && mirror.incomplete > 0)) return null
   const history = launch.kernel.steadyHistory(launch)
   const { version } = mirror
   if (history.version === version) return history.chosen

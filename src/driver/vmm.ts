@@ -8,7 +8,7 @@ import { type Geometry, tableIndex, vpnOfIndex } from '../abi/geometry.ts'
 import { BUCKET_WORDS, directoryBuckets, LEAF_PAGES } from '../abi/leaf.ts'
 import { PTE, PTE_FLAGS_MASK, PTE_RIGHTS } from '../abi/pte.ts'
 import { assert } from '../base/assert.ts'
-import { anyBit, setBit } from '../base/bitmap.ts'
+import { setBit } from '../base/bitmap.ts'
 import type { Vpn, VpnRange } from '../base/units.ts'
 import type { Device, DeviceBuffer } from '../device/device.ts'
 import { Leaves } from './leaves.ts'
@@ -238,23 +238,21 @@ export class DeviceVmm {
 
 /** Sends the words that changed, of those that the buffer has, and forgets that they did. */
 export function sendChanged(device: Device, buffer: DeviceBuffer, words: Uint32Array, changed: Uint32Array, length: number): void {
-  if (!anyBit(changed)) return
   let start = -1
   let end = -1
   const send = () => {
-    if (start >= 0 && start < length) device.write(buffer, start * 4, bytesOf(words, start, Math.min(end, length)))
+    if (start < length) device.write(buffer, start * 4, bytesOf(words, start, Math.min(end, length)))
   }
   for (let w = 0; w < changed.length; w++) {
     const word = changed[w] as number
     if (word === 0) continue
     const low = w * 32 + (31 - Math.clz32(word & -word))
     const high = w * 32 + 32 - Math.clz32(word)
-    if (start < 0 || low - end > GAP) {
-      send()
-      start = low
-    }
+    if (start >= 0 && low - end > GAP) send()
+    if (start < 0 || low - end > GAP) start = low
     end = high
   }
+  if (start < 0) return
   send()
   changed.fill(0)
 }

@@ -68,7 +68,7 @@ export class Watch {
     const line = header[SHADOW.line] as number
     throw new SvmError(
       'access-violation',
-      `Kernel ${launch.kernel.label} waits in workgroup (${workgroup.join(', ')})${line === 0 ? '' : `, line ${line}`}: it asked for the word at ${hex(address)} ${SPIN_MAX} times in a row by an atomic, and it never changed; ${this.#describe(address)}. If another workgroup has to write it, declare class 'unsplittable'; otherwise bound the loop.`,
+      `Kernel ${launch.kernel.label} waits in workgroup (${workgroup.join(', ')})${line === 0 ? '' : `, line ${line}`}: it asked for the word at ${hex(address)} ${SPIN_MAX} times in a row, and it never changed; ${this.#describe(address)}. If another workgroup has to write it, ask by an atomic and declare class 'unsplittable'; otherwise bound the loop.`,
       { pointer: address, kernel: launch.kernel.label, workgroup },
     )
   }

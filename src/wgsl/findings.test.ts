@@ -138,3 +138,40 @@ describe('a loop that may wait', () => {
     expect(analyse(body(text)).waitLines).toEqual([])
   })
 })
+
+describe('a plain load for which a loop waits for sure is watched as a question', () => {
+  const options = { entryPoint: 'k', label: 'test', addressBits: 32, pageShift: 16, constants: {} } as const
+  const more = 'var<private> count: u32;\nfn more() -> bool { count += 1u; return count < 9u; }\n'
+  /** Lines of the loads that are asked. */
+  const asked = (text: string) => {
+    const code = body(`var sum = 0u;\n${text}\nsvm_store_u32(args.b, sum);`, more)
+    const variant = translateKernel({ ...options, code }).variant({ variant: 'resident', pools: 1, guard: false, loopGuards: 'all', watch: true })
+    return [...variant.code.matchAll(/svm_load_u32_line(\d+)w\(svm/g)].map(([, line]) => Number(line) - 7)
+  }
+
+  const waits: readonly (readonly [string, string, number[]])[] = [
+    ['in the condition', 'while (svm_load_u32(svm_add(args.a, 4u)) == 0u) { }', [0]],
+    ['kept in a name', 'loop {\n let f = svm_load_u32(svm_add(args.a, 4u));\n if (f != 0u) { break; }\n}', [1]],
+    ['with a count that ends nothing', 'while (svm_load_u32(svm_add(args.a, 4u)) != args.n) { sum += 1u; }', [0]],
+    [
+      'by either of two words',
+      'loop {\nif (svm_load_u32(svm_add(args.a, 4u)) == 1u) { break; }\nif (svm_load_u32(svm_add(args.b, 4u)) == 1u) { return; }\n}',
+      [1, 2],
+    ],
+  ]
+  test.each(waits)('%s', (_, text, lines) => expect(asked(text)).toEqual(lines))
+
+  const works: readonly (readonly [string, string])[] = [
+    ['it counts', 'for (var n = 0u; n < 9u; n++) { sum += svm_load_u32(svm_add(args.a, 4u)); }'],
+    ['a count ends it as well', 'loop { sum += 1u; if (sum == 9u) { break; } if (svm_load_u32(svm_add(args.a, 4u)) != 0u) { break; } }'],
+    ['it counts up to what is loaded', 'while (sum < svm_load_u32(svm_add(args.a, 4u)) + 9u) { sum += 1u; }'],
+    ['it looks at another word each time', 'while (svm_load_u32(svm_add(args.a, sum)) == 0u) { sum += 4u; }'],
+    ['a function ends it', 'while (svm_load_u32(svm_add(args.a, 4u)) == 0u && more()) { sum += 1u; }'],
+    ['what a function counts ends it', 'while (svm_load_u32(svm_add(args.a, 4u)) + 9u != count) { sum += u32(more()); }'],
+    [
+      'the name is changed by something else',
+      'var go = 0u;\nwhile (go == 0u) { go = svm_load_u32(svm_add(args.a, 4u)); sum += 1u; if (sum == 9u) { go = 1u; } }',
+    ],
+  ]
+  test.each(works)('not where %s', (_, text) => expect(asked(text)).toEqual([]))
+})

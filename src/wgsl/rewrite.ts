@@ -49,14 +49,20 @@ function blanked(text: string): string {
   return text.replace(/[^\n\r]/g, ' ')
 }
 
+/** Where a kernel may wait for another workgroup. */
+export interface WaitsFound {
+  readonly loops: ReadonlySet<Loop>
+  /** Plain loads that alone decide whether such a loop ends, as tokens. */
+  readonly loads: ReadonlySet<number>
+}
+
 export interface RewriteWish {
   readonly variant: ProgramVariant
   readonly loopGuards: LoopGuards
   readonly entry: FunctionDeclaration
   readonly args: VariableDeclaration | null
   readonly loops: readonly Loop[]
-  /** Those of the loops that may wait. */
-  readonly waiting: ReadonlySet<Loop>
+  readonly waits: WaitsFound
   readonly watch?: boolean
 }
 
@@ -77,7 +83,7 @@ export class Rewriter {
     return applyEdits(this.#module.source, [
       ...this.#entryEdits(wish.entry),
       ...(wish.args === null ? [] : this.#argumentEdits(wish.args)),
-      ...this.#callEdits(wish.watch === true),
+      ...this.#callEdits(wish.watch === true ? wish.waits.loads : null),
       ...[...this.#strides].map(([token, name]) => this.#replace(token, name)),
       ...this.#loopEdits(wish),
     ])
@@ -130,8 +136,8 @@ export class Rewriter {
     })
   }
 
-  /** Barriers go through the runtime; atomics whose result nobody uses do not taint. */
-  #callEdits(watch: boolean): Edit[] {
+  /** Barriers go through the runtime; atomics whose result nobody uses do not taint. @param asking null: nobody watches */
+  #callEdits(asking: ReadonlySet<number> | null): Edit[] {
     const own = new Set(this.#module.functions.map(({ name }) => name))
     const edits: Edit[] = []
     this.#module.tokens.forEach((token, i) => {
@@ -141,20 +147,21 @@ export class Rewriter {
       else if (ACCESSOR.test(token.text)) {
         const silent = token.text.startsWith('svm_atomic_') && !token.text.startsWith('svm_atomic_load_') && this.#analyser.isStatement(i)
         const name = silent ? token.text.replace('svm_atomic_', 'svm_silent_') : token.text
-        if (silent || watch) edits.push(this.#replace(i, watch ? withLine(name, placeOf(this.#module.source, token.start).line) : name))
+        if (silent || asking !== null)
+          edits.push(this.#replace(i, asking === null ? name : withLine(name, placeOf(this.#module.source, token.start).line, asking.has(i))))
       }
     })
     return edits
   }
 
-  #loopEdits({ loops, variant, loopGuards, waiting }: RewriteWish): Edit[] {
+  #loopEdits({ loops, variant, loopGuards, waits }: RewriteWish): Edit[] {
     const guarded = loops.filter((loop) => guardOf(loop, variant, loopGuards) !== null)
     const edits = guarded.map((loop) => {
       const { end } = this.#module.tokens[loop.open] as Token
       const text =
         guardOf(loop, variant, loopGuards) === 'meet'
           ? meetGuard(loop)
-          : waiting.has(loop)
+          : waits.loops.has(loop)
             ? WAIT_GUARD
             : variant === 'attempt' && loop.counted && loop.accessing
               ? COUNT_GUARD

@@ -22,7 +22,7 @@ import { preludeText } from './prelude.ts'
 import type { ArgumentLayout, KernelAnalysis, StructLayout, TranslatedKernel, TranslateOptions } from './program.ts'
 import { argumentLayout, authorBinding, bindingNumber, layoutConstants, plainType, structLayouts } from './reflect.ts'
 import { STORED_RESIDENT } from './resident.ts'
-import { guardOf, Rewriter } from './rewrite.ts'
+import { guardOf, Rewriter, type WaitsFound } from './rewrite.ts'
 import { splitAtCommas, type Token, textError } from './scanner.ts'
 import { steadyEpilogue } from './steady.ts'
 import { knownStrides } from './strides.ts'
@@ -55,7 +55,7 @@ class Translation implements TranslatedKernel {
   readonly #entry: FunctionDeclaration
   readonly #argsVariable: VariableDeclaration | null
   readonly #loops: readonly Loop[]
-  readonly #waiting: ReadonlySet<Loop>
+  readonly #waits: WaitsFound
   readonly #constantsText: string
   readonly #workgroupMemory: boolean
 
@@ -70,7 +70,10 @@ class Translation implements TranslatedKernel {
     this.#behaviour = this.#analyser.behaviour(options.entryPoint)
     this.#loops = this.#analyser.loops()
     const waits = new Waits(this.#module)
-    this.#waiting = new Set(this.#loops.filter(({ range }) => waits.ofLoop(range).length > 0))
+    this.#waits = {
+      loops: new Set(this.#loops.filter(({ range }) => waits.ofLoop(range).length > 0)),
+      loads: new Set(this.#loops.flatMap(({ range }) => waits.plainlyOfLoop(range))),
+    }
     this.layouts = structLayouts(this.#module, options.addressBits)
     const constants = layoutConstants(this.#module, this.layouts)
     this.#constantsText = [...constants].map(([name, value]) => `const ${name}: u32 = ${value}u;`).join(' ')
@@ -98,7 +101,7 @@ class Translation implements TranslatedKernel {
     const collective = barriers || subgroups
     const marks = (wish.variant === 'sealed' || wish.variant === 'resident') && wish.marks !== false
     const changes = this.analysis.stores || this.analysis.atomics
-    const author = this.#rewriter.program({ ...wish, entry: this.#entry, args: this.#argsVariable, loops: this.#loops, waiting: this.#waiting })
+    const author = this.#rewriter.program({ ...wish, entry: this.#entry, args: this.#argsVariable, loops: this.#loops, waits: this.#waits })
     const wrapper = wrapperText(this.#module, {
       entry: this.#entry,
       geometry: wish.geometry ?? 'any',

@@ -65,6 +65,32 @@ export class Waits {
     return [...waited].sort((a, b) => a - b)
   }
 
+  /**
+   * The plain loads that alone decide whether the loop ends, at each of its exits: without end it asks for the same words until somebody else writes
+   * them. None where anything else may end it, a function or a variable of the module too.
+   */
+  plainlyOfLoop(range: TokenRange): number[] {
+    const assignments = this.#assignments(range)
+    const changed = new Set(assignments.map(({ name }) => name))
+    const loads: number[] = []
+    for (const exit of this.#exits(range, this.#branches(range))) {
+      const asked = [...changed].filter((name) => this.#mentionsAny(exit, new Set([name])))
+      const parts = [exit, ...assignments.filter(({ name }) => asked.includes(name)).map(({ range: part }) => part)]
+      const deciding = this.#plainWaits(exit, assignments, changed)
+      const whole = parts.filter((part) => asked.length === 0 || part !== exit).every((part) => this.#loadsIn(part).length > 0)
+      if (deciding.length === 0 || !whole || parts.some((part) => this.#mentionsMore(part))) return []
+      loads.push(...deciding)
+    }
+    return loads
+  }
+
+  /** A function of the author's, or a variable that one may have changed. */
+  #mentionsMore(part: TokenRange): boolean {
+    const { functions, variables } = this.#module
+    const others = variables.filter(({ space }) => space !== 'uniform')
+    return this.#mentionsAny(part, new Set([...functions, ...others].map(({ name }) => name)))
+  }
+
   /** Plain loads of one and the same word that decide alone: in the condition, or kept in the one name that it asks. */
   #plainWaits(exit: TokenRange, assignments: readonly Assignment[], changed: ReadonlySet<string>): number[] {
     const asked = [...changed].filter((name) => this.#mentionsAny(exit, new Set([name])))

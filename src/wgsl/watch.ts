@@ -11,10 +11,12 @@ import type { AddressBits } from './addresses.ts'
 import { badKind } from './steady.ts'
 import type { Pieces } from './wgsl-text.ts'
 
-const LINE = /\b(svm_(?:load|store|atomic|silent)_\w+?)_line(\d+)\b/g
+/** Behind the line of a plain load that a loop waits for. */
+const ASKS = 'w'
+const LINE = /\b(svm_(?:load|store|atomic|silent)_\w+?)_line(\d+)(w?)\b/g
 
-export function withLine(name: string, line: number): string {
-  return `${name}_line${line}`
+export function withLine(name: string, line: number, asks = false): string {
+  return `${name}_line${line}${asks ? ASKS : ''}`
 }
 
 /** A text with the author's names again. */
@@ -132,18 +134,27 @@ function taint(wish: WatchWish): string[] {
 
 /** One wrapper for each accessor and line that the texts mention. */
 function wrappers(bits: AddressBits, pieces: Pieces, users: readonly string[]): string[] {
-  const wanted = new Map<string, [name: string, line: string]>()
-  for (const text of users) for (const [whole, name, line] of text.matchAll(LINE)) wanted.set(whole, [name as string, line as string])
-  return [...wanted.values()].map(([name, line]) => wrapper(bits, pieces.text(name) as string, name, line))
+  const wanted = new Map<string, Watched>()
+  for (const text of users)
+    for (const [whole, name, line, asks] of text.matchAll(LINE)) wanted.set(whole, { name: name as string, line: line as string, asks: asks === ASKS })
+  return [...wanted.values()].map((one) => wrapper(bits, pieces.text(one.name) as string, one))
 }
 
-function wrapper(bits: AddressBits, text: string, name: string, line: string): string {
+/** An accessor that is called in this line. */
+interface Watched {
+  readonly name: string
+  readonly line: string
+  /** A loop waits for what it gives. */
+  readonly asks: boolean
+}
+
+function wrapper(bits: AddressBits, text: string, { name, line, asks }: Watched): string {
   const [, parameters = '', returned] = /^fn \w+\((.*?)\)(?: -> ([^{]+?))? \{/.exec(text) ?? []
   const names = parameters.split(/, (?=\w+:)/).map((parameter) => parameter.slice(0, parameter.indexOf(':')))
   const [, verb, rest] = /^svm_(load|store|atomic|silent)_(\w+)$/.exec(name) as unknown as [string, keyof typeof VERBS, string]
   const kept = returned === undefined ? '' : 'let result = '
-  const after = VERBS[verb](rest, line, bits)
-  return `fn ${withLine(name, Number(line))}(${parameters})${returned === undefined ? '' : ` -> ${returned}`} {
+  const after = asks && SCALAR.test(rest) ? askedWord(line) : VERBS[verb](rest, line, bits)
+  return `fn ${withLine(name, Number(line), asks)}(${parameters})${returned === undefined ? '' : ` -> ${returned}`} {
   let watched = svm_watches();
   ${kept}${name}(${names.join(', ')});
   ${after}${returned === undefined ? '' : '\n  return result;'}
@@ -168,6 +179,13 @@ const VERBS = {
     return /^(add|sub|or|xor)_/.test(rest) ? `${note} if (value == 0) { ${spun} }` : note
   },
 } as const
+
+const SCALAR = /^[uif]32$/
+
+/** A plain load that a loop waits for is a question like an atomic one. */
+function askedWord(line: string): string {
+  return `if (watched) { svm_note_word(p, 0u, ${SHADOW_ENTRY.loads}u, 0u, ${line}u); }\n  svm_spun(p, bitcast<u32>(result), ${line}u);`
+}
 
 /** An access that is no question ends a row of questions. */
 function noteWords(values: readonly string[], accessors: number, line: string): string {

@@ -155,6 +155,7 @@ describe('a kernel that waits', () => {
       5,
     ],
     ['in a for loop', 'for (var f = 0u; f == 0u; f = svm_atomic_load_u32(svm_add(args.a, 4u))) { }', 4],
+    ['for a word that it loads plainly', 'while (svm_load_u32(svm_add(args.a, 4u)) == 0u) { }', 4],
     ['by adding nothing', 'loop { if (svm_atomic_add_u32(svm_add(args.a, 4u), 0u) != 0u) { break; } }', 4],
   ]
   for (const resident of [false, true]) {
@@ -166,6 +167,11 @@ describe('a kernel that waits', () => {
       expect(first[1]).toBe(0)
     })
   }
+
+  test('is not one that loads a word often, which does not end it', async () => {
+    const body = 'var sum = 0u;\n while (sum < svm_load_u32(args.a) + 70000u) { sum += 1u; }\n svm_store_u32(svm_index(args.b, id.x + 8u, 4u), sum);'
+    expect((await run(kernelOf(body), 2, { resident: true })).error).toBe(null)
+  })
 
   test('is not one that asks often', async () => {
     const { error } = await run(

@@ -7,6 +7,7 @@
 import { expect } from 'vitest'
 import { Random } from '../../src/base/world.ts'
 import type { KernelTwin } from '../../src/device/twin.ts'
+import { ADVICE } from '../../src/drm/request.ts'
 import type { SvmKernel } from '../../src/types.ts'
 import { type Deal, nodeAt, type Program, randomPhases, runProgram, type Shape } from './programs.ts'
 import { type LoggedStep, logged, ReferenceMemory, runFree, runSchedule, startProgram, witness } from './reference.ts'
@@ -24,10 +25,32 @@ export interface RunOptions {
   addressBits?: 32 | 64
   debug?: boolean
   atomic?: boolean
+  /** All that guesses is on at once: history over more launches, the density prefetcher, thrash rules that strike soon, files that are read ahead, advice. */
+  guessing?: boolean
 }
 
+/** What a run met of what guesses. */
+export interface Guessed {
+  evictions: number
+  pingPongs: number
+  refaults: number
+  /** Pages that a file was asked for, and no kernel reads. */
+  ahead: number
+  /** Launches that took one pass though they might have faulted. */
+  foreseen: number
+}
+
+/** A file: its bytes, and what was asked of it. */
+interface Source {
+  readonly words: Uint32Array
+  readonly asked: Set<number>
+}
+
+/** A file's pages are read in the order of the workgroups. */
+const FILE_PAGES = [8, 40, 80] as const
+
 /** Runs one seed. Throws on the first difference. */
-export async function runSeed(seed: number, options: RunOptions = {}): Promise<void> {
+export async function runSeed(seed: number, options: RunOptions = {}): Promise<Guessed> {
   const random = new Random(seed)
   const shape: Shape = {
     workgroups: 2 + random.below(5),
@@ -40,9 +63,13 @@ export async function runSeed(seed: number, options: RunOptions = {}): Promise<v
   const { phases, pushes } = randomPhases(random, shape)
   // Addresses are the same in every space that makes the same allocations: a first space tells them, the second has the budget.
   const areaPages = Array.from({ length: 3 + random.below(4) }, () => 1 + random.below(5))
-  const { addressBits = 32, debug = false } = options
+  const { addressBits = 32, debug = false, guessing = false } = options
+  const sources = guessing
+    ? [{ words: Uint32Array.from({ length: random.pick(FILE_PAGES) * PAGE_WORDS }, () => random.u32() >>> 8), asked: new Set<number>() }]
+    : []
   const probe = await openRig({ addressBits, debug })
-  const program = dealWords(random, shape, phases, pushes, allocate(probe, areaPages), scattered)
+  const probed = allocate(probe, areaPages)
+  const program = dealWords(random, shape, phases, pushes, { areas: probed, files: await mapAll(probe, sources), scattered })
   await probe.svm.close()
   const frames = neediest(program, random) + (options.spare ?? random.pick([0, 0, 1, 2, 4, 40]))
   const rig = await openRig({
@@ -51,20 +78,48 @@ export async function runSeed(seed: number, options: RunOptions = {}): Promise<v
     debug,
     frames: Math.max(7, frames),
     mischief: { latency: random.below(4) },
-    policy: { prefetch: prefetchOf(seed) },
+    policy: guessing ? { prefetch: 'density', thrash: { moves: 2, lapse: 32, epoch: 16 } } : { prefetch: prefetchOf(seed) },
+    ...(guessing ? { hostCache: random.pick([64, 512, 2048]) * PAGE_BYTES } : {}),
   })
   const areas = allocate(rig, areaPages)
+  const files = await mapAll(rig, sources)
   const run = new SeedRun(rig, program, areas, random)
+  for (const [n, { pointer }] of files.entries()) run.know(pointer, sources[n].words)
   const transactional = options.class ?? (random.chance(1, 8) ? 'transactional' : undefined)
   await run.start(transactional)
-  const launches = 1 + random.below(3)
+  const launches = guessing ? 3 + random.below(4) : 1 + random.below(3)
   for (let launch = 0; launch < launches; launch++) {
     await run.place()
+    if (guessing) run.advise([...areas, ...files])
     // A node stands in the list once: what is left of the last launch goes.
     if (launch > 0 && pushes > 0) await run.write(program.deal.head, 1, 0)
     await run.launch({ atomic: options.atomic ?? random.chance(1, 8), independent: shape.independent && !random.chance(1, 3) })
   }
+  const [{ evictions, thrash }] = rig.svm.stats().devices
   await rig.svm.close()
+  return {
+    evictions,
+    pingPongs: thrash.pingPongs,
+    refaults: thrash.refaults,
+    ahead: run.ahead(files, sources),
+    foreseen: run.foreseen,
+  }
+}
+
+/** Maps the sources, in their order, as files. */
+async function mapAll({ svm }: Rig, sources: readonly Source[]): Promise<Area[]> {
+  const areas: Area[] = []
+  for (const source of sources) {
+    const bytes = new Uint8Array(source.words.buffer)
+    const read = async (offset: number, into: Uint8Array) => {
+      for (let page = offset; page < offset + into.length; page += PAGE_BYTES) source.asked.add(page / PAGE_BYTES)
+      await Promise.resolve()
+      into.set(bytes.subarray(offset, offset + into.length))
+      return into.length
+    }
+    areas.push({ pointer: await svm.mmap({ size: bytes.length, read }), pages: bytes.length / PAGE_BYTES })
+  }
+  return areas
 }
 
 function allocate({ svm }: Rig, pages: readonly number[]): Area[] {
@@ -83,6 +138,7 @@ class SeedRun {
   /** Steps of all attempts of this launch. */
   #log: LoggedStep[] = []
   #memory = new ReferenceMemory()
+  foreseen = 0
   #kernel!: SvmKernel
 
   constructor(rig: Rig, program: Program, areas: readonly Area[], random: Random) {
@@ -98,6 +154,27 @@ class SeedRun {
     for (const { pointer, pages } of this.#areas) await this.write(pointer, pages * PAGE_WORDS, 1)
     const { deal } = this.#program
     for (const pointer of [...deal.queue, ...deal.hash, deal.head]) await this.write(pointer, 1, 0)
+  }
+
+  /** Words that are there already. */
+  know(pointer: number, words: Uint32Array): void {
+    this.#memory.set(pointer, words)
+  }
+
+  /** Pages of the files that were asked for, and hold nothing that is read. */
+  ahead(files: readonly Area[], sources: readonly Source[]): number {
+    const wanted = new Set(this.#program.deal.readOnly.flat().map((at) => Math.floor(at / PAGE_BYTES)))
+    return files.reduce((sum, { pointer }, n) => sum + [...sources[n].asked].filter((page) => !wanted.has(pointer / PAGE_BYTES + page)).length, 0)
+  }
+
+  /** Advice of all kinds, for any part. */
+  advise(areas: readonly Area[]): void {
+    const random = this.#random
+    for (let i = random.below(3); i > 0; i--) {
+      const { pointer, pages } = random.pick(areas)
+      const first = random.below(pages)
+      this.#rig.svm.advise(pointer + first * PAGE_BYTES, (1 + random.below(pages - first)) * PAGE_BYTES, random.pick(ADVICE))
+    }
   }
 
   /** Random residency: some ranges migrate, some are read or written by the host. */
@@ -126,7 +203,8 @@ class SeedRun {
     const event = svm.queue.enqueue(this.#kernel, { args: { a: this.#areas[0].pointer }, global: workgroups * items, atomic })
     let refused = false
     try {
-      await event.done
+      const { rounds, variant } = await event.done
+      if (rounds === 1 && variant === 'attempt') this.foreseen++
     } catch (error) {
       // An atomic launch keeps every page that it writes: it may not fit. Then nothing has happened.
       if (!atomic || (error as { code?: string }).code !== 'working-set') throw error
@@ -173,8 +251,15 @@ class SeedRun {
   }
 }
 
+interface Room {
+  readonly areas: readonly Area[]
+  /** Where what is only read lies, if there is one. */
+  readonly files: readonly Area[]
+  readonly scattered: boolean
+}
+
 /** Words of the areas to purposes: all over the place, or each purpose and workgroup in pages of its own. */
-function dealWords(random: Random, shape: Shape, phases: Program['phases'], pushes: number, areas: readonly Area[], scattered: boolean): Program {
+function dealWords(random: Random, shape: Shape, phases: Program['phases'], pushes: number, { areas, files, scattered }: Room): Program {
   const pages = areas.flatMap(({ pointer, pages }) => Array.from({ length: pages }, (_, i) => pointer + i * PAGE_BYTES))
   const used = new Set<number>()
   const word = (from: readonly number[]): number => {
@@ -200,7 +285,13 @@ function dealWords(random: Random, shape: Shape, phases: Program['phases'], push
     }
   }
   const deal: Deal = {
-    readOnly: Array.from({ length: workgroups }, () => words(4 + random.below(12), some(2))),
+    readOnly: Array.from({ length: workgroups }, (_, group) => {
+      const [file] = files
+      // In the order of the workgroups, some pages for each.
+      const part = file === undefined ? null : Math.floor(file.pages / workgroups)
+      const pages = part === null ? some(2) : Array.from({ length: Math.min(3, part) }, (_, i) => (file as Area).pointer + (group * part + i) * PAGE_BYTES)
+      return words(4 + random.below(12), pages)
+    }),
     owned: Array.from({ length: workgroups }, () => words(items + random.below(9), some(2))),
     atomics: words(1 + random.below(4), shared),
     queue: words(2 + random.below(40), dynamic),

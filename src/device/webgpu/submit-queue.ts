@@ -106,8 +106,10 @@ export class SubmitQueue {
   submit(work: readonly Work[], readbacks: readonly Readback[], again: boolean): Promise<void> {
     if (this.#over) return Promise.reject(this.#lifeline.failure())
     return new Promise<void>((resolve, reject) => {
-      const chunks = this.#isAhead(work, readbacks)?.chunks ?? planChunks(readbacks, this.#ring.slotBytes)
-      const checked = namesForeign(work, readbacks)
+      const ahead = this.#isAhead(work, readbacks)
+      const chunks = ahead?.chunks ?? planChunks(readbacks, this.#ring.slotBytes)
+      // Nobody's own was encoded ahead.
+      const checked = ahead === null && namesForeign(work, readbacks)
       const job: Job = {
         work,
         readbacks,
@@ -122,7 +124,7 @@ export class SubmitQueue {
         reject,
       }
       this.#open.add(job)
-      this.#enter(() => this.#advanceJob(job))
+      if (this.#line.length > 0 || !this.#advanceJob(job)) this.#line.push(() => this.#advanceJob(job))
     })
   }
 
