@@ -66,8 +66,8 @@ export const MUTANTS = [
   {
     name: 'uninitialised-destination',
     file: 'src/mm/migrate.ts',
-    find: 'dst: new Int32Array(count).fill(-1)',
-    replace: 'dst: new Int32Array(count)',
+    find: 'const dst = new Int32Array(count).fill(-1)',
+    replace: 'const dst = new Int32Array(count)',
     why: 'S0 as posted: a page without a destination left copy_one with garbage in dst, and counted as moved there.',
     caughtBy: {
       file: 'test/mm/migrate.test.ts',
@@ -202,7 +202,7 @@ export const MUTANTS = [
   {
     name: 'zero-page-not-cleared',
     file: 'src/driver/bind.ts',
-    find: '  mirror.copies.clear(zero)\n',
+    find: '  if (zero !== null) mirror.copies.clear(zero)\n',
     replace: '',
     why: 'A hole that migrates shows what the frame held before: somebody else’s data.',
     caughtBy: {
