@@ -105,9 +105,9 @@ export class Forecast {
     const found: Foreseen[] = []
     for (const [vpn, known] of this.#known) {
       const isLoose = loose.has(vpn)
-      // Where few of many want it, only who asked for it just now is known to.
-      if (isLoose && known.round < this.#lastRound) continue
-      const place = remaining.nextIn(known.round === this.#lastRound ? known.asked : known.span)
+      // Where few of many want it, only who asked for it and has not had it is known to.
+      if (isLoose && known.round === 0 && this.#lastRound > 0) continue
+      const place = isLoose ? askerOf(remaining, known.asked) : remaining.nextIn(known.round === this.#lastRound ? known.asked : known.span)
       if (place === null) continue
       found.push({ vpn, next: known.round === 0 ? Math.max(place, remaining.lead + 0.5) : place, round: known.round, loose: isLoose })
     }
@@ -161,6 +161,11 @@ export function bestStart(total: number, missing: Iterable<Span>): number {
     longest = total - covered + head
   }
   return longest * START_PART < total ? 0 : start
+}
+
+/** The first place of the two that are known to have asked; null: they have retired. */
+function askerOf(remaining: Remaining, { first, last }: Span): number | null {
+  return remaining.nextIn({ first, last: first }) ?? remaining.nextIn({ first: last, last })
 }
 
 function lengthOf({ first, last }: Span, total: number): number {

@@ -8,26 +8,17 @@
 
 import { PAGE_BITMAP, WANTED_WORDS, WORKGROUP_BITMAP } from '../abi/fault-record.ts'
 import { PTE } from '../abi/pte.ts'
-import { anyBit, forEachBit, testBit } from '../base/bitmap.ts'
+import { forEachBit, testBit } from '../base/bitmap.ts'
 import type { Vpn } from '../base/units.ts'
 import { type Evictor, never } from './evict.ts'
 import { accessError, fatalAccess, forEachFault, mustAbort, storedPages, traceFaults } from './fault.ts'
 import { bestStart, type Demand, Forecast } from './forecast.ts'
 import { foreseenWant, isCrowded } from './foresee.ts'
 import { Grants } from './grants.ts'
-import {
-  type DispatchResult,
-  endlessError,
-  geometryOf,
-  type Launch,
-  type NeedHistory,
-  PASS_MILLISECONDS,
-  type ProgramShape,
-  refuseIfAborted,
-  windowByTime,
-} from './launch.ts'
+import { type DispatchResult, geometryOf, type Launch, type NeedHistory, type ProgramShape, refuseIfAborted } from './launch.ts'
 import { type MischiefAtWork, mischiefOf } from './mischief.ts'
 import { type Misses, resolveMisses } from './misses.ts'
+import { Pace } from './pace.ts'
 import { type PassReport, readWanted, runPass } from './pass.ts'
 import { denseNeighbours } from './prefetch.ts'
 import type { ReachTable } from './reach.ts'
@@ -44,9 +35,6 @@ const LEAD_ROUNDS = 6
 const PIN_RESETS = 3
 /** Rounds without a retired workgroup, a new need or a served page. */
 const IDLE_ROUNDS = 8
-const FUEL_LAST = 2 ** 31
-/** The longest pass that more fuel may lead to: browsers end those of ten seconds. */
-const FUEL_MILLISECONDS = 2000
 const NOTHING: Want[] = []
 const NO_PAGES: ReadonlySet<Vpn> = new Set()
 
@@ -88,8 +76,7 @@ export class Replay {
   #leadRounds = 0
   #pinResets = 0
   #idleRounds = 0
-  #window: number
-  #fuel: number
+  readonly #pace: Pace
   /** The tables that have the arguments. */
   #tables: TableBuffers | null = null
   /** How its passes may be sealed. */
@@ -107,17 +94,16 @@ export class Replay {
     this.#result = result
     this.#grants = new Grants(mirror, { allPrivate: launch.class === 'transactional', snapshot: launch.atomic })
     this.#remaining = new Remaining(total)
-    this.#fuel = launch.kernel.fuel
     this.#seal = sealOf(mirror, launch)
     this.#mischief = mischiefOf(mirror, evictor)
-    this.#window = Math.min(total, mirror.plan.windowMax, windowByTime(launch, mirror.plan.windowMax))
+    this.#pace = new Pace(launch, mirror.plan.windowMax, total)
   }
 
   async run(): Promise<void> {
     try {
       await this.#predict()
       while (!this.#remaining.empty) await this.#round()
-      this.#launch.kernel.fuel = Math.max(this.#launch.kernel.fuel, this.#fuel)
+      this.#launch.kernel.fuel = Math.max(this.#launch.kernel.fuel, this.#pace.fuel)
       this.#launch.kernel.remember(this.#launch.historyKey, this.#whatItNeeded())
     } catch (failure) {
       this.#grants.releaseCopies()
@@ -160,19 +146,28 @@ export class Replay {
     if (refused) return
     const bad = fatalAccess(report, learned.misses)
     if (bad !== null) throw accessError(this.#mirror, this.#launch, window, bad, this.#remaining.retired)
-    this.#resize(window, report, aborted, retired)
+    const outcome = { slots: window.slots, retired, barren: aborted || retired === 0, split: this.#split }
+    this.#pace.passed(report, outcome, this.#remaining.retired)
     if (this.#remaining.empty) return
     this.#pinLead(window, report)
     const toOrder = this.#chooseWants(learned)
     const told = toOrder.size > 0 && (await this.#order(toOrder, window, report, tables))
     if (this.#split) this.#plan()
     const served = this.#serveHere() ?? (await this.#serveBacklog())
-    this.#watchProgress(retired > 0 || learned.news || told || served > 0)
+    const moved = learned.news || told || served > 0
+    this.#pace.served({ ...outcome, split: this.#split }, moved && this.#hasAll(window.slots - retired))
+    this.#watchProgress(retired > 0 || moved)
   }
 
   /** For the next launch like this one. What is wanted quite unlike the last time replaces what was. */
   #whatItNeeded(): NeedHistory {
     return { needs: this.#grants.needs, fits: !this.#split, demands: this.#split ? this.#forecast.demands : new Map() }
+  }
+
+  /** Nobody of the first so many waits for a page. */
+  #hasAll(slots: number): boolean {
+    const first = this.#backlog.reduce((least, { workgroup }) => Math.min(least, Math.floor(workgroup)), Number.POSITIVE_INFINITY)
+    return this.#remaining.countBelow(first) >= slots
   }
 
   // Before the pass.
@@ -182,15 +177,19 @@ export class Replay {
     const history = this.#launch.kernel.history(this.#launch.historyKey)
     const wants: Want[] = []
     const crowded = isCrowded(this.#mirror, history)
+    let untold = false
     for (const [vpn, bits] of history.needs) {
       // Where not all fits, what nobody knows the workgroups of must be asked for.
-      if (crowded && !history.demands.has(vpn)) continue
+      if (crowded && !history.demands.has(vpn)) {
+        untold = true
+        continue
+      }
       const want = foreseenWant(this.#mirror, vpn, bits)
       if (want === null) continue
       this.#grants.add(vpn, bits)
       if (!isServed(this.#mirror, want)) wants.push(want)
     }
-    this.#again = this.#grants.needs.size === 0
+    this.#again = untold || this.#grants.needs.size === 0
     if (crowded) await this.#foresee(wants, history.demands)
   }
 
@@ -231,7 +230,7 @@ export class Replay {
   #chooseWindow(): Window {
     let first = Number.POSITIVE_INFINITY
     for (const { workgroup, loose } of this.#backlog) if (!loose) first = Math.min(first, workgroup)
-    const fits = Math.max(1, Math.min(this.#window, this.#remaining.countBelow(first)), this.#window >> 3)
+    const fits = Math.max(1, Math.min(this.#pace.window, this.#remaining.countBelow(first)), this.#pace.window >> 3)
     return this.#windowOf(fits)
   }
 
@@ -246,7 +245,7 @@ export class Replay {
       if (loose) return null
       first = Math.min(first, Math.floor(workgroup))
     }
-    const fits = Math.min(this.#window, this.#remaining.countBelow(first))
+    const fits = Math.min(this.#pace.window, this.#remaining.countBelow(first))
     if (fits === 0) return null
     const window = this.#windowOf(fits)
     const made = this.#launch.kernel.programSoon(this.#shapeOf(window, true)) !== null
@@ -289,7 +288,7 @@ export class Replay {
         launch: this.#launch,
         window,
         table,
-        fuel: this.#fuel,
+        fuel: this.#pace.fuel,
         again: this.#again,
       })
     } catch (failure) {
@@ -332,28 +331,6 @@ export class Replay {
     return { faults, hints, news: news || misses.covered > 0, wanted, unordered, misses }
   }
 
-  #resize(window: Window, report: PassReport, aborted: boolean, retired: number): void {
-    const { kernel } = this.#launch
-    // While all wants fit, what a dropped pass asked for is here in the next: fewer workgroups would only mean more rounds.
-    if (this.#split && (aborted || retired === 0)) this.#window = Math.max(1, window.slots >> 1)
-    else if (!this.#split || retired * 4 >= window.slots) this.#window = Math.min(this.#mirror.plan.windowMax, Math.max(this.#window, window.slots * 2))
-    if (report.milliseconds > 2 * PASS_MILLISECONDS)
-      this.#window = Math.max(1, Math.min(this.#window, Math.floor((window.slots * PASS_MILLISECONDS) / report.milliseconds)))
-    else if (!anyBit(report.workgroups[WORKGROUP_BITMAP.faulted] as Uint32Array)) kernel.millisecondsPerWorkgroup = report.milliseconds / window.slots
-    if (report.fuelOut > 0) this.#refuel(window.slots, report.milliseconds)
-  }
-
-  /** More for the next pass, as long as that has an end: a workgroup alone, and one that takes long, has had its chance. */
-  #refuel(slots: number, milliseconds: number): void {
-    if (milliseconds > FUEL_MILLISECONDS / 8 && slots > 1) {
-      this.#window = 1
-      return
-    }
-    if (this.#fuel >= FUEL_LAST || milliseconds > FUEL_MILLISECONDS / 2) throw endlessError(this.#launch, this.#fuel, this.#remaining.retired)
-    const more = milliseconds * 8 <= FUEL_MILLISECONDS ? 8 : milliseconds * 4 <= FUEL_MILLISECONDS ? 4 : 2
-    this.#fuel *= more
-  }
-
   /** Rounds with the same lead pin all that it touched, hits included; it runs alone when it stays too long. */
   #pinLead(window: Window, report: PassReport): void {
     const lead = this.#remaining.lead
@@ -366,7 +343,7 @@ export class Replay {
     this.#leadRounds++
     if (window.lead === this.#remaining.workgroupAt(lead))
       forEachBit(report.pages[PAGE_BITMAP.lead] as Uint32Array, (index) => this.#pins.add(this.#mirror.vmm.vpnOf(index)))
-    if (this.#leadRounds > LEAD_ROUNDS) this.#window = 1
+    if (this.#leadRounds > LEAD_ROUNDS) this.#pace.window = 1
   }
 
   // What to serve, and in which order.
@@ -463,7 +440,7 @@ export class Replay {
       this.#pins = new Set()
       this.#forecast.clear()
       this.#nextUse.clear()
-      this.#window = 1
+      this.#pace.window = 1
       return
     }
     const mine = this.#backlog.filter(({ vpn, workgroup }) => workgroup <= this.#remaining.lead && !this.#pins.has(vpn))
