@@ -1,6 +1,8 @@
 // Plain WebGPU: many dispatches of a small kernel in one submission. Always: each has arguments of its own at a dynamic offset, and the two arrays change
 // places from one to the next; nothing of webgpu-svm is here.
 
+import { rested } from './rest.ts'
+
 const CODE = `
 struct Args { factor: u32, term: u32 }
 @group(0) @binding(0) var<uniform> args: Args;
@@ -66,7 +68,7 @@ export class PlainChain {
     pass.end()
     encoder.copyBufferToBuffer(this.#arrays[terms.length % 2] as GPUBuffer, 0, this.#staging, 0, 4)
     queue.submit([encoder.finish()])
-    await this.#staging.mapAsync(MAP_READ)
+    await rested(this.#staging.mapAsync(MAP_READ))
     this.#staging.unmap()
   }
 
@@ -76,7 +78,7 @@ export class PlainChain {
     const encoder = this.#device.createCommandEncoder()
     encoder.copyBufferToBuffer(buffer, 0, staging, 0, buffer.size)
     this.#device.queue.submit([encoder.finish()])
-    await staging.mapAsync(MAP_READ)
+    await rested(staging.mapAsync(MAP_READ))
     const bytes = new Uint8Array(staging.getMappedRange()).slice()
     staging.destroy()
     return bytes

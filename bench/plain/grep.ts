@@ -1,6 +1,7 @@
 // The plain side of grep: the whole text in one buffer. Always: one dispatch; the counter is cleared before.
 
 import { PlainKit } from './kit.ts'
+import { rested } from './rest.ts'
 import type { PlainWorkload } from './run.ts'
 
 const ITEMS = 64
@@ -42,7 +43,7 @@ export const grep: PlainWorkload = async (device, { inputs, numbers }) => {
     run: () => kit.run([{ pipeline, group, workgroups: [(length / 16 - 1) / ITEMS] }]),
     reset: async () => {
       kit.write(count, Uint32Array.of(0))
-      await device.queue.onSubmittedWorkDone()
+      await rested(device.queue.onSubmittedWorkDone())
     },
     results: async () => ({ count: await kit.read(count), hits: await kit.read(hits) }),
     destroy: () => kit.destroy(),

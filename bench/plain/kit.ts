@@ -1,6 +1,8 @@
 // Plain WebGPU for the plain sides of workloads: buffers, pipelines, submissions. Always: buffers and pipelines are made once and used again, all
 // dispatches of a run go in one submission and one pass, and nothing of webgpu-svm is here.
 
+import { rested } from './rest.ts'
+
 // Node has no global GPUBufferUsage and GPUMapMode; these numbers are WebGPU's.
 const GPU_MAP_READ = 1
 const USAGE = { mapRead: 0x1, copySource: 0x4, copyDestination: 0x8, uniform: 0x40, storage: 0x80 } as const
@@ -70,7 +72,7 @@ export class PlainKit {
   /** Gives the dispatches to the device, and waits until it has done them. */
   async run(dispatches: readonly Dispatch[]): Promise<void> {
     this.submit(dispatches)
-    await this.device.queue.onSubmittedWorkDone()
+    await rested(this.device.queue.onSubmittedWorkDone())
   }
 
   submit(dispatches: readonly Dispatch[]): void {
@@ -90,7 +92,7 @@ export class PlainKit {
     const encoder = this.device.createCommandEncoder()
     encoder.copyBufferToBuffer(from, 0, to, 0, from.size)
     this.device.queue.submit([encoder.finish()])
-    await this.device.queue.onSubmittedWorkDone()
+    await rested(this.device.queue.onSubmittedWorkDone())
   }
 
   /** The bytes of a buffer. */
@@ -99,7 +101,7 @@ export class PlainKit {
     const encoder = this.device.createCommandEncoder()
     encoder.copyBufferToBuffer(buffer, 0, staging, 0, staging.size)
     this.device.queue.submit([encoder.finish()])
-    await staging.mapAsync(GPU_MAP_READ)
+    await rested(staging.mapAsync(GPU_MAP_READ))
     const bytes = new Uint8Array(staging.getMappedRange().slice(0, byteLength))
     staging.destroy()
     return bytes
@@ -111,7 +113,7 @@ export class PlainKit {
     const encoder = this.device.createCommandEncoder()
     encoder.copyBufferToBuffer(buffer, index * 4, this.#word, 0, 4)
     this.device.queue.submit([encoder.finish()])
-    await this.#word.mapAsync(GPU_MAP_READ)
+    await rested(this.#word.mapAsync(GPU_MAP_READ))
     const [word] = new Uint32Array(this.#word.getMappedRange())
     this.#word.unmap()
     return word as number

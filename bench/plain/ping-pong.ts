@@ -1,6 +1,7 @@
 // The plain side of ping-pong: one writeBuffer for each piece. Always: the author knows which pieces were written; each turn is a submission.
 
 import { PlainKit } from './kit.ts'
+import { rested } from './rest.ts'
 import type { PlainWorkload } from './run.ts'
 
 const ITEMS = 64
@@ -30,7 +31,7 @@ export const pingPong: PlainWorkload = async (device, { inputs, numbers }) => {
         for (let at = 0; at < start.length; at += oneIn * pieceWords) kit.write(words, piece, at * 4)
         kit.submit([{ pipeline, group, workgroups: [each / ITEMS] }])
       }
-      await device.queue.onSubmittedWorkDone()
+      await rested(device.queue.onSubmittedWorkDone())
     },
     results: async () => ({ sums: await kit.read(sums) }),
     destroy: () => kit.destroy(),

@@ -1,5 +1,7 @@
 // Plain WebGPU: a kernel that writes one word in each block of a buffer. Always: made once, run many times; nothing of webgpu-svm is here.
 
+import { rested } from './rest.ts'
+
 const CODE = `
 struct Args { blocks: u32, block_words: u32, value: u32 }
 @group(0) @binding(0) var<uniform> args: Args;
@@ -41,7 +43,7 @@ export class Stamp {
     pass.dispatchWorkgroups(Math.ceil(this.#blocks / 64))
     pass.end()
     queue.submit([encoder.finish()])
-    await queue.onSubmittedWorkDone()
+    await rested(queue.onSubmittedWorkDone())
   }
 
   destroy(): void {

@@ -1,5 +1,7 @@
 // Plain WebGPU: bytes to a buffer and back, as its authors write it. Always: buffers are made once and used again; nothing of webgpu-svm is here.
 
+import { rested } from './rest.ts'
+
 // Node has no global GPUBufferUsage and GPUMapMode; these numbers are WebGPU's.
 const GPU_MAP_READ = 1
 const USAGE = { mapRead: 0x1, copySource: 0x4, copyDestination: 0x8, storage: 0x80 } as const
@@ -42,7 +44,7 @@ export async function download(device: GPUDevice, buffer: GPUBuffer, staging: GP
   const encoder = device.createCommandEncoder()
   encoder.copyBufferToBuffer(buffer, 0, staging, 0, into.byteLength)
   device.queue.submit([encoder.finish()])
-  await staging.mapAsync(GPU_MAP_READ, 0, into.byteLength)
+  await rested(staging.mapAsync(GPU_MAP_READ, 0, into.byteLength))
   into.set(new Uint8Array(staging.getMappedRange(0, into.byteLength)))
   staging.unmap()
 }

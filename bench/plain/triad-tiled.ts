@@ -2,6 +2,7 @@
 // before comes back; all buffers together have at most the budget (what the implementation holds for writeBuffer is its own affair).
 
 import { f32, PlainKit } from './kit.ts'
+import { rested } from './rest.ts'
 import type { TiledWorkload } from './run.ts'
 
 const GPU_MAP_READ = 1
@@ -43,7 +44,7 @@ export const triadTiled: TiledWorkload = async (device, { inputs, numbers }, bud
     pass.end()
     encoder.copyBufferToBuffer(slot.a, 0, slot.staging, 0, count * 4)
     device.queue.submit([encoder.finish()])
-    return slot.staging.mapAsync(GPU_MAP_READ, 0, count * 4).then(() => {
+    return rested(slot.staging.mapAsync(GPU_MAP_READ, 0, count * 4)).then(() => {
       result.set(new Float32Array(slot.staging.getMappedRange(0, count * 4)), first)
       slot.staging.unmap()
     })

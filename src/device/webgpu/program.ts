@@ -4,6 +4,7 @@
 import { type CompilerMessage, type DispatchBindings, type Program, type ProgramDescriptor, ProgramFailure } from '../device.ts'
 import type { WebgpuBuffer } from './buffers.ts'
 import { authorEntries, RUNTIME_BINDING, runtimeEntries } from './layout.ts'
+import { wait, wake } from './nap.ts'
 import { inErrorScopes } from './scope.ts'
 
 export const AUTHOR_GROUPS = 3
@@ -104,7 +105,8 @@ export async function compileProgram(device: GPUDevice, descriptor: ProgramDescr
       (pipeline) => ({ pipeline, text: '' }),
       (failure: Error) => ({ pipeline: null, text: failure.message }),
     )
-    return { layouts, made }
+    wait()
+    return { layouts, made: made.finally(wake) }
   })
   const refused = await error
   const { pipeline, text } = await value.made

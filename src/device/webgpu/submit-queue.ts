@@ -14,6 +14,7 @@ import { type DeviceBuffer, DeviceFailure, type Readback, type Work } from '../d
 import { MAP_MODE_READ, type WebgpuBuffer } from './buffers.ts'
 import { type EncodeContext, encodeWork } from './encode.ts'
 import type { Lifeline } from './lifeline.ts'
+import { wait, wake } from './nap.ts'
 import { type Chunk, deliverChunk, encodeChunk, planChunks, type ReadbackRing, type Slot } from './readback-ring.ts'
 import { inErrorScopes, NO_ERROR } from './scope.ts'
 
@@ -235,14 +236,19 @@ export class SubmitQueue {
   #watch(job: Job, part: Part, countsAsPart: boolean): void {
     const { slot, refused } = part
     const settle = (failure: unknown) => this.#settlePart(job, part, countsAsPart, failure)
+    wait()
     part.done.then(
       () => {
+        wake()
         const failure = deliver(job, part, this.#over)
         // Mostly nobody has anything to add.
         if (failure === null && refused === NO_ERROR && (slot === null || slot.made === null)) settle(null)
         else void this.#verdict(part, failure).then(settle)
       },
-      () => void this.#verdict(part, NOT_MAPPED).then(settle),
+      () => {
+        wake()
+        void this.#verdict(part, NOT_MAPPED).then(settle)
+      },
     )
   }
 
