@@ -44,6 +44,11 @@ export interface Goal {
   of(software: boolean, plain: number | null): number | null
 }
 
+export interface SpaceOptions {
+  readonly policy?: PolicyOptions
+  readonly pageSize?: number
+}
+
 /** What a benchmark runs on: one GPUDevice for both sides. */
 export interface Bed {
   readonly device: GPUDevice
@@ -52,9 +57,9 @@ export interface Bed {
   /** Less of everything: the figures are rougher. */
   readonly quick: boolean
   /** Opens a space on that device. */
-  open(deviceMemory: number, policy?: PolicyOptions): Promise<Svm>
+  open(deviceMemory: number, options?: SpaceOptions): Promise<Svm>
   /** Opens a space on another device of the same GPU: a device has one space. */
-  openBeside(deviceMemory: number): Promise<Svm>
+  openBeside(deviceMemory: number, options?: SpaceOptions): Promise<Svm>
   /** One more round of `of` is done. */
   tick(done: number, of: number): void
 }
@@ -91,16 +96,25 @@ export function alternate(bed: Bed, rounds: number, svm: Side, plain: Side, warm
   return alternateAll(bed, rounds, { svm, plain }, warmUp)
 }
 
-/** Samples of all sides, taken in turns; the side that goes first changes from round to round. Milliseconds. */
+/**
+ * Samples of all sides, taken in turns; the side that goes first changes from round to round. Milliseconds.
+ * @param patience of the whole, in milliseconds: when half of it is over the warm-up ends, and when all of it is no round is begun, if each side has a sample
+ */
 export async function alternateAll<Name extends string>(
   bed: Bed,
   rounds: number,
   sides: Readonly<Record<Name, Side>>,
   warmUp: number,
+  patience = Number.POSITIVE_INFINITY,
 ): Promise<Record<Name, number[]>> {
   const names = Object.keys(sides) as Name[]
   const samples = Object.fromEntries(names.map((name) => [name, [] as number[]])) as Record<Name, number[]>
-  for (let round = 0; round < warmUp + rounds; round++) {
+  const begun = performance.now()
+  let warm = warmUp
+  for (let round = 0; round < warm + rounds; round++) {
+    const elapsed = performance.now() - begun
+    if (round > 0 && elapsed > patience / 2) warm = Math.min(warm, round)
+    if (round > warm && elapsed > patience) break
     for (let turn = 0; turn < names.length; turn++) {
       const name = names[(turn + round) % names.length] as Name
       const side = sides[name]
@@ -109,9 +123,9 @@ export async function alternateAll<Name extends string>(
       await side.timed(round)
       const milliseconds = performance.now() - started
       await side.after?.(round)
-      if (round >= warmUp) samples[name].push(milliseconds)
+      if (round >= warm) samples[name].push(milliseconds)
     }
-    bed.tick(round + 1, warmUp + rounds)
+    bed.tick(round + 1, warm + rounds)
   }
   return samples
 }

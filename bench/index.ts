@@ -1,8 +1,8 @@
 // The benchmarks: each measure beside the same work in plain WebGPU, in one run, with the ratio. Always: both sides use one GPUDevice; a result
 // is given only when both sides had the same bytes.
 
-import { type FoundGpu, findGpu, openSvm, type PolicyOptions, type Svm, webgpuDevice } from '../src/node.ts'
-import { type Bed, type Bench, type BenchResult, type Measured, median } from './case.ts'
+import { type FoundGpu, findGpu, openSvm, type Svm, webgpuDevice } from '../src/node.ts'
+import { type Bed, type Bench, type BenchResult, type Measured, median, type SpaceOptions } from './case.ts'
 import { CHAIN_BENCHES } from './cases/chain.ts'
 import { faultLaunch } from './cases/fault-launch.ts'
 import { faultRound } from './cases/fault-round.ts'
@@ -74,8 +74,8 @@ export async function runBenches({ benches, rounds, quick, gpu, onProgress }: Be
         device,
         quick,
         software: found.software,
-        open: (deviceMemory, policy) => devices.open(device, deviceMemory, policy),
-        openBeside: async (deviceMemory) => devices.open(await devices.make(), deviceMemory),
+        open: (deviceMemory, options) => devices.open(device, deviceMemory, options),
+        openBeside: async (deviceMemory, options) => devices.open(await devices.make(), deviceMemory, options),
         tick: (done, of) => onProgress?.(bench.name, done / of),
       }
       report.results.push(resultOf(bench, await bench.run(bed, rounds), found.software))
@@ -103,8 +103,8 @@ class Devices {
     return device
   }
 
-  open(device: GPUDevice, deviceMemory: number, policy?: PolicyOptions): Promise<Svm> {
-    return openSvm({ device: webgpuDevice(device, { label: this.#found.description }), deviceMemory, ...(policy && { policy }) })
+  open(device: GPUDevice, deviceMemory: number, options: SpaceOptions = {}): Promise<Svm> {
+    return openSvm({ device: webgpuDevice(device, { label: this.#found.description }), deviceMemory, ...options })
   }
 
   destroy(): void {

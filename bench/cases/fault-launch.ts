@@ -26,7 +26,7 @@ async function run(bed: Bed, wanted: number): Promise<Samples> {
   const rounds = wanted * TIMES
   const count = roundsInAll(rounds, WARM_UP)
   // One page alone is to fault.
-  const svm = await bed.open(64 * 2 ** 20, { prefetch: 'none' })
+  const svm = await bed.open(64 * 2 ** 20, { policy: { prefetch: 'none' } })
   const words = new Uint32Array((count * svm.pageSize) / 4)
   for (let n = 0; n < count; n++) words[(n * svm.pageSize) / 4] = Math.imul(n + 1, 0x9e3779b1)
   const cold = svm.allocFrom(words, { label: 'cold pages' })

@@ -39,7 +39,7 @@ async function run(bed: Bed, wanted: number): Promise<Samples> {
   const rounds = wanted * TIMES
   const count = roundsInAll(rounds, WARM_UP)
   // One page alone is to fault.
-  const svm = await bed.open(64 * 2 ** 20, { prefetch: 'none' })
+  const svm = await bed.open(64 * 2 ** 20, { policy: { prefetch: 'none' } })
   const chains = new Chains(count, svm.pageSize)
   const base = svm.alloc(chains.byteLength, { label: 'chains' })
   const out = svm.alloc(count * 4, { label: 'out' })

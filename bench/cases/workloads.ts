@@ -26,6 +26,8 @@ interface Row {
   readonly named?: true
   /** It is measured with less memory than it needs, too, with a working set of so many MiB: many pages, of which the runtime's own share is small. */
   readonly crowded?: number
+  /** The pages of such spaces, where a workgroup picks words from all over: of smaller ones more of what comes is used. */
+  readonly pageSize?: number
   /** It has a version that is tiled by hand. */
   readonly tiled?: true
 }
@@ -41,9 +43,9 @@ const ROWS: Readonly<Record<string, Row>> = {
   grep: { kind: 'other', mebibytes: 24 },
   'ping-pong': { kind: 'other', mebibytes: 24 },
   'bfs-mask': { kind: 'other', mebibytes: 6 },
-  'bfs-queue': { kind: 'other', mebibytes: 8, crowded: 8 },
+  'bfs-queue': { kind: 'other', mebibytes: 8, crowded: 8, pageSize: 4096 },
   pagerank: { kind: 'other', mebibytes: 4 },
-  'gather-zipf': { kind: 'gather', mebibytes: 24, named: true, crowded: 12 },
+  'gather-zipf': { kind: 'gather', mebibytes: 24, named: true, crowded: 12, pageSize: 4096 },
   'gather-uniform': { kind: 'gather', mebibytes: 24, named: true },
   'histogram-global': { kind: 'other', mebibytes: 2 },
   'histogram-local': { kind: 'other', mebibytes: 2 },
@@ -62,6 +64,8 @@ const MIB = 2 ** 20
 /** MiB. A third of less is no budget for pages of 64 KiB. */
 const QUICK_LEAST = 5
 const WARM_UP = 8
+/** Milliseconds, where memory is short. */
+const PATIENCE = 15_000
 const WARM_UP_QUICK = 3
 /** A hardware GPU is faster by so much, and a sample should be longer than a submission. */
 const HARDWARE_FACTOR = 16
@@ -119,7 +123,7 @@ function inMemory(workload: Workload, row: Row, { suffix, what = 'sent there bef
       const plain = await PLAIN[workload.name]?.(bed.device, problem)
       // So little to spare that no pool stays empty.
       const budget = policy?.pools === undefined ? ample(problem) : Math.floor(problem.workingSetBytes * 1.2) + 1.5 * MIB
-      const svm = await bed.open(budget, policy)
+      const svm = await bed.open(budget, policy && { policy })
       return besidePlain(bed, rounds, workload, problem, plain, svm, byFaults ?? false)
     },
   }
@@ -164,16 +168,18 @@ async function besidePlain(
 function crowded(workload: Workload, row: Row, ratio: number): Bench {
   return {
     name: `${workload.name}-x${ratio}`,
-    about: `${workload.about}; working set / budget = ${ratio} | (as base) the same library, working set / budget = 0.5`,
+    about: `${workload.about}; working set / budget = ${ratio}${row.pageSize === undefined ? '' : `, pages of ${row.pageSize} bytes`} | (as base) the same library, working set / budget = 0.5`,
     // One row of the table has a goal; the others are the curve around it.
     goal: ratio === 1.5 ? 2 : null,
     run: async (bed, rounds) => {
       const problem = await problemOf(workload, row.crowded ?? row.mebibytes, bed)
-      const spaces = [await bed.open(Math.floor(problem.workingSetBytes / ratio)), await bed.openBeside(problem.workingSetBytes * 2)] as const
+      const options = row.pageSize === undefined ? {} : { pageSize: row.pageSize }
+      const budget = Math.floor(problem.workingSetBytes / ratio)
+      const spaces = [await bed.open(budget, options), await bed.openBeside(problem.workingSetBytes * 2, options)] as const
       try {
         const [tight, loose] = [await problem.place(spaces[0]), await problem.place(spaces[1])]
         const seen = new Seen()
-        const samples = await alternateAll(bed, rounds, { svm: sideOf(tight, seen), base: sideOf(loose, new Seen()) }, warmUp(bed))
+        const samples = await alternateAll(bed, rounds, { svm: sideOf(tight, seen), base: sideOf(loose, new Seen()) }, warmUp(bed), PATIENCE)
         const results = await tight.results()
         problem.check(results)
         compare(workload.name, problem, results, await loose.results())

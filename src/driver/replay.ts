@@ -398,11 +398,15 @@ export class Replay {
   }
 
   async #serveBacklog(): Promise<number> {
+    const { evictions } = this.#mirror
     const served = await serve(this.#mirror, this.#evictor, this.#backlog, this.#protection())
     // Now that the host cache may have what lies behind these.
     const neighbours = this.#neighbours()
     if (neighbours.length > 0) bringInNow(this.#mirror, neighbours)
-    return this.#served(served)
+    const count = this.#served(served)
+    // What went for these may be wanted by later ones: no window holds those.
+    if (this.#split && count > 0 && this.#mirror.evictions > evictions) this.#plan()
+    return count
   }
 
   /** What comes along where frames are free; where wants do not all fit they never are. */
