@@ -23,7 +23,7 @@ export class Fence {
     const encoder = this.#device.createCommandEncoder()
     encoder.copyBufferToBuffer(this.#from, 0, this.#to, 0, 4)
     this.#device.queue.submit([encoder.finish()])
-    await this.#to.mapAsync(GPU_MAP_READ)
+    await rested(this.#to.mapAsync(GPU_MAP_READ))
     this.#to.unmap()
   }
 

@@ -129,10 +129,10 @@ describe('at work', () => {
   it('pauses while what comes has just gone, and says so', async () => {
     const rig = await open('density', 40)
     const kernel = await makeKernel(rig.svm, readOne, { numbers: ['page'] })
-    const a = rig.svm.allocFrom(sequence(80 * PAGE_WORDS))
+    const a = rig.svm.allocFrom(sequence(60 * PAGE_WORDS))
     const b = rig.svm.allocFrom(sequence(PAGES * PAGE_WORDS))
     const launch = (pointer: number, page: number, global: number) => rig.svm.queue.enqueue(kernel, { args: { a: pointer, page }, global }).done
-    for (let n = 0; n < 24; n++) await launch(a, (n % 8) * 10, 10)
+    for (let n = 0; n < 24; n++) await launch(a, (n % 6) * 10, 10)
     const { thrash } = rig.svm.stats().devices[0]
     expect(thrash.refaults).toBeGreaterThan(8)
     rig.svm.free(a)
