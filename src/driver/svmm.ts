@@ -323,7 +323,8 @@ export class Mirror implements PageOwner {
     for (let i = 0; i < args.src.length && along.size > 0; i++) {
       if (!along.has(args.start + i) || ((args.src[i] as number) & SRC.taken) === 0) continue
       args.dst[i] = -1
-      stay.push(args.start + i)
+      // One that was clean came along for nothing: the host had its bytes.
+      if (((args.src[i] as number) & SRC.dirty) !== 0) stay.push(args.start + i)
     }
     const moved = migratePages(args)
     for (let i = 0; i < args.src.length; i++) {
