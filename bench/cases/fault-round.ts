@@ -47,6 +47,9 @@ async function run(bed: Bed, wanted: number): Promise<Samples> {
   const bare = new BareMap(bed.device)
   const plain = new Uint32Array(count)
   try {
+    // All of a page is there before: else the operating system's own first faults on it would be measured.
+    const filling = new Uint8Array(svm.pageSize).fill(1)
+    for (let at = 0; at < chains.byteLength; at += filling.length) await svm.write(base + at, filling)
     for (let n = 0; n < count; n++) for (const { pointer, word } of chains.links(base, n)) await svm.write(pointer, Uint32Array.of(word))
     await svm.queue.migrate({ pointer: out }).done
     const samples = await alternate(
