@@ -56,8 +56,8 @@ async function run(bed: Bed, wanted: number, history: boolean): Promise<Measured
       }
       let result = await launch()
       if (history) result = await launch()
-      expect(result.variant === 'attempt', `rounds: the ${result.variant} variant ran, in which nothing can fault.`)
-      expect(history || result.bytesIn > 0, 'rounds: the pages were on the device already.')
+      expect(history || result.variant === 'attempt', `rounds: the ${result.variant} variant ran, in which nothing can fault.`)
+      expect(result.bytesIn > 0, 'rounds: the pages were on the device already.')
       samples.push(result.rounds)
       faults = result.faults + result.hints
       for (const [n, name] of SINK_NAMES.entries()) {
