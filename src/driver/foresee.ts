@@ -33,5 +33,6 @@ export async function bringForeseen(mirror: Mirror, evictor: Evictor, { kernel, 
     const want = foreseenWant(mirror, vpn, bits)
     if (want !== null && !isServed(mirror, want)) wants.push(want)
   }
-  if (wants.length > 0) await serve(mirror, evictor, wants, { pinned: () => false, nextUse: never })
+  // All of it fits, so none of it need go for another of it.
+  if (wants.length > 0) await serve(mirror, evictor, wants, { pinned: (vpn) => history.needs.has(vpn), nextUse: never })
 }
