@@ -14,6 +14,18 @@ export interface VpnRange {
   readonly end: Vpn
 }
 
+/** Of ranges that ascend and do not overlap, the index of the first that ends after `at`; their number: none does. */
+export function firstEndingAfter(ranges: readonly { readonly end: number }[], at: number): number {
+  let low = 0
+  let high = ranges.length
+  while (low < high) {
+    const middle = (low + high) >>> 1
+    if ((ranges[middle] as { readonly end: number }).end > at) high = middle
+    else low = middle + 1
+  }
+  return low
+}
+
 export const KIB = 1024
 export const MIB = 1024 * 1024
 export const GIB = 1024 * 1024 * 1024

@@ -4,7 +4,7 @@
 // stands in here is looked at any closer, and the driver says whether somebody lives there. Always: ranges ascend and neither touch nor overlap.
 
 import { SvmError } from '../base/error.ts'
-import { hex, roundUp } from '../base/units.ts'
+import { firstEndingAfter, hex, roundUp } from '../base/units.ts'
 import type { Port } from '../drm/request.ts'
 import type { SvmPointer } from '../types.ts'
 
@@ -87,14 +87,7 @@ export class FreedMemory {
   }
 
   #holds(pointer: SvmPointer): boolean {
-    let low = 0
-    let high = this.#ranges.length
-    while (low < high) {
-      const middle = (low + high) >>> 1
-      if ((this.#ranges[middle] as Range).end > pointer) high = middle
-      else low = middle + 1
-    }
-    const range = this.#ranges[low]
+    const range = this.#ranges[firstEndingAfter(this.#ranges, pointer)]
     return range !== undefined && range.start <= pointer
   }
 

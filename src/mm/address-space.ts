@@ -4,7 +4,7 @@
 
 import type { Geometry } from '../abi/geometry.ts'
 import { assert } from '../base/assert.ts'
-import { type Address, type Bytes, hex, printBytes, type Vpn, type VpnRange } from '../base/units.ts'
+import { type Address, type Bytes, firstEndingAfter, hex, printBytes, type Vpn, type VpnRange } from '../base/units.ts'
 import { type Access, type Allocation, isSameAdvice, type Vma, type VmaAdvice } from './vma.ts'
 
 export class AddressSpace {
@@ -39,7 +39,7 @@ export class AddressSpace {
 
   /** The VMA that holds `vpn`. Compare vma_lookup(). */
   find(vpn: Vpn): Vma | undefined {
-    const at = this.#firstEndingAfter(vpn)
+    const at = firstEndingAfter(this.#vmas, vpn)
     const vma = this.#vmas[at]
     return vma !== undefined && vma.start <= vpn ? vma : undefined
   }
@@ -52,7 +52,7 @@ export class AddressSpace {
 
   /** The VMAs that overlap `range`, each cut to it. Compare find_vma_intersection(). */
   *pieces(range: VpnRange): Generator<{ vma: Vma; start: Vpn; end: Vpn }> {
-    for (let at = this.#firstEndingAfter(range.start); at < this.#vmas.length; at++) {
+    for (let at = firstEndingAfter(this.#vmas, range.start); at < this.#vmas.length; at++) {
       const vma = this.#vmas[at] as Vma
       if (vma.start >= range.end) return
       yield { vma, start: Math.max(vma.start, range.start), end: Math.min(vma.end, range.end) }
@@ -88,7 +88,7 @@ export class AddressSpace {
   /** Adds a mapping. Compare vma_link(). */
   insert(vma: Vma): void {
     assert(vma.start >= 1 && vma.end > vma.start && vma.end < this.geometry.spacePages, 'a mapping is not empty and lies within the space')
-    const at = this.#firstEndingAfter(vma.start)
+    const at = firstEndingAfter(this.#vmas, vma.start)
     const next = this.#vmas[at]
     assert(next === undefined || next.start >= vma.end, 'mappings do not overlap')
     this.#vmas.splice(at, 0, vma)
@@ -163,7 +163,7 @@ export class AddressSpace {
 
   /** Puts what `change` makes of each piece of `range` in its place; null takes it out. */
   #edit(range: VpnRange, change: (piece: Vma) => Vma | null): void {
-    const first = this.#firstEndingAfter(range.start)
+    const first = firstEndingAfter(this.#vmas, range.start)
     const made: Vma[] = []
     let last = first
     for (; last < this.#vmas.length && (this.#vmas[last] as Vma).start < range.end; last++) {
@@ -197,17 +197,5 @@ export class AddressSpace {
     if (!isSameAdvice(low.advice, high.advice)) return false
     if (low.backing.kind === 'anonymous' || high.backing.kind === 'anonymous') return true
     return low.backing.fileOffset + (low.end - low.start) * this.geometry.pageBytes === high.backing.fileOffset
-  }
-
-  /** Index of the first VMA with end > vpn. */
-  #firstEndingAfter(vpn: Vpn): number {
-    let low = 0
-    let high = this.#vmas.length
-    while (low < high) {
-      const middle = (low + high) >>> 1
-      if ((this.#vmas[middle] as Vma).end > vpn) high = middle
-      else low = middle + 1
-    }
-    return low
   }
 }
