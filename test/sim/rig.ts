@@ -72,18 +72,19 @@ export async function openRig(options: RigOptions = {}): Promise<Rig> {
   return { svm, port, space, mirror, device: sim.device as SimDevice, events, state, draw }
 }
 
-/** A kernel whose WGSL only has the right shape: the simulated device runs the twin. */
+/** A kernel whose WGSL only has the right shape: the simulated device runs the twin. @param options.barriers it has some; `takes`: it uses what atomics give */
 export function makeKernel(
   svm: Svm,
   twin: KernelTwin,
-  options: Partial<KernelDescriptor> & { size?: number; pointers?: string[]; numbers?: string[]; barriers?: boolean } = {},
+  options: Partial<KernelDescriptor> & { size?: number; pointers?: string[]; numbers?: string[]; barriers?: boolean; takes?: boolean } = {},
 ): Promise<SvmKernel> {
-  const { size = 1, pointers = ['a'], numbers = [], barriers = false, ...rest } = options
+  const { size = 1, pointers = ['a'], numbers = [], barriers = false, takes = false, ...rest } = options
+  const value = takes ? 'svm_atomic_add_u32' : 'svm_load_u32'
   const fields = [...pointers.map((name) => `${name}: svm_ptr`), ...numbers.map((name) => `${name}: u32`)]
   const code = `struct Args { ${fields.join(', ')} }
 @group(0) @binding(0) var<uniform> args: Args;
 @compute @workgroup_size(${size})
-fn k() { ${barriers ? 'workgroupBarrier();' : ''} svm_store_u32(args.${pointers[0]}, svm_load_u32(args.${pointers[0]})); }
+fn k() { ${barriers ? 'workgroupBarrier();' : ''} svm_store_u32(args.${pointers[0]}, ${value}(args.${pointers[0]}${takes ? ', 1u' : ''})); }
 `
   return svm.createKernel({ code, entryPoint: 'k', label: 'k', ...rest, twin })
 }

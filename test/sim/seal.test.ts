@@ -14,8 +14,11 @@ interface Shape {
   readonly twin: KernelTwin
   readonly size: number
   readonly barriers?: boolean
+  /** It uses what its atomics give. */
+  readonly takes?: boolean
   /** Further arrays, and a page that no launch touches: with it on the host nothing is in its steady state. */
   readonly arrays: number
+  readonly seed?: number
 }
 
 async function made(shape: Shape) {
@@ -23,6 +26,7 @@ async function made(shape: Shape) {
   const events: TraceEvent[] = []
   const rig = await openRig({
     frames: 24,
+    seed: shape.seed ?? 1,
     trace: (event) => events.push(event),
     wrap: (device) => {
       const submit = device.submit.bind(device)
@@ -38,7 +42,7 @@ async function made(shape: Shape) {
   const a = rig.svm.allocFrom(new Uint32Array(2 * PAGE_WORDS))
   const others = Array.from({ length: shape.arrays }, () => rig.svm.alloc(PAGE_BYTES))
   const names = ['a', ...['b', 'c', 'd'].slice(0, shape.arrays)]
-  const kernel = await makeKernel(rig.svm, shape.twin, { pointers: names, size: shape.size, barriers: shape.barriers })
+  const kernel = await makeKernel(rig.svm, shape.twin, { pointers: names, size: shape.size, barriers: shape.barriers, takes: shape.takes })
   const args = Object.fromEntries(names.map((name, n) => [name, [a, ...others][n] as number]))
   const launch = async () => {
     passes.length = 0
@@ -99,6 +103,7 @@ describe('a sealed pass', () => {
       },
       size: 8,
       arrays: 3,
+      takes: true,
     })
     await rig.svm.write(a, Uint32Array.of(1, 7))
     await launch()
@@ -112,6 +117,39 @@ describe('a sealed pass', () => {
       const [taken, queue] = [await rig.svm.read(others[0] as number, Uint32Array, 1), await rig.svm.read(others[1] as number, Uint32Array, 8)]
       expect(taken[0]).toBe(8)
       expect([...queue].filter((value) => value > 0).sort()).toEqual([2, 4, 6, 8])
+    }
+  })
+
+  it('that is refused leaves no store where an atomic decided on it, though history knows of a plain one', async () => {
+    for (let seed = 1; seed <= 10; seed++) {
+      const { rig, a, others, launch } = await made({
+        // At first all store to c before they take a slot; then what they take decides who stores, and where.
+        twin: function* (item, { a, b, c, d }, m) {
+          const id = item.localIndex
+          const bySlot = m.loadU32(a) === FAR
+          if (!bySlot) m.storeU32(c + id * 4, 1)
+          yield 'step'
+          const slot = m.atomicAddU32(b, 1)
+          yield 'step'
+          if (bySlot && (slot + id) % 2 === 0) m.storeU32(c + slot * 4, id + 1)
+          yield 'step'
+          m.storeU32(d + id * 4, slot + 1)
+          m.loadU32(a + m.loadU32(a) * 4)
+        },
+        size: 8,
+        arrays: 3,
+        takes: true,
+        seed,
+      })
+      await rig.svm.write(a, Uint32Array.of(1, 7))
+      for (let n = 0; n < 3; n++) await launch()
+      for (const array of others) await rig.svm.write(array, new Uint32Array(8))
+      await rig.svm.write(a, Uint32Array.of(FAR))
+      expect((await launch())[0]).toBe('sealed')
+      const [c, d] = await Promise.all([others[1], others[2]].map((array) => rig.svm.read(array as number, Uint32Array, 8)))
+      const wanted = new Array<number>(8).fill(0)
+      for (const [id, taken] of (d as Uint32Array).entries()) if ((taken - 1 + id) % 2 === 0) wanted[taken - 1] = id + 1
+      expect([...(c as Uint32Array)]).toEqual(wanted)
     }
   })
 
