@@ -9,6 +9,8 @@ import type { KernelAnalysis, StructLayout, TranslatedKernel } from '../wgsl/pro
 
 export type KernelClass = Requests['SVM_EXEC']['class']
 
+const NO_HANDLES: readonly number[] = []
+
 export class Kernel implements SvmKernel {
   readonly label: string
   readonly layouts: Record<string, StructLayout>
@@ -19,6 +21,7 @@ export class Kernel implements SvmKernel {
   readonly handles: readonly number[]
   /** @internal */
   readonly translated: TranslatedKernel
+  readonly #pointerNames: readonly string[]
   readonly #class: KernelClass
   readonly #reach: 'any' | 'arguments' | readonly number[]
 
@@ -34,12 +37,13 @@ export class Kernel implements SvmKernel {
     this.analysis = translated.analysis
     this.translated = translated
     this.handles = handles
+    this.#pointerNames = translated.args.fields.filter(({ type }) => type === 'svm_ptr').map(({ name }) => name)
     this.#class = options.class
     this.#reach = options.reach
   }
 
-  /** Checks a launch and makes a request of it, but for the handles; and says which pointers it names. @throws SvmError invalid-value */
-  request(launch: KernelLaunch): { request: Omit<Requests['SVM_EXEC'], 'memory' | 'kernel' | 'bindGroups' | 'signal'>; pointers: readonly number[] } {
+  /** Checks a launch and makes a request of it, without handles of bind groups and signal; and says which pointers it names. @throws SvmError invalid-value */
+  request(launch: KernelLaunch, memory: number): { request: Requests['SVM_EXEC']; pointers: readonly number[] } {
     if (typeof launch !== 'object' || launch === null || typeof launch.args !== 'object' || launch.args === null) {
       throw new SvmError('invalid-value', `${this.label}: a launch needs { args, global }, with the arguments by name.`, { kernel: this.label })
     }
@@ -48,7 +52,7 @@ export class Kernel implements SvmKernel {
     const offset = dimensions(`${this.label}: offset`, launch.offset ?? 0, 0, 0)
     if (launch.local !== undefined) this.#checkLocal(launch.local, size)
     const args = packArguments(this.translated.args, launch.args, this.label)
-    const remainder = global.some((count, d) => count % (size[d] as number) !== 0)
+    const remainder = global[0] % size[0] !== 0 || global[1] % size[1] !== 0 || global[2] % size[2] !== 0
     if (remainder && this.analysis.barriers) {
       throw new SvmError(
         'invalid-value',
@@ -56,13 +60,15 @@ export class Kernel implements SvmKernel {
         { kernel: this.label },
       )
     }
-    const workgroups = global.map((count, d) => Math.ceil(count / (size[d] as number))) as [number, number, number]
+    const workgroups = [Math.ceil(global[0] / size[0]), Math.ceil(global[1] / size[1]), Math.ceil(global[2] / size[2])] as const
     if (workgroups[0] * workgroups[1] * workgroups[2] >= 2 ** 32)
       throw new SvmError('invalid-value', `${this.label}: a launch has fewer than 2^32 workgroups, but this has ${workgroups.join(' x ')}.`, {
         kernel: this.label,
       })
     const pointers = this.#pointers(launch)
-    const request = {
+    const request: Requests['SVM_EXEC'] = {
+      memory,
+      kernel: this.handles[memory] as number,
       args,
       // A copy: the program may change its object after the call.
       argValues: { ...launch.args },
@@ -75,12 +81,14 @@ export class Kernel implements SvmKernel {
       reach: this.#reach === 'any' ? null : (this.#reach === 'arguments' ? pointers : this.#reach).filter((pointer) => pointer !== 0),
       class: this.#class,
       atomic: launch.atomic === true,
+      bindGroups: NO_HANDLES,
+      signal: -1,
     }
     return { request, pointers: request.reach === null || this.#reach === 'arguments' ? pointers : [...pointers, ...request.reach] }
   }
 
   #pointers(launch: KernelLaunch): number[] {
-    return this.translated.args.fields.filter(({ type }) => type === 'svm_ptr').map(({ name }) => Number(launch.args[name]))
+    return this.#pointerNames.map((name) => Number(launch.args[name]))
   }
 
   #checkLocal(local: number | readonly number[], size: readonly [number, number, number]): void {

@@ -6,7 +6,7 @@
 import { SvmError, type SvmErrorCode } from '../base/error.ts'
 import { hex } from '../base/units.ts'
 import type { Clock } from '../base/world.ts'
-import type { Port } from '../drm/request.ts'
+import type { Port, Requests } from '../drm/request.ts'
 import type {
   CommandOptions,
   DispatchResult,
@@ -48,12 +48,14 @@ export interface QueueHome {
 type ProgramBuffer = Parameters<SvmQueue['copyFromBuffer']>[0]
 type Wish = { command: SvmCommandType; options: CommandOptions | undefined; hardy?: boolean; onRefused?: () => void }
 
+const NO_GROUPS: readonly unknown[] = []
+const NO_WAITS: PromiseLike<unknown>[] = []
+
 /** A kernel command. */
 interface LaunchEntry extends Entry {
   readonly event: CommandEvent<DispatchResult>
-  readonly request: ReturnType<Kernel['request']>['request']
-  /** The driver's kernel on this device. */
-  readonly kernel: number
+  /** But for the handles of what cannot be plain. */
+  readonly request: Requests['SVM_EXEC']
   readonly groups: readonly unknown[]
 }
 
@@ -176,9 +178,9 @@ export class Queue implements SvmQueue, Lane {
     if (!(kernel instanceof Kernel)) throw new SvmError('invalid-value', 'enqueue: pass a kernel that createKernel returned.')
     if (kernel.port !== this.#home.port)
       throw new SvmError('invalid-value', `enqueue: ${kernel.label} belongs to another space. Create it in this one.`, { kernel: kernel.label })
-    const { request, pointers } = kernel.request(launch)
+    const { request, pointers } = kernel.request(launch, this.#memory)
     this.#home.freed.refuse(pointers, kernel.label)
-    const groups = [...(launch.bindGroups ?? [])]
+    const groups = launch.bindGroups ? [...launch.bindGroups] : NO_GROUPS
     if (groups.length > 3)
       throw new SvmError('invalid-value', `enqueue: bindGroups are for groups 0 to 2, but ${groups.length} were given.`, { kernel: kernel.label })
     const waitFor = waitsOf(launch)
@@ -192,7 +194,6 @@ export class Queue implements SvmQueue, Lane {
       signal: launch.signal,
       event,
       request,
-      kernel: kernel.handles[this.#memory] as number,
       groups,
       run: () => this.#runLaunches([entry]),
       // What the device says of the author's groups it says of a whole submission.
@@ -309,13 +310,11 @@ export class Queue implements SvmQueue, Lane {
     }
     const results: DispatchResult[] = []
     try {
-      const launches = entries.map(({ request, kernel, groups, signal }) => ({
-        ...request,
-        memory: this.#memory,
-        kernel,
-        bindGroups: groups.map((group) => (group === undefined ? -1 : hold(port.register('bind-group', group)))),
-        signal: signal === undefined ? -1 : hold(port.register('signal', signal)),
-      }))
+      const launches = entries.map(({ request, groups, signal }) => {
+        if (groups.length === 0 && signal === undefined) return request
+        const bindGroups = groups.map((group) => (group === undefined ? -1 : hold(port.register('bind-group', group))))
+        return { ...request, bindGroups, signal: signal === undefined ? -1 : hold(port.register('signal', signal)) }
+      })
       // What is wrong with one of several refuses them all, before any effect: alone it is refused for itself.
       const reply = launches.length > 1 ? await port.ioctl('SVM_EXEC_CHAIN', { launches }).catch(() => null) : null
       if (reply !== null) return reply
@@ -370,7 +369,7 @@ export class Queue implements SvmQueue, Lane {
 
 /** What a command waits for. @throws SvmError invalid-value */
 function waitsOf(options: CommandOptions | undefined): PromiseLike<unknown>[] {
-  return (options?.waitFor ?? []).map(promiseOf)
+  return options?.waitFor ? options.waitFor.map(promiseOf) : NO_WAITS
 }
 
 function promiseOf(wait: SvmEvent<unknown> | PromiseLike<unknown>): PromiseLike<unknown> {

@@ -16,68 +16,36 @@
 //
 // Always: a launch has exactly the result that it has alone; the tables and frames are constant until the report is there.
 
-import { CONTROL, CONTROL_HEADER_WORDS, FAULT, NEED, WORKGROUP_BITMAP } from '../abi/fault-record.ts'
+import { CONTROL, CONTROL_HEADER_WORDS, FAULT, WORKGROUP_BITMAP } from '../abi/fault-record.ts'
 import { PTE } from '../abi/pte.ts'
 import { assert } from '../base/assert.ts'
 import { countBits } from '../base/bitmap.ts'
-import type { Vpn } from '../base/units.ts'
 import { DeviceFailure, type DispatchBindings, type Program, WINDOW_UNIT, type Work } from '../device/device.ts'
 import { type ChainBuffers, chainNow, makeChain, SETS_MAX } from './chain-buffers.ts'
+import { type ChainNeeds, type Plan, plansOf, type Way, waysOf } from './chain-ways.ts'
 import { dispatch, markStored, noteAllStores, noteStores } from './dispatch.ts'
 import type { Evictor } from './evict.ts'
 import { accessError, storedPages } from './fault.ts'
-import {
-  type DispatchResult,
-  type DriverKernel,
-  endlessError,
-  geometryOf,
-  type Launch,
-  PASS_MILLISECONDS,
-  type ProgramShape,
-  waitsOf,
-  windowByTime,
-} from './launch.ts'
+import { type DispatchResult, endlessError, type Launch, PASS_MILLISECONDS, waitsOf } from './launch.ts'
 import { type MischiefAtWork, mischiefOf } from './mischief.ts'
 import { type BadAccess, decode, FIRST_LINK, fillHeader, groupsOf, type PassReport, readBad } from './pass.ts'
 import type { PassTable } from './pass-table.ts'
 import { promote } from './promote.ts'
-import { ReachTable } from './reach.ts'
 import type { Window } from './remaining.ts'
 import type { ReportViews } from './report.ts'
-import { sealOf } from './seal.ts'
-import { chooseSteady, type DirectWindow, type Steady } from './steady.ts'
+import type { DirectWindow, Steady } from './steady.ts'
 import type { Mirror } from './svmm.ts'
 import type { TableBuffers } from './tables.ts'
 
 const HEADER_WORDS = WINDOW_UNIT / 4
-/** What one chain takes by estimate. */
-const CHAIN_MILLISECONDS = 5 * PASS_MILLISECONDS
-
-interface Plan {
-  readonly launch: Launch
-  readonly shape: ProgramShape
-  readonly slots: number
-  /** By what the kernel took before. */
-  readonly milliseconds: number
-  /** How it runs where it cannot fault. */
-  readonly steady: Steady | null
-  /** Else what it needs. */
-  readonly needs: ChainNeeds | null
-}
-
-interface Link extends Plan {
+/** The first submission has so many links, each further one twice as many as the one before: the device begins while the rest is prepared. */
+const FIRST_LINKS = 64
+/** What the dispatches of one way have in common. */
+interface Telling {
   readonly program: Program
-}
-
-/** What the launches of one kernel with the same pointers need. */
-interface ChainNeeds {
-  /** Its number among those of the chain. */
-  readonly set: number
-  readonly touched: readonly Vpn[]
-  /** Those that are stored to. */
-  readonly written: readonly Vpn[]
-  /** Some of these are. */
-  readonly clean: boolean
+  readonly header: Uint32Array
+  readonly groups: readonly [number, number, number]
+  readonly bindings: DispatchBindings
 }
 
 /** How far launches came. */
@@ -126,10 +94,16 @@ async function runLinks(mirror: Mirror, launches: readonly Launch[], from: numbe
   promote(mirror, null)
   const wanted = plansOf(mirror, launches, from, SETS_MAX)
   if (wanted.length < 2) return NOT_CHAINED
-  if (wanted.some(({ launch, shape }) => launch.kernel.programNow(shape) === null)) await makePrograms(wanted)
-  const slots = wanted.reduce((most, link) => Math.max(most, link.slots), 0)
-  const argumentBytes = wanted.reduce((most, { launch }) => Math.max(most, launch.args.byteLength), 0)
+  const ways = waysOf(wanted)
+  const slots = ways.reduce((most, way) => Math.max(most, way.slots), 0)
+  const argumentBytes = ways.reduce((most, { launch }) => Math.max(most, launch.args.byteLength), 0)
   const mayFault = mirror.incomplete > 0
+  const ready = ways.every(({ launch, shape }) => launch.kernel.programNow(shape) !== null) ? mirror.tables.flushed(slots, 0, mayFault) : null
+  const readyBuffers = ready === null ? null : chainNow(ready, argumentBytes, mayFault)
+  if (ready !== null && readyBuffers !== null && ways.every(({ needs }) => needs === null || needs.set < readyBuffers.tables.length)) {
+    return new Chain({ mirror, tables: ready, buffers: readyBuffers, links: wanted, mischief }).run()
+  }
+  await makePrograms(ways)
   const tables = mirror.tables.flushed(slots, 0, mayFault) ?? (await mirror.tables.ready(slots, 0, mayFault))
   const buffers = chainNow(tables, argumentBytes, mayFault) ?? (await makeChain(mirror, tables, argumentBytes, mayFault).catch(noRoom))
   if (buffers === null) return NOT_CHAINED
@@ -140,19 +114,16 @@ async function runLinks(mirror: Mirror, launches: readonly Launch[], from: numbe
 }
 
 /** Those that are not made yet. One that cannot be made is told by the launch that runs alone. */
-async function makePrograms(plans: readonly Plan[]): Promise<void> {
-  const missing = plans.filter(({ launch, shape }) => launch.kernel.programNow(shape) === null)
+async function makePrograms(ways: readonly Way[]): Promise<void> {
+  const missing = ways.filter(({ launch, shape }) => launch.kernel.programNow(shape) === null)
   await Promise.allSettled(missing.map(({ launch, shape }) => launch.kernel.program(shape)))
 }
 
-function linksOf(plans: readonly Plan[]): Link[] {
-  const links: Link[] = []
-  for (const plan of plans) {
-    const program = plan.launch.kernel.programNow(plan.shape)
-    if (program === null) break
-    links.push({ ...plan, program })
-  }
-  return links
+/** The first of them, as far as there are programs. */
+function linksOf(plans: readonly Plan[]): readonly Plan[] {
+  const missing = new Set(waysOf(plans).filter(({ launch, shape }) => launch.kernel.programNow(shape) === null))
+  const end = missing.size === 0 ? -1 : plans.findIndex(({ way }) => missing.has(way))
+  return end < 0 ? plans : plans.slice(0, end)
 }
 
 function noRoom(failure: unknown): null {
@@ -160,95 +131,11 @@ function noRoom(failure: unknown): null {
   throw failure
 }
 
-/** The launches from `from` on that one chain can be made of, with so many grant sets. */
-function plansOf(mirror: Mirror, launches: readonly Launch[], from: number, setsMax: number): Plan[] {
-  const plans: Plan[] = []
-  const all = { reach: new ReachTable(mirror, null), sets: mirror.incomplete > 0 ? new NeedSets(mirror, setsMax) : null }
-  for (let n = from, milliseconds = 0; n < launches.length; n++) {
-    const plan = planOf(mirror, launches[n] as Launch, all)
-    if (plan === null) break
-    milliseconds += plan.milliseconds
-    if (plans.length > 0 && milliseconds > CHAIN_MILLISECONDS) break
-    plans.push(plan)
-  }
-  return plans
-}
-
-/** Null: this launch runs alone. What names bindings of the author's does, for a refusal of the device must find the right one. */
-function planOf(mirror: Mirror, launch: Launch, { reach, sets }: { reach: ReachTable; sets: NeedSets | null }): Plan | null {
-  const { kernel, workgroups } = launch
-  const slots = workgroups[0] * workgroups[1] * workgroups[2]
-  // What is watched is judged by the dispatch.
-  const alone =
-    mirror.watch !== null ||
-    kernel.translated.analysis.waitLines.length > 0 ||
-    launch.atomic ||
-    launch.reach !== null ||
-    launch.authorGroups.length > 0 ||
-    kernel.translated.authorBindings.length > 0
-  if (alone || slots === 0 || launch.signal?.aborted === true) return null
-  if (kernel.millisecondsPerWorkgroup <= 0 || slots > windowByTime(launch, mirror.plan.windowMax)) return null
-  const steady = sets === null ? chooseSteady(mirror, launch, reach) : null
-  const needs = sets === null ? null : sets.of(launch)
-  if (steady === null && needs === null) return null
-  const pools = steady?.variant === 'direct' ? 1 : mirror.dmem.poolsInUse
-  const geometry = geometryOf(launch, true, mirror.device.limits.workgroupsPerDimension)
-  const variant = steady?.variant ?? (sealOf(mirror, launch) === 'granted' ? 'sealed' : 'attempt')
-  const marks = steady?.marks ?? (variant === 'sealed' && needs?.clean === true)
-  const shape = { variant, pools, guard: launch.guard, geometry, chained: true, marks } as const
-  return { launch, shape, slots, milliseconds: slots * kernel.millisecondsPerWorkgroup, steady, needs }
-}
-
-/** What launches need, by their history. */
-class NeedSets {
-  readonly #mirror: Mirror
-  readonly #max: number
-  readonly #known = new Map<DriverKernel, Map<string, ChainNeeds | null>>()
-  #count = 0
-
-  constructor(mirror: Mirror, max: number) {
-    this.#mirror = mirror
-    this.#max = max
-  }
-
-  /** Null: nothing is known, or something is not here, or must be private. */
-  of({ kernel, historyKey, class: kind }: Launch): ChainNeeds | null {
-    if (kind !== 'grants' || kernel.unchained > 0) return null
-    let byKey = this.#known.get(kernel)
-    if (byKey === undefined) {
-      byKey = new Map()
-      this.#known.set(kernel, byKey)
-    }
-    let needs = byKey.get(historyKey)
-    if (needs === undefined) {
-      needs = this.#find(kernel, historyKey)
-      byKey.set(historyKey, needs)
-    }
-    return needs
-  }
-
-  #find(kernel: DriverKernel, historyKey: string): ChainNeeds | null {
-    const { needs } = kernel.history(historyKey)
-    if (needs.size === 0 || this.#count === this.#max) return null
-    const written: Vpn[] = []
-    let clean = false
-    for (const [vpn, bits] of needs) {
-      if (bits !== NEED.read && bits !== NEED.write) return null
-      const right = bits === NEED.read ? PTE.load : PTE.store
-      if ((this.#mirror.vmm.get(vpn) & right) === 0) return null
-      if (bits === NEED.read) continue
-      written.push(vpn)
-      clean ||= (this.#mirror.vmm.get(vpn) & PTE.dirty) === 0
-    }
-    return { set: this.#count++, touched: [...needs.keys()], written, clean }
-  }
-}
-
 interface ChainParts {
   readonly mirror: Mirror
   readonly tables: TableBuffers
   readonly buffers: ChainBuffers
-  readonly links: readonly Link[]
+  readonly links: readonly Plan[]
   readonly mischief: MischiefAtWork | null
 }
 
@@ -256,7 +143,8 @@ class Chain {
   readonly #mirror: Mirror
   readonly #tables: TableBuffers
   readonly #buffers: ChainBuffers
-  readonly #links: readonly Link[]
+  readonly #links: readonly Plan[]
+  readonly #tellings = new Map<Way, Telling>()
   /** What its links need, each set once. */
   readonly #needs = new Set<ChainNeeds>()
   readonly #views: ReportViews
@@ -275,15 +163,29 @@ class Chain {
     this.#tables = tables
     this.#buffers = buffers
     this.#links = links
-    for (const { needs } of links) if (needs !== null) this.#needs.add(needs)
-    this.#views = tables.report.views(links.reduce((most, { slots }) => Math.max(most, slots), 0))
+    const ways = waysOf(links)
+    for (const { needs } of ways) if (needs !== null) this.#needs.add(needs)
+    this.#views = tables.report.views(ways.reduce((most, { slots }) => Math.max(most, slots), 0))
     const { control, args, argsStride } = buffers
     const window = { control: WINDOW_UNIT, args: argsStride }
     const pools = mirror.dmem.poolBuffers
     this.#bindings = { table: tables.table, faults: tables.faults, control, args, pools, window }
-    this.#direct = links.find(({ steady }) => steady?.window)?.steady?.window ?? null
+    this.#direct = ways.find(({ steady }) => steady?.window)?.steady?.window ?? null
     this.#grantedBindings = buffers.tables.map(({ buffer }) => ({ ...this.#bindings, table: buffer }))
     this.#directBindings = { ...this.#bindings, pools: [pools[this.#direct?.pool ?? 0] ?? null] }
+    for (const way of ways) this.#tellings.set(way, this.#tellingOf(way))
+  }
+
+  #tellingOf({ launch, shape, slots, steady, needs }: Way): Telling {
+    const { kernel } = launch
+    const program = kernel.programNow(shape) as Program
+    const direct = steady?.window ?? null
+    const header = new Uint32Array(CONTROL_HEADER_WORDS)
+    const told = { launch, window: wholeOf(slots), fuel: steady === null ? kernel.fuel : waitsOf(launch), direct }
+    fillHeader(this.#mirror, header, this.#tables, told, this.#views.layout)
+    const groups = groupsOf(program, launch, slots, this.#mirror.device.limits.workgroupsPerDimension)
+    const bindings = needs !== null ? (this.#grantedBindings[needs.set] as DispatchBindings) : direct === null ? this.#bindings : this.#directBindings
+    return { program, header, groups, bindings }
   }
 
   async run(): Promise<LinksOutcome> {
@@ -322,11 +224,11 @@ class Chain {
 
   /** One submission holds what fits its buffers, and the time of a pass. */
   #segmentEnd(first: number): number {
-    const fits = Math.min(this.#links.length, first + this.#buffers.links)
+    const fits = Math.min(this.#links.length, first + Math.min(this.#buffers.links, first + FIRST_LINKS))
     const most = this.#mischief === null ? fits : first + this.#mischief.segment(fits - first)
     let milliseconds = 0
     for (let n = first; n < most; n++) {
-      milliseconds += (this.#links[n] as Link).milliseconds
+      milliseconds += (this.#links[n] as Plan).way.milliseconds
       if (n > first && milliseconds > PASS_MILLISECONDS) return n
     }
     return most
@@ -341,23 +243,14 @@ class Chain {
     const headers = new Uint32Array((end - first) * HEADER_WORDS)
     const argBytes = new Uint8Array((end - first) * argsStride)
     for (let n = first; n < end; n++) {
-      const { launch, program, slots, steady, needs } = this.#links[n] as Link
-      const direct = steady?.window ?? null
+      const { launch, way } = this.#links[n] as Plan
+      const { program, header, groups, bindings } = this.#tellings.get(way) as Telling
       const place = n - first
-      const header = headers.subarray(place * HEADER_WORDS, place * HEADER_WORDS + CONTROL_HEADER_WORDS)
-      fillHeader(
-        this.#mirror,
-        header,
-        this.#tables,
-        { launch, window: wholeOf(slots), fuel: steady === null ? launch.kernel.fuel : waitsOf(launch), direct },
-        this.#views.layout,
-      )
-      header[CONTROL.link] = FIRST_LINK - n
+      headers.set(header, place * HEADER_WORDS)
+      headers[place * HEADER_WORDS + CONTROL.link] = FIRST_LINK - n
       argBytes.set(launch.args, place * argsStride)
       const at = { control: place * WINDOW_UNIT, args: place * argsStride }
       if (n > 0 && program.descriptor.collective) work.push(this.#tell(at.control))
-      const groups = groupsOf(program, launch, slots, device.limits.workgroupsPerDimension)
-      const bindings = needs !== null ? (this.#grantedBindings[needs.set] as DispatchBindings) : direct === null ? this.#bindings : this.#directBindings
       work.push({ kind: 'dispatch', program, bindings, at, groups, authorGroups: launch.authorGroups, args: launch.argValues })
     }
     device.write(control, 0, new Uint8Array(headers.buffer))
@@ -379,46 +272,40 @@ class Chain {
     const word = this.#views.words[FAULT.abort] as number
     const done = word === 0 ? this.#links.length : FIRST_LINK - word
     const failed = this.#links[done]
-    const results = this.#links.slice(0, done).map(({ steady }) => resultOf(steady))
+    const results = this.#links.slice(0, done).map(({ way }) => resultOf(way.steady))
     this.#trace(done, milliseconds)
     if (failed === undefined) {
       this.#learn(milliseconds)
       return { results, failure: null, alone: false }
     }
-    if (failed.needs !== null) {
+    if (failed.way.needs !== null) {
       failed.launch.kernel.chained(true)
       return { results, failure: null, alone: true }
     }
     const bad = report.badKind === 0 ? null : await readBad(this.#mirror, this.#tables, this.#views, failed.launch, report.badKind)
-    const retired = failed.slots - countBits(report.workgroups[WORKGROUP_BITMAP.faulted] as Uint32Array)
+    const retired = failed.way.slots - countBits(report.workgroups[WORKGROUP_BITMAP.faulted] as Uint32Array)
     if (report.fuelOut > 0) return { results, failure: endlessError(failed.launch, waitsOf(failed.launch), retired), alone: false }
     assert(bad !== null, 'where no fault is possible a link fails by a bad access, or by a loop that does not end')
-    return { results, failure: accessError(this.#mirror, failed.launch, wholeOf(failed.slots), bad as BadAccess, retired), alone: false }
+    return { results, failure: accessError(this.#mirror, failed.launch, wholeOf(failed.way.slots), bad as BadAccess, retired), alone: false }
   }
 
   /** Nobody can tell which link stored to a page: what one kernel may have stored to is what all have. */
   #noteStores(report: PassReport): void {
     for (const vpn of storedPages(this.#mirror, report)) markStored(this.#mirror, vpn)
-    const noted = new Set<unknown>()
-    for (const { launch, steady } of this.#links) {
-      const history = steady === null ? null : launch.kernel.steadyHistory(launch)
-      if (steady === null || noted.has(history)) continue
-      noted.add(history)
-      noteStores(this.#mirror, launch, report, steady)
-    }
+    for (const { launch, steady } of this.#tellings.keys()) if (steady !== null) noteStores(this.#mirror, launch, report, steady)
   }
 
   /** All went well. What each kernel took, if the estimates were wrong for all alike. */
   #learn(milliseconds: number): void {
     const estimate = this.#estimate()
-    for (const kernel of new Set(this.#links.map(({ launch }) => launch.kernel))) {
+    for (const kernel of new Set([...this.#tellings.keys()].map(({ launch }) => launch.kernel))) {
       kernel.millisecondsPerWorkgroup *= milliseconds / estimate
       kernel.chained(false)
     }
   }
 
   #estimate(): number {
-    return this.#links.reduce((sum, link) => sum + link.milliseconds, 0)
+    return this.#links.reduce((sum, { way }) => sum + way.milliseconds, 0)
   }
 
   #trace(done: number, milliseconds: number): void {
@@ -426,9 +313,9 @@ class Chain {
     if (!tracer.listens) return
     tracer.emit({ kind: 'chain', device: this.#mirror.label, links: this.#links.length, done, milliseconds })
     const scale = milliseconds / this.#estimate()
-    for (const { launch, steady, milliseconds: part } of this.#links.slice(0, done)) {
-      const { variant, rounds } = resultOf(steady)
-      tracer.emit({ kind: 'dispatch', kernel: launch.kernel.label, variant, rounds, milliseconds: part * scale })
+    for (const { launch, way } of this.#links.slice(0, done)) {
+      const { variant, rounds } = resultOf(way.steady)
+      tracer.emit({ kind: 'dispatch', kernel: launch.kernel.label, variant, rounds, milliseconds: way.milliseconds * scale })
     }
   }
 }

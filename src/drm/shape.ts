@@ -173,15 +173,20 @@ function copyPlain(value: unknown, depth: number): unknown {
   try {
     if (Array.isArray(value)) {
       const list: unknown[] = []
-      for (let n = 0; n < value.length; n++) list.push(copyPlain(value[n], depth - 1))
+      for (let n = 0; n < value.length; n++) {
+        const item = value[n]
+        list.push(typeof item === 'object' && item !== null ? copyPlain(item, depth - 1) : item)
+      }
       return list
     }
     if (!isRecord(value)) return value
     const copy: Record<string, unknown> = {}
-    for (const key of Object.keys(value)) {
+    for (const key in value) {
+      if (!Object.hasOwn(value, key)) continue
       // A key that would not become a field.
       if (key === '__proto__') return undefined
-      copy[key] = copyPlain(value[key], depth - 1)
+      const field = value[key]
+      copy[key] = typeof field === 'object' && field !== null ? copyPlain(field, depth - 1) : field
     }
     return copy
   } catch {

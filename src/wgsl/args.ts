@@ -14,17 +14,19 @@ export type KernelArgument = number | bigint | readonly number[] | NumberArray
 
 type Scalar = 'svm_ptr' | 'u32' | 'i32' | 'f32'
 
-/** Told what is wrong with a value; never comes back. */
-type Refuse = (sentence: string) => never
-
 const TWO_32 = 2 ** 32
 
 /** Where arguments go. */
 interface Packing {
-  readonly view: DataView
+  /** Small arrays without a buffer of their own live in the engine's heap, where they cost next to nothing: words are written byte by byte for that. */
+  readonly bytes: Uint8Array
   readonly addressBits: 32 | 64
-  readonly refuse: Refuse
+  readonly kernelLabel: string
 }
+
+/** For the bits of an f32. */
+const float = new Float32Array(1)
+const floatBits = new Uint32Array(float.buffer)
 
 const WANTED: Readonly<Record<Exclude<Scalar, 'svm_ptr'>, string>> = {
   u32: 'a u32: an integer from 0 to 2^32 - 1',
@@ -34,45 +36,61 @@ const WANTED: Readonly<Record<Exclude<Scalar, 'svm_ptr'>, string>> = {
 
 /** @throws SvmError invalid-value */
 export function packArguments(layout: ArgumentLayout, args: Readonly<Record<string, KernelArgument>>, kernelLabel: string): Uint8Array {
-  const refuse: Refuse = (sentence) => {
-    throw new SvmError('invalid-value', `kernel '${kernelLabel}': ${sentence}`, { kernel: kernelLabel })
-  }
-  // What is right makes no text.
-  const list = () => (layout.fields.length === 0 ? 'it takes no arguments' : `it takes ${layout.fields.map(({ name }) => name).join(', ')}`)
-  for (const name of Object.keys(args)) if (!layout.fields.some((field) => field.name === name)) refuse(`there is no argument '${name}'; ${list()}`)
-  const bytes = new Uint8Array(layout.byteLength)
-  const view = new DataView(bytes.buffer)
-  for (const field of layout.fields) {
+  const { fields } = layout
+  const into: Packing = { bytes: new Uint8Array(layout.byteLength), addressBits: layout.addressBits, kernelLabel }
+  let given = 0
+  for (const field of fields) {
     const value = Object.hasOwn(args, field.name) ? args[field.name] : undefined
-    if (value === undefined) refuse(`argument '${field.name}' (${field.type}) is missing; ${list()}`)
-    packField({ view, addressBits: layout.addressBits, refuse }, field, value as KernelArgument)
+    if (value === undefined) refuseNames(layout, args, kernelLabel, `argument '${field.name}' (${field.type}) is missing`)
+    given++
+    packField(into, field, value as KernelArgument)
   }
-  return bytes
+  if (Object.keys(args).length !== given) refuseNames(layout, args, kernelLabel, null)
+  return into.bytes
+}
+
+/** What is wrong with the names: one that nobody knows, before one that is missing. */
+function refuseNames({ fields }: ArgumentLayout, args: Readonly<Record<string, KernelArgument>>, kernelLabel: string, missing: string | null): void {
+  const list = fields.length === 0 ? 'it takes no arguments' : `it takes ${fields.map(({ name }) => name).join(', ')}`
+  const unknown = Object.keys(args).find((name) => !fields.some((field) => field.name === name))
+  if (unknown !== undefined) refuse(kernelLabel, `there is no argument '${unknown}'; ${list}`)
+  if (missing !== null) refuse(kernelLabel, `${missing}; ${list}`)
+}
+
+function refuse(kernelLabel: string, sentence: string): never {
+  throw new SvmError('invalid-value', `kernel '${kernelLabel}': ${sentence}`, { kernel: kernelLabel })
 }
 
 function packField(into: Packing, field: ArgumentField, value: KernelArgument): void {
-  const { refuse } = into
   const vector = field.type.endsWith('>') ? /vec([234])<(\w+)>/.exec(field.type) : null
   if (vector === null) return packScalar(into, field.offset, field.type as Scalar, value, field.name)
   const length = field.type.startsWith('array') ? field.byteLength / 4 : Number(vector[1])
   const needed = `argument '${field.name}' (${field.type}) needs ${length} numbers`
-  const numbers = isNumbers(value) ? value : refuse(`${needed} in an array or a typed array, found ${describe(value)}`)
-  if (numbers.length !== length) refuse(`${needed}, found ${numbers.length}`)
+  const numbers = isNumbers(value) ? value : refuse(into.kernelLabel, `${needed} in an array or a typed array, found ${describe(value)}`)
+  if (numbers.length !== length) refuse(into.kernelLabel, `${needed}, found ${numbers.length}`)
   for (let k = 0; k < length; k++) packScalar(into, field.offset + k * 4, vector[2] as Scalar, numbers[k] as number, `${field.name}[${k}]`)
 }
 
-function packScalar({ view, addressBits, refuse }: Packing, offset: number, type: Scalar, value: KernelArgument, name: string): void {
+function packScalar({ bytes, addressBits, kernelLabel }: Packing, offset: number, type: Scalar, value: KernelArgument, name: string): void {
   const number = scalarOf(type, value, addressBits)
   if (number === null) {
     const wanted = type === 'svm_ptr' ? `a pointer: an integer from 0 to 2^${Math.log2(SPACE_BYTES[addressBits])} - 1` : WANTED[type]
-    return refuse(`argument '${name}' must be ${wanted}, found ${describe(value)}`)
+    return refuse(kernelLabel, `argument '${name}' must be ${wanted}, found ${describe(value)}`)
   }
-  if (type === 'f32') view.setFloat32(offset, number, true)
-  else if (type === 'i32') view.setInt32(offset, number, true)
-  else {
-    view.setUint32(offset, number % TWO_32, true)
-    if (type === 'svm_ptr' && addressBits === 64) view.setUint32(offset + 4, Math.floor(number / TWO_32), true)
+  if (type === 'f32') {
+    float[0] = number
+    return putWord(bytes, offset, floatBits[0] as number)
   }
+  // Of a negative number its complement, of one beyond 32 bits the lower ones.
+  putWord(bytes, offset, number)
+  if (type === 'svm_ptr' && addressBits === 64) putWord(bytes, offset + 4, Math.floor(number / TWO_32))
+}
+
+function putWord(bytes: Uint8Array, offset: number, word: number): void {
+  bytes[offset] = word
+  bytes[offset + 1] = word >>> 8
+  bytes[offset + 2] = word >>> 16
+  bytes[offset + 3] = word >>> 24
 }
 
 /** The number that the value stands for; null when the type cannot hold it. */

@@ -75,6 +75,46 @@ describe('where no fault is possible', () => {
     await checkInvariants(it.rig)
   })
 
+  it('a long chain begins before all of it is told: 64 links, then 128, then the rest, one map', async () => {
+    const it = await made()
+    const before = await warm(it)
+    const results = await all(Array.from({ length: 200 }, (_, n) => it.launch(n + WARM)))
+    expect(results).toHaveLength(200)
+    expect(it.rig.device.counters).toMatchObject({ submits: before.submits + 3, maps: before.maps + 1 })
+    expect(variants(it.rig)).toMatchObject([{ links: 200, done: 200 }])
+    expect(await it.bytes()).toEqual(await alone(200 + WARM))
+    await checkInvariants(it.rig)
+  })
+
+  it('links of more kinds than are remembered, of other sizes and offsets, each with its own arguments', async () => {
+    const it = await made()
+    const { svm } = it
+    const add = await makeKernel(svm, (item, args, m) => m.storeU32(args.a + item.globalId[0] * 4, m.loadU32(args.a + item.globalId[0] * 4) + args.n), {
+      numbers: ['n'],
+      size: 2,
+    })
+    const arrays = Array.from({ length: 12 }, () => svm.alloc(64 * 4))
+    await warm(it)
+    const kinds = arrays.flatMap((a) => [
+      { a, global: 8, offset: 0 },
+      { a, global: 8, offset: 16 },
+      { a, global: 6, offset: 32 },
+    ])
+    const launch = ({ a, global, offset }: (typeof kinds)[number], n: number) => svm.queue.enqueue(add, { args: { a, n }, global, offset })
+    // Where the first stands alone, its stores are learnt and its program is made.
+    for (const kind of kinds) await launch(kind, 1).done
+    for (const a of arrays) await svm.queue.migrate({ pointer: a }).done
+    await all(kinds.map((kind, k) => launch(kind, k)))
+    it.rig.events.length = 0
+    await all([0, 1].flatMap((turn) => kinds.map((kind, k) => launch(kind, 100 * turn + k))))
+    expect(variants(it.rig)).toMatchObject([{ links: 72, done: 72 }])
+    for (const [k, { a, global, offset }] of kinds.entries()) {
+      const words = await svm.read(a + offset * 4, Uint32Array, 16)
+      expect([...words]).toEqual(Array.from({ length: 16 }, (_, w) => (w < global ? 1 + 3 * k + 100 : 0)))
+    }
+    await checkInvariants(it.rig)
+  })
+
   it('a running chain lets the next one gather; each event has its own times', async () => {
     const it = await made({ mischief: { latency: 3 } })
     await warm(it)
