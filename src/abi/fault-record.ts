@@ -1,7 +1,7 @@
 // What a kernel leaves behind when it cannot go on, and what it is told when it starts.
 //
 // faults (read_write, 32-bit atomics):
-//   [ header: FAULT_HEADER_WORDS ][ 4 workgroup bitmaps ][ 8 page bitmaps ][ misses: only in a 64-bit space (leaf.ts) ][ first and last: two words a page ]
+//   [ header: FAULT_HEADER_WORDS ][ 4 workgroup bitmaps ][ 8 page bitmaps ][ misses: only in a 64-bit space (leaf.ts) ][ wanted: WANTED_WORDS a page ]
 //   … [ in place of the last, where no fault is possible: a record for each slot ]
 // control (read only):
 //   [ header: CONTROL_HEADER_WORDS ][ worklist: one word a slot ]
@@ -115,6 +115,8 @@ export const CONTROL = {
   writableWords: 24,
   dirtyFrom: 25,
   dirtyWords: 26,
+  /** 0: nobody notes which groups of slots used a page; else a group has 2 ** (this - 1) slots, and there are at most SLOT_GROUPS. */
+  slotGroups: 27,
   /** FAULT.abort as it was before this dispatch: for kernels with barriers, whose invocations must all see the same. */
   aborted: 30,
   /** 0xffffffff minus the place of this dispatch in its chain; 0xffffffff for the first, and for one alone. */
@@ -172,10 +174,17 @@ export function recordedAddress(records: Uint32Array, slot: number, addressBits:
 }
 
 /** Words a page in `first`. */
-export const WANTED_WORDS = 2
+export const WANTED_WORDS = 3
+/** Parts of a pass that are told apart where pages are used: a bit each in the last words of a page. */
+export const SLOT_GROUPS = 64
 
-// `first[2 i]` holds 0 when nobody wanted page i, else 0xffffffff minus the smallest slot that wanted it (atomicMax keeps the smallest);
-// `first[2 i + 1]` one more than the largest.
+// Of a page `first` holds: 0 when nobody lacked it, else 0xffffffff minus the smallest slot that did (atomicMax keeps the smallest); and a bit for each group
+// of slots of which somebody wanted it, whether it was here or not.
 export function firstSlotOf(word: number): number {
   return 0xffffffff - word
+}
+
+/** What CONTROL.slotGroups says for so many slots. */
+export function slotGroupsOf(slots: number): number {
+  return 1 + Math.max(0, Math.ceil(Math.log2(slots / SLOT_GROUPS)))
 }

@@ -12,7 +12,7 @@ import type { DeviceLimits } from '../device/device.ts'
 /** Storage bindings that the runtime takes for itself: page table, faults, control. */
 export const RUNTIME_BINDINGS = 3
 const FRAMES_MIN = 8
-const RESERVE_MIN = 256 * KIB
+const RESERVE_MIN = 288 * KIB
 const RING_SMALL = 128 * KIB
 const SLOT_MAX = 4 * MIB
 const WINDOW_MAX = 65_536

@@ -6,6 +6,7 @@
 // the one that is wanted last (Belady), and pages that nobody wants go before it.
 
 import type { Vpn } from '../base/units.ts'
+import { both, common, forEachGroup, type Groups, isNone, type LaunchGroups, NO_GROUPS, without } from './groups.ts'
 import type { Remaining } from './remaining.ts'
 
 /** Workgroups from `first` to `last`, both included; on from the last of a launch to its first where `last` is less. */
@@ -14,117 +15,126 @@ export interface Span {
   readonly last: number
 }
 
-/** What is kept of a page for the next launch: workgroups, and the part of them that seemed to want it. */
+/** What is kept of a page for the next launch: the span of those that wanted it, and in which groups of the launch they are. */
 export interface Demand extends Span {
-  readonly share: number
+  readonly groups: Groups
+}
+
+/** What a pass told of a page. */
+export interface Told {
+  /** The first workgroup that lacked it; null: nobody did. */
+  readonly lacked: number | null
+  /** All that used it, or would. */
+  readonly groups: Groups
 }
 
 interface Known {
-  span: Span
-  share: number
-  /** Those that wanted it in that round. */
-  asked: Span
-  /** The round of this launch in which it was wanted last; 0: only a launch before this one wanted it. */
+  span: Span | null
+  groups: Groups
+  /** Only of this launch. */
+  freshSpan: Span | null
+  fresh: Groups
+  /** Who lacked it first in that round. */
+  asked: number | null
+  /** The round of this launch that told of it last; 0: only a launch before this one. */
   round: number
 }
 
 export interface Foreseen {
   readonly vpn: Vpn
-  /** The place that wants it next. A page that is only foreseen comes behind what the lead asked for. */
+  /** The place that wants it next. A page that the lead did not lack just now comes behind those that it did. */
   readonly next: number
   readonly round: number
-  /** Many places may want it and perhaps few do: no window waits for it. */
-  readonly loose: boolean
 }
 
 /** A span is wide if it holds more than this part of all places. */
 const WIDE_PART = 8
-/** Wide pages are kept for all who may want them in at most this part of the frames. */
-const WIDE_FRAMES = 0.75
-/** A smaller pass says little about how many of all want a page. */
-const SLOTS_TELLING = 64
 /** A launch begins elsewhere than at its first workgroup when that saves at least this part of it. */
 const START_PART = 16
+/** A span of at most so many groups says more than they do. */
+const NARROW_GROUPS = 2
 
 export class Forecast {
   readonly #known = new Map<Vpn, Known>()
-  readonly #told = new Set<Vpn>()
+  readonly #launch: LaunchGroups
   #lastRound = 0
+  /** Of these groups some retired in sealed passes, which tell nothing: what the launch before knew of them still holds. */
+  #sealed: Groups = NO_GROUPS
 
-  /** Somebody has said who wants the page, though that may have been given up since. */
-  wasTold(vpn: Vpn): boolean {
-    return this.#told.has(vpn)
+  constructor(launch: LaunchGroups) {
+    this.#launch = launch
   }
 
   /** A launch before this one wanted the page. */
-  foresee(vpn: Vpn, { first, last, share }: Demand): void {
-    const span = { first, last }
-    this.#told.add(vpn)
-    this.#known.set(vpn, { span, share, asked: span, round: 0 })
+  foresee(vpn: Vpn, { first, last, groups }: Demand): void {
+    this.#known.set(vpn, { span: { first, last }, groups, freshSpan: null, fresh: NO_GROUPS, asked: null, round: 0 })
   }
 
-  /**
-   * A pass over so many `slots` of `total` workgroups told that those of `asked` wanted the page. What k of n want, here and there, has a span of about
-   * (k - 1) / (k + 1) of all n: that tells k.
-   */
-  note(vpn: Vpn, asked: Span, round: number, slots: number, total: number): void {
-    const width = Math.min(1, lengthOf(asked, total) / slots)
-    const share = Math.min(1, (1 + width) / Math.max(1 - width, 1 / slots) / slots)
+  /** A pass told who wants the page, at least one. True when somebody wants it of whom that was not known. @param wasHere for anybody who wanted it */
+  note(vpn: Vpn, { lacked, groups }: Told, wasHere: boolean, round: number): boolean {
+    const { total } = this.#launch
+    const known = this.#known.get(vpn) ?? { span: null, groups: NO_GROUPS, freshSpan: null, fresh: NO_GROUPS, asked: null, round }
+    const all = both(known.groups, groups)
+    const isNew = all.low !== known.groups.low || all.high !== known.groups.high
+    const hull = this.#launch.hull(groups)
+    // Who comes before the first that lacked it does not want it, if nobody had it.
+    const here = wasHere || lacked === null || lacked > hull.first + this.#launch.size ? hull : { first: Math.max(lacked, hull.first), last: hull.last }
+    this.#known.set(vpn, {
+      span: joined(known.span, here, total),
+      groups: all,
+      freshSpan: joined(known.freshSpan, here, total),
+      fresh: both(known.fresh, groups),
+      asked: lacked,
+      round,
+    })
     this.#lastRound = Math.max(this.#lastRound, round)
-    this.#told.add(vpn)
-    const known = this.#known.get(vpn)
-    if (known === undefined) {
-      this.#known.set(vpn, { span: asked, share, asked, round })
-      return
-    }
-    known.span = union(known.span, asked, total)
-    known.share = slots < SLOTS_TELLING ? known.share : Math.max(known.share, share)
-    known.asked = asked
-    known.round = round
+    return isNew
   }
 
-  /** Nobody need be told who wants these pages. */
-  excuse(pages: Iterable<Vpn>): void {
-    for (const vpn of pages) this.#told.add(vpn)
+  /** Most of these workgroups retired in a pass that tells nothing. */
+  noteSealed(groups: Groups): void {
+    this.#sealed = both(this.#sealed, groups)
   }
 
   clear(): void {
     this.#known.clear()
   }
 
-  /** What was learned. */
+  /** What was learned. Of groups of which this launch told everything, what was foreseen and did not come is forgotten. */
   get demands(): Map<Vpn, Demand> {
     const demands = new Map<Vpn, Demand>()
-    for (const [vpn, { span, share }] of this.#known) demands.set(vpn, { ...span, share })
+    for (const [vpn, { span, groups, fresh, freshSpan }] of this.#known) {
+      const kept = common(groups, this.#sealed)
+      const best = isNone(without(kept, fresh)) ? freshSpan : span
+      if (best !== null) demands.set(vpn, { ...best, groups: both(kept, fresh) })
+    }
     return demands
   }
 
-  /** All that is still wanted, in the order in which it is; `frames` there are. */
-  plan(remaining: Remaining, frames: number, isHere: (vpn: Vpn) => boolean): Foreseen[] {
-    const loose = this.#looseOnes(remaining, frames, isHere)
+  /** All that is still wanted, in the order in which it is. */
+  plan(remaining: Remaining): Foreseen[] {
+    const nextOfGroup = this.#launch.spans.map((span) => remaining.nextIn(span) ?? Number.POSITIVE_INFINITY)
+    const behindLead = remaining.lead + 0.5
     const found: Foreseen[] = []
     for (const [vpn, known] of this.#known) {
-      const isLoose = loose.has(vpn)
-      // Where few of many want it, only who asked for it and has not had it is known to.
-      if (isLoose && known.round === 0 && this.#lastRound > 0) continue
-      const place = isLoose ? askerOf(remaining, known.asked) : remaining.nextIn(known.round === this.#lastRound ? known.asked : known.span)
-      if (place === null) continue
-      found.push({ vpn, next: known.round === 0 ? Math.max(place, remaining.lead + 0.5) : place, round: known.round, loose: isLoose })
+      const lacking = known.round === this.#lastRound && known.asked !== null ? remaining.nextIn({ first: known.asked, last: known.asked }) : null
+      // Of the group of who lacks it nobody else is known to.
+      const others =
+        lacking === null || known.asked === null ? known.groups : without(known.groups, this.#launch.groupsIn({ first: known.asked, last: known.asked }))
+      const place = Math.max(this.#nextOf(remaining, known.span, others, nextOfGroup), behindLead)
+      const next = lacking === null ? place : Math.min(lacking, place)
+      if (next < Number.POSITIVE_INFINITY) found.push({ vpn, next, round: known.round })
     }
     return found.sort((a, b) => a.next - b.next || b.round - a.round || a.vpn - b.vpn)
   }
 
-  /** The pages of wide spans for which there is no room: those that the fewest want. Of equals, those that are not here. */
-  #looseOnes(remaining: Remaining, frames: number, isHere: (vpn: Vpn) => boolean): Set<Vpn> {
-    const wide: { vpn: Vpn; share: number; here: boolean }[] = []
-    for (const [vpn, known] of this.#known) {
-      const isWide = lengthOf(known.span, remaining.total) * WIDE_PART > remaining.total
-      if (isWide && remaining.nextIn(known.span) !== null) wide.push({ vpn, share: known.share, here: isHere(vpn) })
-    }
-    const room = Math.floor(frames * WIDE_FRAMES)
-    if (wide.length <= room) return new Set()
-    wide.sort((a, b) => b.share - a.share || Number(b.here) - Number(a.here) || a.vpn - b.vpn)
-    return new Set(wide.slice(room).map(({ vpn }) => vpn))
+  #nextOf(remaining: Remaining, span: Span | null, groups: Groups, nextOfGroup: readonly number[]): number {
+    if (span !== null && lengthOf(span, this.#launch.total) <= this.#launch.size * NARROW_GROUPS) return remaining.nextIn(span) ?? Number.POSITIVE_INFINITY
+    let next = Number.POSITIVE_INFINITY
+    forEachGroup(groups, (group) => {
+      next = Math.min(next, nextOfGroup[group] ?? next)
+    })
+    return next
   }
 }
 
@@ -163,13 +173,12 @@ export function bestStart(total: number, missing: Iterable<Span>): number {
   return longest * START_PART < total ? 0 : start
 }
 
-/** The first place of the two that are known to have asked; null: they have retired. */
-function askerOf(remaining: Remaining, { first, last }: Span): number | null {
-  return remaining.nextIn({ first, last: first }) ?? remaining.nextIn({ first: last, last })
-}
-
 function lengthOf({ first, last }: Span, total: number): number {
   return ((last - first + total) % total) + 1
+}
+
+function joined(a: Span | null, b: Span | null, total: number): Span | null {
+  return a === null ? b : b === null ? a : union(a, b, total)
 }
 
 /** The shortest span that holds both. */

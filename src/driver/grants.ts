@@ -126,10 +126,9 @@ export class Grants {
 
   /**
    * What the grants are now, by table index: whole entries; where there is none the default (load only) holds.
-   * @param known where not all fits, pages that are here must be asked for like others until it is known who wants them; null: all fits
    */
-  words(known: ((vpn: Vpn) => boolean) | null): Map<number, number> {
-    const { vmm, dmem } = this.#mirror
+  words(): Map<number, number> {
+    const { vmm } = this.#mirror
     const words = new Map<number, number>()
     for (const vpn of this.#written) {
       const base = vmm.get(vpn)
@@ -143,10 +142,6 @@ export class Grants {
       if (copy !== undefined && !copy.stale) words.set(vmm.indexOf(vpn), this.#entry(copy.frame, flags))
       else if (this.#inPlace.has(vpn)) words.set(vmm.indexOf(vpn), ((base & ~PTE_FLAGS_MASK) | flags) >>> 0)
     }
-    if (known === null) return words
-    dmem.forEachPage((_frame, vpn) => {
-      if (!known(vpn)) words.set(vmm.indexOf(vpn), (vmm.get(vpn) & ~(PTE.load | PTE.store | PTE.exclusive)) >>> 0)
-    })
     return words
   }
 

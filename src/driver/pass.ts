@@ -15,6 +15,7 @@ import {
   NEED_MISALIGNED,
   recordedAddress,
   recordWords,
+  slotGroupsOf,
   WANTED_WORDS,
   WORKGROUP_BITMAP,
 } from '../abi/fault-record.ts'
@@ -75,6 +76,8 @@ export interface PassWish {
   /** In the direct variant: where its pages lie. */
   readonly direct?: DirectWindow | null
   readonly fuel: number
+  /** It notes which groups of slots use which pages: see `readWanted`. */
+  readonly tells?: boolean
   /** Another pass like this one will probably follow. */
   readonly again: boolean
 }
@@ -126,7 +129,7 @@ function same(a: ArrayLike<unknown>, b: ArrayLike<unknown>): boolean {
   return true
 }
 
-/** For each page two words: 0xffffffff minus the first slot that wanted it, or 0; and one more than the last. Valid until the next pass. @throws DeviceFailure */
+/** For each page WANTED_WORDS: which slot lacked it first, and which groups of slots use it (abi/fault-record). Valid until the next pass. @throws DeviceFailure */
 export async function readWanted(mirror: Mirror, tables: TableBuffers, layout: FaultLayout): Promise<Uint32Array> {
   const words = new Uint32Array(WANTED_WORDS * tables.entries)
   await mirror.copies.submit([], [{ from: tables.faults, offset: layout.first * 4, into: new Uint8Array(words.buffer) }])
@@ -145,9 +148,10 @@ function fold(slots: number, limit: number): [number, number, number] {
   return [x, Math.ceil(slots / x), 1]
 }
 
-function sendControl(mirror: Mirror, tables: TableBuffers, { launch, window, fuel, direct = null }: PassWish, layout: FaultLayout): void {
+function sendControl(mirror: Mirror, tables: TableBuffers, wish: PassWish, layout: FaultLayout): void {
+  const { window } = wish
   const { sent, next: header } = tables.header
-  fillHeader(mirror, header, tables, { launch, window, fuel, direct }, layout)
+  fillHeader(mirror, header, tables, wish, layout)
   if (!same(header, sent)) {
     sent.set(header)
     mirror.device.write(tables.control, 0, bytesOf(header))
@@ -160,7 +164,7 @@ export function fillHeader(
   mirror: Mirror,
   header: Uint32Array,
   tables: TableBuffers,
-  { launch, window, fuel, direct = null }: Pick<PassWish, 'launch' | 'window' | 'fuel' | 'direct'>,
+  { launch, window, fuel, direct = null, tells = false }: Pick<PassWish, 'launch' | 'window' | 'fuel' | 'direct' | 'tells'>,
   layout: FaultLayout,
 ): void {
   header[CONTROL.mode] = window.worklist === null ? 0 : CONTROL_MODE.worklist
@@ -177,6 +181,7 @@ export function fillHeader(
   header[CONTROL.directory] = tables.entries
   header[CONTROL.directoryMask] = tables.directoryMask
   if (direct !== null) describeWindow(mirror, direct, header)
+  header[CONTROL.slotGroups] = tells ? slotGroupsOf(window.slots) : 0
   header[CONTROL.aborted] = 0
   header[CONTROL.link] = FIRST_LINK
 }

@@ -6,7 +6,7 @@
 // Always: a window is a prefix of what remains, in order; pages of the lead (the first of it), hits included, are pinned from the moment it
 // became lead; wants are served in workgroup order; every round retires a workgroup, learns a need, or serves a page, and rounds are bounded.
 
-import { PAGE_BITMAP, WANTED_WORDS, WORKGROUP_BITMAP } from '../abi/fault-record.ts'
+import { firstSlotOf, PAGE_BITMAP, WANTED_WORDS, WORKGROUP_BITMAP } from '../abi/fault-record.ts'
 import { PTE } from '../abi/pte.ts'
 import { forEachBit, testBit } from '../base/bitmap.ts'
 import type { Vpn } from '../base/units.ts'
@@ -15,6 +15,7 @@ import { accessError, fatalAccess, forEachFault, mustAbort, storedPages, traceFa
 import { bestStart, type Demand, Forecast } from './forecast.ts'
 import { foreseenWant, isCrowded } from './foresee.ts'
 import { Grants } from './grants.ts'
+import { type Groups, LaunchGroups } from './groups.ts'
 import { type DispatchResult, geometryOf, type Launch, type NeedHistory, type ProgramShape, refuseIfAborted } from './launch.ts'
 import { type MischiefAtWork, mischiefOf } from './mischief.ts'
 import { type Misses, resolveMisses } from './misses.ts'
@@ -36,12 +37,7 @@ const PIN_RESETS = 3
 /** Rounds without a retired workgroup, a new need or a served page. */
 const IDLE_ROUNDS = 8
 const NOTHING: Want[] = []
-const NO_PAGES: ReadonlySet<Vpn> = new Set()
-
-interface Planned extends Want {
-  /** No window waits for it. */
-  readonly loose: boolean
-}
+const ALL_SLOTS: Groups = { low: 0xffffffff, high: 0xffffffff }
 
 /** What a pass tells of its faults. */
 interface Learned {
@@ -65,13 +61,13 @@ export class Replay {
   /** Only in tests. */
   readonly #mischief: MischiefAtWork | null
   /** Wants that were not served yet, in the order of places. */
-  #backlog: Planned[] = []
+  #backlog: Want[] = []
   /** Pages of the lead, by page. */
   #pins = new Set<Vpn>()
   /** Once the wants do not all fit: what is wanted by whom, and the place that wants each page next. */
-  readonly #forecast = new Forecast()
+  readonly #groups: LaunchGroups
+  readonly #forecast: Forecast
   #nextUse = new Map<Vpn, number>()
-  readonly #isKnown = (vpn: Vpn) => this.#forecast.wasTold(vpn)
   #lead = -1
   #leadRounds = 0
   #pinResets = 0
@@ -94,6 +90,8 @@ export class Replay {
     this.#result = result
     this.#grants = new Grants(mirror, { allPrivate: launch.class === 'transactional', snapshot: launch.atomic })
     this.#remaining = new Remaining(total)
+    this.#groups = new LaunchGroups(total)
+    this.#forecast = new Forecast(this.#groups)
     this.#seal = sealOf(mirror, launch)
     this.#mischief = mischiefOf(mirror, evictor)
     this.#pace = new Pace(launch, mirror.plan.windowMax, total)
@@ -141,17 +139,20 @@ export class Replay {
       hints: learned.hints,
       aborted,
     })
-    if (sealed !== null) this.#launch.kernel.seals.ended(refused)
+    if (sealed !== null) {
+      this.#launch.kernel.seals.ended(refused)
+      if (retired * 2 > sealed.slots) this.#forecast.noteSealed(this.#groups.ofWindow(sealed)(ALL_SLOTS))
+    }
     // What it wanted the next pass will say, which is an attempt.
     if (refused) return
     const bad = fatalAccess(report, learned.misses)
     if (bad !== null) throw accessError(this.#mirror, this.#launch, window, bad, this.#remaining.retired)
     const outcome = { slots: window.slots, retired, barren: aborted || retired === 0, split: this.#split }
     this.#pace.passed(report, outcome, this.#remaining.retired)
+    if (!this.#remaining.empty) this.#pinLead(window, report)
+    this.#chooseWants(learned)
+    const told = this.#split && sealed === null && (await this.#order(learned, window, report, tables))
     if (this.#remaining.empty) return
-    this.#pinLead(window, report)
-    const toOrder = this.#chooseWants(learned)
-    const told = toOrder.size > 0 && (await this.#order(toOrder, window, report, tables))
     if (this.#split) this.#plan()
     const served = this.#serveHere() ?? (await this.#serveBacklog())
     const moved = learned.news || told || served > 0
@@ -197,8 +198,8 @@ export class Replay {
   async #foresee(wants: readonly Want[], demands: ReadonlyMap<Vpn, Demand>): Promise<void> {
     const { total } = this.#remaining
     const known = (vpn: Vpn) => {
-      const { first, last, share } = demands.get(vpn) as Demand
-      return { first: Math.min(first, total - 1), last: Math.min(last, total - 1), share }
+      const { first, last, groups } = demands.get(vpn) as Demand
+      return { first: Math.min(first, total - 1), last: Math.min(last, total - 1), groups }
     }
     this.#split = true
     this.#remaining = new Remaining(
@@ -215,13 +216,12 @@ export class Replay {
 
   /** The backlog of a launch whose wants do not all fit. */
   #plan(): void {
-    const { vmm, dmem } = this.#mirror
-    const planned = this.#forecast.plan(this.#remaining, dmem.capacity, (vpn) => this.#mirror.frameOf(vpn) >= 0)
+    const { vmm } = this.#mirror
     this.#nextUse = new Map()
     this.#backlog = []
-    for (const { vpn, next, loose } of planned) {
+    for (const { vpn, next } of this.#forecast.plan(this.#remaining)) {
       this.#nextUse.set(vpn, next)
-      const want = { vpn, write: this.#grants.wantsWrite(vpn), workgroup: next, loose }
+      const want = { vpn, write: this.#grants.wantsWrite(vpn), workgroup: next }
       if (!isServed(this.#mirror, want) && (vmm.get(vpn) & (want.write ? PTE.mayStore : PTE.mayLoad)) !== 0) this.#backlog.push(want)
     }
   }
@@ -229,7 +229,7 @@ export class Replay {
   /** A prefix of what remains: those whose pages are here, but not much fewer than could be run the last time. */
   #chooseWindow(): Window {
     let first = Number.POSITIVE_INFINITY
-    for (const { workgroup, loose } of this.#backlog) if (!loose) first = Math.min(first, workgroup)
+    for (const { workgroup } of this.#backlog) first = Math.min(first, workgroup)
     const fits = Math.max(1, Math.min(this.#pace.window, this.#remaining.countBelow(first)), this.#pace.window >> 3)
     return this.#windowOf(fits)
   }
@@ -241,10 +241,7 @@ export class Replay {
   #sealedWindow(): Window | null {
     if (this.#seal === null || this.#again || this.#grants.needs.size === 0) return null
     let first = Number.POSITIVE_INFINITY
-    for (const { workgroup, loose } of this.#backlog) {
-      if (loose) return null
-      first = Math.min(first, Math.floor(workgroup))
-    }
+    for (const { workgroup } of this.#backlog) first = Math.min(first, Math.floor(workgroup))
     const fits = Math.min(this.#pace.window, this.#remaining.countBelow(first))
     if (fits === 0) return null
     const window = this.#windowOf(fits)
@@ -279,7 +276,7 @@ export class Replay {
     const { kernel } = this.#launch
     const shape = this.#shapeOf(window, sealed)
     const program = kernel.programNow(shape) ?? (await kernel.program(shape))
-    const grants = () => this.#grants.words(this.#split ? this.#isKnown : null)
+    const grants = () => this.#grants.words()
     const table = this.#reach.readyNow(tables, grants) ?? (await this.#reach.ready(tables, grants))
     this.#result.rounds++
     try {
@@ -289,6 +286,7 @@ export class Replay {
         window,
         table,
         fuel: this.#pace.fuel,
+        tells: !sealed,
         again: this.#again,
       })
     } catch (failure) {
@@ -348,44 +346,42 @@ export class Replay {
 
   // What to serve, and in which order.
 
-  /** The backlog, in the order of the workgroups. Returns what was wanted when it does not all fit: then it is not in the backlog before `#order`. */
-  #chooseWants({ wanted, unordered }: Learned): ReadonlySet<Vpn> {
+  /** The backlog, in the order of the pages. Where it does not all fit it is made later, when the order of the workgroups is known. */
+  #chooseWants({ wanted, unordered }: Learned): void {
     const { dmem } = this.#mirror
-    const fresh: Planned[] = []
+    const fresh: Want[] = []
     for (const vpn of unordered.size === 0 ? wanted : [...wanted, ...unordered]) {
-      const want = { vpn, write: this.#grants.wantsWrite(vpn), workgroup: this.#remaining.lead, loose: false }
+      const want = { vpn, write: this.#grants.wantsWrite(vpn), workgroup: this.#remaining.lead }
       if (isServed(this.#mirror, want)) dmem.touch(this.#mirror.frameOf(vpn))
       else fresh.push(want)
     }
     const frames = framesWanted(this.#mirror, fresh)
-    if (
-      !this.#split &&
-      (this.#grants.needs.size > dmem.capacity || (frames > dmem.available && frames > this.#evictor.obtainable(frames, this.#keeps(fresh))))
-    ) {
+    if (!this.#split && (this.#grants.needs.size > dmem.capacity || (frames > dmem.available && frames > this.#evictor.obtainable(frames, this.#keeps(fresh)))))
       this.#split = true
-      // What has been asked for is not asked for again: the next launch will tell.
-      this.#forecast.excuse(this.#grants.needs.keys())
-    }
-    // Nobody said for which workgroup a page without an entry was wanted. Where that matters the next pass will, now that it has one.
-    if (this.#split) return wanted
-    this.#backlog = fresh.sort((a, b) => a.vpn - b.vpn)
-    return NO_PAGES
+    if (!this.#split) this.#backlog = fresh.sort((a, b) => a.vpn - b.vpn)
   }
 
-  /** Asks the device which workgroups wanted each of these pages. True when of one nobody had known it. */
-  async #order(pages: Iterable<Vpn>, window: Window, report: PassReport, tables: TableBuffers): Promise<boolean> {
-    const wanted = await readWanted(this.#mirror, tables, report.layout)
-    const place = (slot: number) => this.#remaining.placeOf(workgroupOf(window, slot))
+  /**
+   * Asks the device which workgroups use each page, or would. True when there is news. Nobody says for which workgroup a page without an entry was wanted: the
+   * next pass will, now that it has one.
+   */
+  async #order({ wanted }: Learned, window: Window, report: PassReport, tables: TableBuffers): Promise<boolean> {
+    const { vmm, dmem } = this.#mirror
+    const words = await readWanted(this.#mirror, tables, report.layout)
+    const groupsOf = this.#groups.ofWindow(window)
     let news = false
-    for (const vpn of pages) {
-      const at = WANTED_WORDS * this.#mirror.vmm.indexOf(vpn)
-      const [one, other] = [wanted[at] as number, wanted[at + 1] as number]
-      if (one === 0) continue
-      const [first, last] = [place(0xffffffff - one), place(other - 1)]
-      const asked = { first: this.#remaining.workgroupAt(Math.min(first, last)), last: this.#remaining.workgroupAt(Math.max(first, last)) }
-      news ||= !this.#forecast.wasTold(vpn)
-      this.#forecast.note(vpn, asked, this.#result.rounds, window.slots, this.#remaining.total)
+    const note = (vpn: Vpn) => {
+      const at = WANTED_WORDS * vmm.indexOf(vpn)
+      const [first, low, high] = words.subarray(at, at + WANTED_WORDS) as unknown as [number, number, number]
+      if ((low | high) === 0) return
+      const lacked = first === 0 ? null : workgroupOf(window, firstSlotOf(first))
+      const wasHere = this.#mirror.frameOf(vpn) >= 0
+      news = this.#forecast.note(vpn, { lacked, groups: groupsOf({ low, high }) }, wasHere, this.#result.rounds) || news
     }
+    for (const vpn of wanted) note(vpn)
+    dmem.forEachPage((_frame, vpn) => {
+      if (!wanted.has(vpn)) note(vpn)
+    })
     return news
   }
 

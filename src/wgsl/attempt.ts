@@ -8,7 +8,7 @@
 //
 // Always: an access with the right touches exactly the granted frame; one without it touches words 0 to 7 of pool 0 and nothing else.
 
-import { CONTROL, FAULT, FUEL_LOOK } from '../abi/fault-record.ts'
+import { CONTROL, FAULT, FAULT_HEADER_WORDS, FUEL_LOOK, missWords, PAGE_BITMAPS, WANTED_WORDS, WORKGROUP_BITMAPS } from '../abi/fault-record.ts'
 import { LEAF_PAGES } from '../abi/leaf.ts'
 import type { AddressBits } from './addresses.ts'
 import type { Pieces } from './wgsl-text.ts'
@@ -25,7 +25,7 @@ export interface AttemptWish {
 }
 
 export function addAttempt(pieces: Pieces, wish: AttemptWish): void {
-  pieces.addAll([...state(wish), ...rights(), ...failure(wish), ...reach(wish), ...control(wish)])
+  pieces.addAll([...state(wish), ...rights(), ...wants(wish), ...failure(wish), ...reach(wish), ...control(wish)])
 }
 
 function state(wish: AttemptWish): string[] {
@@ -66,6 +66,30 @@ function rights(): string[] {
   ]
 }
 
+/** Which slot lacked a page first, and which groups of slots use it. */
+function wants({ addressBits: bits }: AttemptWish): string[] {
+  return [
+    `fn svm_wanted_at(i: u32) -> u32 {
+  return ${FAULT_HEADER_WORDS + missWords(bits)}u + ${WORKGROUP_BITMAPS}u * svm_control.header[${CONTROL.workgroupWords}] + ${PAGE_BITMAPS}u * svm_control.header[${CONTROL.pageWords}] + ${WANTED_WORDS}u * i;
+}`,
+    // Somebody of this group of slots uses the page, or would.
+    `fn svm_use(i: u32) {
+  let groups = svm_control.header[${CONTROL.slotGroups}];
+  if (groups == 0u) { return; }
+  let group = svm_slot >> (groups - 1u);
+  svm_mark(svm_wanted_at(i) + 1u + (group >> 5u), 1u << (group & 31u));
+}`,
+    // True for the first that lacks the page, or one of a few that are first together.
+    `fn svm_wanted(i: u32) -> bool {
+  let word = svm_wanted_at(i);
+  let mine = 0xffffffffu - svm_slot;
+  let old = atomicLoad(&svm_faults[word]);
+  if (old < mine) { atomicMax(&svm_faults[word], mine); }
+  return old == 0u;
+}`,
+  ]
+}
+
 /** An access without its right: what it leaves, and poison. The marks to make are returned. */
 function failure(wish: AttemptWish): string[] {
   const poll = wish.polls ? '\n  svm_poll();' : ''
@@ -91,6 +115,7 @@ function failure(wish: AttemptWish): string[] {
     return SVM_MARK_FAULTED;
   }${miss}
   let first = svm_wanted(i);
+  svm_use(i);
   if (svm_poisoned) {
     if (first) { svm_tired = 0u; }
     return need << SVM_HINTS;
@@ -109,6 +134,7 @@ function reach(wish: AttemptWish): string[] {
   let i = svm_page_of(a);
   let e = svm_table[i];
   let right = ((e & SVM_LOAD) != 0u) & !misaligned;
+  if (right) { svm_use(i); }
   if (!right | ((e & SVM_PRIVATE) != 0u) | (svm_slot == 0u)) {
     var marks: u32;
     if (right) { marks = svm_note(e, false); } else { marks = svm_fault(a, i, e, SVM_LOAD, misaligned); }
@@ -122,6 +148,7 @@ function reach(wish: AttemptWish): string[] {
   let right = ((e & need) != 0u) & !misaligned;
   var marks: u32;
   if (!right) { marks = svm_fault(a, i, e, need, misaligned); }
+  if (right) { svm_use(i); }
   let allowed = right & !svm_poisoned;
   if (allowed) { marks = svm_note(e, true); }
   svm_mark_all(marks, i);

@@ -11,12 +11,10 @@ import {
   EXAMPLES,
   FAULT,
   FAULT_HEADER_WORDS,
-  missWords,
   NEED,
   NEED_MISALIGNED,
   PAGE_BITMAP,
   PAGE_BITMAPS,
-  WANTED_WORDS,
   WORKGROUP_BITMAP,
   WORKGROUP_BITMAPS,
 } from '../abi/fault-record.ts'
@@ -83,15 +81,6 @@ export function addFaults(pieces: Pieces, wish: { readonly addressBits: AddressB
     let start = select(${FAULT_HEADER_WORDS}u + (k - ${PAGE_BITMAPS}u) * workgroup_words, page_start, of_page);
     svm_mark(start + (n >> 5u), 1u << (n & 31u));
   }
-}`,
-    // True for the first that wants the page, or one of a few that are first together.
-    `fn svm_wanted(i: u32) -> bool {
-  let word = ${FAULT_HEADER_WORDS + missWords(bits)}u + ${WORKGROUP_BITMAPS}u * svm_control.header[${CONTROL.workgroupWords}] + ${PAGE_BITMAPS}u * svm_control.header[${CONTROL.pageWords}] + ${WANTED_WORDS}u * i;
-  let mine = 0xffffffffu - svm_slot;
-  let old = atomicLoad(&svm_faults[word]);
-  if (old < mine) { atomicMax(&svm_faults[word], mine); }
-  if (atomicLoad(&svm_faults[word + 1u]) <= svm_slot) { atomicMax(&svm_faults[word + 1u], svm_slot + 1u); }
-  return old == 0u;
 }`,
     `fn svm_example(a: svm_ptr, need: u32) {
   if (atomicLoad(&svm_faults[${FAULT.exampleCount}]) >= ${EXAMPLES}u) { return; }

@@ -275,15 +275,27 @@ describe.each([32, 64] as const)('grants and faults of an attempt, %i-bit addres
     expect(done.first(3)).toBeNull()
   })
 
-  test('`first` keeps the smallest and the largest slot', async () => {
+  test('`first` keeps the smallest slot, and which groups of slots use a page', async () => {
     const done = await run(
       space().table(0, MAY).table(1, MAY),
       'if (w.x == 5u || w.x == 3u) { let v = svm_load_u32(args.b); } else if (w.x > 1u) { let v = svm_load_u32(args.a); }',
       { slots: 40 },
     )
     expect([done.first(0), done.first(1), done.first(2)]).toEqual([2, 3, null])
-    expect([done.last(0), done.last(1), done.last(2)]).toEqual([39, 5, null])
+    expect([done.users(0), done.users(1), done.users(2)]).toEqual([[2, 4, ...Array.from({ length: 34 }, (_, k) => k + 6)], [3, 5], []])
     expect(done.workgroups('faulted')).toEqual(Array.from({ length: 38 }, (_, k) => k + 2))
+  })
+
+  test('pages that are here have users too, in groups of slots where these are many', async () => {
+    const done = await run(
+      space().table(0, RW).grant(1, RW),
+      'if (w.x % 32u < 2u) { let v = svm_load_u32(args.a); } if (w.x == 129u) { svm_store_u32(args.b, 1u); }',
+      {
+        slots: 130,
+      },
+    )
+    expect([done.users(0), done.users(1), done.users(2)]).toEqual([[0, 8, 16, 24, 32], [32], []])
+    expect(done.first(0)).toBeNull()
   })
 
   test('a bad access after a serviceable fault is not recorded', async () => {

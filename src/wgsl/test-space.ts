@@ -16,6 +16,7 @@ import {
   NEED_MISALIGNED,
   PAGE_BITMAP,
   recordedAddress,
+  slotGroupsOf,
   WANTED_WORDS,
   WORKGROUP_BITMAP,
 } from '../abi/fault-record.ts'
@@ -188,10 +189,9 @@ export class Outcome {
     return word === 0 ? null : firstSlotOf(word)
   }
 
-  /** The largest slot that wanted a page; null when none did. */
-  last(page: number): number | null {
-    const word = this.#faults[this.#layout.first + WANTED_WORDS * indexOf(page, this.#bits) + 1] as number
-    return word === 0 ? null : word - 1
+  /** Groups of slots that used a page, or would. */
+  users(page: number): number[] {
+    return this.#set(this.#layout.first + WANTED_WORDS * indexOf(page, this.#bits) + 1, 2)
   }
 
   /** Examples of faults: page, need, slot. */
@@ -263,6 +263,7 @@ export class TestSpace {
     words.set(launch.offset ?? [0, 0, 0], CONTROL.offsetX)
     put('fuel', launch.fuel ?? 1_000_000)
     put('records', layout.records)
+    put('slotGroups', slotGroupsOf(slots))
     put('worklist', CONTROL_HEADER_WORDS)
     put('workgroupWords', layout.workgroupWords)
     put('pageWords', layout.pageWords)

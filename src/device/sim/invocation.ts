@@ -134,6 +134,7 @@ export class Invocation {
       this.#refuse(asked, index, entry, want, alignment, misaligned)
       return -1
     }
+    if (!pass.resident) pass.markUsed(index, this.slot)
     if (kind !== 'load' && this.poisoned) return -1
     this.#note(index, entry, kind)
     this.words = pass.pool(entry)

@@ -12,6 +12,8 @@ import {
   faultLayout,
   missWords,
   recordedAddress,
+  SLOT_GROUPS,
+  slotGroupsOf,
   WANTED_WORDS,
 } from '../../abi/fault-record.ts'
 import { SPACE_BYTES } from '../../abi/geometry.ts'
@@ -83,6 +85,7 @@ export function pass(setup: Setup) {
   control.set([...(setup.workgroups ?? [slots, 1, 1]), ...(setup.global ?? [0, 0, 0]), ...(setup.offset ?? [0, 0, 0]), setup.fuel ?? 0], CONTROL.workgroupsX)
   control.set([CONTROL_HEADER_WORDS, layout.workgroupWords, layout.pageWords, entries, buckets - 1], CONTROL.worklist)
   control[CONTROL.records] = layout.records
+  control[CONTROL.slotGroups] = slotGroupsOf(slots)
   control.set(setup.worklist ?? [], CONTROL_HEADER_WORDS)
   const faults = new Uint32Array(layout.endWords)
   const pool = new Uint32Array(POOL_HEAD_WORDS + PAGES * FRAME_WORDS)
@@ -135,8 +138,8 @@ function reportOf(faults: Uint32Array, layout: FaultLayout, { slots, entries, bi
     pages: (bitmap: number) => set(layout.pageBitmaps + bitmap * layout.pageWords, layout.pageWords, entries).map(indexOf),
     groups: (bitmap: number) => set(layout.workgroupBitmaps + bitmap * layout.workgroupWords, layout.workgroupWords, slots),
     first: (page: number) => faults[layout.first + WANTED_WORDS * indexOf(page)],
-    /** The largest slot that wanted a page; -1 when none did. */
-    last: (page: number) => faults[layout.first + WANTED_WORDS * indexOf(page) + 1] - 1,
+    /** Groups of slots that used a page, or would. */
+    users: (page: number) => set(layout.first + WANTED_WORDS * indexOf(page) + 1, 1, SLOT_GROUPS),
     /** Where no fault is possible: the kind of a bad access, and their addresses by slot. */
     bad: () => ({
       kind: faults[FAULT.badKind],

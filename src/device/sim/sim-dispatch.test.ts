@@ -196,7 +196,7 @@ describe('poison', () => {
     const done = ran({ twin, table: [MAY, MAY, MAY], slots: 5 })
     expect([0, 1].map((i) => firstSlotOf(done.first(i)))).toEqual([2, 1])
     expect(done.first(2)).toBe(0)
-    expect([0, 1, 2].map(done.last)).toEqual([4, 4, -1])
+    expect([0, 1, 2].map(done.users)).toEqual([[2, 3, 4], [1, 2, 3, 4], []])
     expect(done.pages(PAGE_BITMAP.read)).toEqual([0, 1])
     expect(done.pages(PAGE_BITMAP.hintRead)).toEqual([1])
     expect(done.groups(WORKGROUP_BITMAP.faulted)).toEqual([1, 2, 3, 4])

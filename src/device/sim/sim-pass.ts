@@ -203,13 +203,21 @@ export class SimPass {
     this.#setBit(this.#pageBitmaps + bitmap * this.#pageWords, this.#pageWords, index)
   }
 
-  /** A slot wanted a page: the smallest one is kept, as its distance from the top, and the largest. True for the first. */
+  /** A slot uses a page, or would: its group is noted. */
+  markUsed(index: number, slot: number): void {
+    const groups = this.#buffers.control[CONTROL.slotGroups]
+    if (groups === 0) return
+    const group = slot >>> (groups - 1)
+    this.#buffers.faults[this.#first + WANTED_WORDS * index + 1 + (group >>> 5)] |= 1 << (group & 31)
+  }
+
+  /** A slot lacked a page: the smallest one is kept, as its distance from the top. True for the first. */
   markWanted(index: number, slot: number): boolean {
     const { faults } = this.#buffers
     const word = this.#first + WANTED_WORDS * index
     const old = faults[word]
     faults[word] = Math.max(old, 0xffffffff - slot)
-    faults[word + 1] = Math.max(faults[word + 1], slot + 1)
+    this.markUsed(index, slot)
     return old === 0
   }
 
