@@ -12,28 +12,27 @@ import type { SvmCommandType, SvmEvent } from '../types.ts'
 type Status = SvmEvent['status']
 const ORDER: readonly Status[] = ['queued', 'submitted', 'running', 'complete', 'failed']
 
+const ignore = () => undefined
+
 export class CommandEvent<T> implements SvmEvent<T> {
   readonly command: SvmCommandType
   readonly label: string
   readonly profile: { queued: number; submitted?: number; started?: number; ended?: number }
   readonly #clock: Clock
-  readonly #settled: Promise<T>
+  /** Made when somebody asks: most commands of a long line are never asked for. */
+  #settled: Promise<T> | null = null
   #status: Status = 'queued'
   #seen = false
+  #value: T | undefined
   #error: unknown
-  #resolve!: (value: T) => void
-  #reject!: (error: unknown) => void
+  #resolve: ((value: T) => void) | null = null
+  #reject: ((error: unknown) => void) | null = null
 
   constructor(command: SvmCommandType, label: string, clock: Clock) {
     this.command = command
     this.label = label
     this.#clock = clock
     this.profile = { queued: clock.now() }
-    this.#settled = new Promise((resolve, reject) => {
-      this.#resolve = resolve
-      this.#reject = reject
-    })
-    this.#settled.catch(() => undefined)
   }
 
   get status(): Status {
@@ -42,11 +41,18 @@ export class CommandEvent<T> implements SvmEvent<T> {
 
   get done(): Promise<T> {
     this.#seen = true
-    return this.#settled
+    return this.quiet
   }
 
   /** The promise, without marking its error as seen: for the sequencer. */
   get quiet(): Promise<T> {
+    if (this.#settled !== null) return this.#settled
+    this.#settled = new Promise((resolve, reject) => {
+      if (this.#status === 'complete') resolve(this.#value as T)
+      else if (this.#status === 'failed') reject(this.#error)
+      else [this.#resolve, this.#reject] = [resolve, reject]
+    })
+    this.#settled.catch(ignore)
     return this.#settled
   }
 
@@ -70,14 +76,15 @@ export class CommandEvent<T> implements SvmEvent<T> {
   complete(value: T): void {
     this.#move('complete')
     this.profile.ended = this.#clock.now()
-    this.#resolve(value)
+    this.#value = value
+    this.#resolve?.(value)
   }
 
   fail(error: unknown): void {
     this.#move('failed')
     this.#error = error
     this.profile.ended = this.#clock.now()
-    this.#reject(error)
+    this.#reject?.(error)
   }
 
   /** Called when an error was given to somebody in another way than `done`. */

@@ -51,12 +51,60 @@ type Wish = { command: SvmCommandType; options: CommandOptions | undefined; hard
 const NO_GROUPS: readonly unknown[] = []
 const NO_WAITS: PromiseLike<unknown>[] = []
 
-/** A kernel command. */
-interface LaunchEntry extends Entry {
+/** What a queue does with its kernel commands. */
+interface LaunchHome {
+  readonly lane: Lane
+  readonly runAll: (entries: readonly Entry[]) => Promise<void>
+  readonly refused: (entry: LaunchEntry, error: unknown) => void
+}
+
+/** What a kernel command is made of. */
+interface LaunchParts {
+  readonly home: LaunchHome
   readonly event: CommandEvent<DispatchResult>
   /** But for the handles of what cannot be plain. */
   readonly request: Requests['SVM_EXEC']
   readonly groups: readonly unknown[]
+  readonly waitFor: readonly PromiseLike<unknown>[]
+  readonly signal: AbortSignal | undefined
+}
+
+/** A kernel command. There may be many at a time: what they share is their home's. */
+class LaunchEntry implements Entry {
+  readonly barrier = false
+  readonly hardy = false
+  readonly home: LaunchParts['home']
+  readonly event: LaunchParts['event']
+  readonly request: LaunchParts['request']
+  readonly groups: LaunchParts['groups']
+  readonly waitFor: LaunchParts['waitFor']
+  readonly signal: LaunchParts['signal']
+
+  constructor({ home, event, request, groups, waitFor, signal }: LaunchParts) {
+    this.home = home
+    this.event = event
+    this.request = request
+    this.groups = groups
+    this.waitFor = waitFor
+    this.signal = signal
+  }
+
+  get lane(): Lane {
+    return this.home.lane
+  }
+
+  /** What the device says of the author's groups it says of a whole submission. */
+  get runAll(): LaunchHome['runAll'] | undefined {
+    return this.groups.length === 0 ? this.home.runAll : undefined
+  }
+
+  run(): Promise<void> {
+    return this.home.runAll([this])
+  }
+
+  refuse(error: SvmError): void {
+    this.home.refused(this, error)
+  }
 }
 
 export class Queue implements SvmQueue, Lane {
@@ -66,6 +114,11 @@ export class Queue implements SvmQueue, Lane {
   readonly #label: string
   /** Commands that are not settled, and failures that nobody has seen. */
   readonly #events = new Set<CommandEvent<unknown>>()
+  readonly #launches: LaunchHome = {
+    lane: this,
+    runAll: (entries) => this.#runLaunches(entries as readonly LaunchEntry[]),
+    refused: (entry, error) => this.#failed(entry.event as CommandEvent<unknown>, entry, error),
+  }
 
   constructor(home: QueueHome, options: { memory: number; inOrder: boolean; label: string }) {
     this.#home = home
@@ -186,21 +239,7 @@ export class Queue implements SvmQueue, Lane {
     const waitFor = waitsOf(launch)
     const event = new CommandEvent<DispatchResult>('kernel', launch.label ?? kernel.label, this.#home.clock)
     this.#events.add(event as CommandEvent<unknown>)
-    const entry: LaunchEntry = {
-      lane: this,
-      barrier: false,
-      hardy: false,
-      waitFor,
-      signal: launch.signal,
-      event,
-      request,
-      groups,
-      run: () => this.#runLaunches([entry]),
-      // What the device says of the author's groups it says of a whole submission.
-      ...(groups.length === 0 ? { runAll: this.#runLaunches } : {}),
-      refuse: (error) => this.#failed(event as CommandEvent<unknown>, entry, error),
-    }
-    this.#home.sequencer.add(entry)
+    this.#home.sequencer.add(new LaunchEntry({ home: this.#launches, event, request, groups, waitFor, signal: launch.signal }))
     return event
   }
 
@@ -285,11 +324,11 @@ export class Queue implements SvmQueue, Lane {
   }
 
   /** Kernel commands that follow each other, as one request. */
-  readonly #runLaunches = async (entries: readonly Entry[]): Promise<void> => {
-    const launches = entries as readonly LaunchEntry[]
+  async #runLaunches(launches: readonly LaunchEntry[]): Promise<void> {
     for (const { event } of launches) event.started()
     const { results, failure } = await this.#exec(launches)
-    for (const [n, entry] of launches.entries()) {
+    for (let n = 0; n < launches.length; n++) {
+      const entry = launches[n] as LaunchEntry
       const event = entry.event as CommandEvent<unknown>
       const result = results[n]
       if (result !== undefined) {

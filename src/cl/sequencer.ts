@@ -25,7 +25,7 @@ export interface Entry {
   /** Does the work. Never throws synchronously. */
   run(): Promise<void>
   /** Where several entries that follow each other can be run in one go: does that, in their order. The same function for all of them. */
-  readonly runAll?: (entries: readonly Entry[]) => Promise<void>
+  readonly runAll?: ((entries: readonly Entry[]) => Promise<void>) | undefined
   /** The entry will not run. */
   refuse(error: SvmError): void
 }

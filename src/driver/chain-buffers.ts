@@ -25,6 +25,8 @@ export interface ChainBuffers {
   readonly links: number
   /** Bytes from the arguments of one link to those of the next. */
   readonly argsStride: Bytes
+  /** Where the parts of each link begin. */
+  readonly places: readonly { readonly control: Bytes; readonly args: Bytes }[]
   /** Of the grant sets that there is room for. */
   readonly tables: readonly PassTable[]
 }
@@ -53,7 +55,9 @@ export async function makeChain({ device, vmm }: Mirror, tables: TableBuffers, a
     const args = await make('arguments', plan.links * argsStride)
     const granted: DeviceBuffer[] = []
     for (let n = 0; n < plan.sets; n++) granted.push(await make('table', tables.table.byteLength))
-    tables.chain = { control, args, links: plan.links, argsStride, tables: granted.map((buffer) => new PassTable(vmm, buffer, tables.entries)) }
+    const places = Array.from({ length: plan.links }, (_, n) => ({ control: n * WINDOW_UNIT, args: n * argsStride }))
+    const sets = granted.map((buffer) => new PassTable(vmm, buffer, tables.entries))
+    tables.chain = { control, args, links: plan.links, argsStride, places, tables: sets }
     return tables.chain
   } catch (failure) {
     for (const buffer of made) buffer.destroy()

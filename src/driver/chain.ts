@@ -239,7 +239,7 @@ class Chain {
     // Once for all submissions, unless somebody takes entries away between them.
     if (first === 0 || this.#mischief !== null) this.#prepare()
     const { device } = this.#mirror
-    const { control, args, argsStride } = this.#buffers
+    const { control, args, argsStride, places } = this.#buffers
     const headers = new Uint32Array((end - first) * HEADER_WORDS)
     const argBytes = new Uint8Array((end - first) * argsStride)
     for (let n = first; n < end; n++) {
@@ -249,7 +249,7 @@ class Chain {
       headers.set(header, place * HEADER_WORDS)
       headers[place * HEADER_WORDS + CONTROL.link] = FIRST_LINK - n
       argBytes.set(launch.args, place * argsStride)
-      const at = { control: place * WINDOW_UNIT, args: place * argsStride }
+      const at = places[place] as (typeof places)[number]
       if (n > 0 && program.descriptor.collective) work.push(this.#tell(at.control))
       work.push({ kind: 'dispatch', program, bindings, at, groups, authorGroups: launch.authorGroups, args: launch.argValues })
     }

@@ -10,6 +10,8 @@ import { refuse } from './refuse.ts'
 import type { Requests } from './request.ts'
 import type { Resources } from './resources.ts'
 
+const NO_GROUPS: readonly unknown[] = []
+
 /** @throws SvmError */
 export function launchOf(space: Space, mirror: Mirror, resources: Resources, request: Requests['SVM_EXEC']): Launch {
   const kernel = resources.get('kernel', request.kernel)
@@ -47,7 +49,8 @@ export function launchOf(space: Space, mirror: Mirror, resources: Resources, req
     reach: request.reach?.flatMap((pointer) => reachOf(space, pointer)) ?? null,
     class: request.class,
     atomic: request.atomic,
-    authorGroups: request.bindGroups.map((handle) => (handle < 0 ? undefined : resources.get('bind-group', handle))),
+    authorGroups:
+      request.bindGroups.length === 0 ? NO_GROUPS : request.bindGroups.map((handle) => (handle < 0 ? undefined : resources.get('bind-group', handle))),
     signal: request.signal < 0 ? undefined : resources.get('signal', request.signal),
   }
 }
