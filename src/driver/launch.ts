@@ -87,6 +87,8 @@ export class DriverKernel {
   readonly #programs = new Map<string, Promise<Program>>()
   /** Those of them that are made. */
   readonly #made = new Map<string, Program>()
+  /** The one that was asked for last. */
+  #lastMade: { readonly shape: ProgramShape; readonly program: Program } | null = null
   /** Those that did not compile. */
   readonly #refused = new Set<string>()
   readonly #histories = new Map<string, NeedHistory>()
@@ -126,7 +128,10 @@ export class DriverKernel {
 
   /** The same, if it was made before. */
   programNow(shape: ProgramShape): Program | null {
-    return this.#made.get(keyOf(shape)) ?? null
+    if (this.#lastMade !== null && isSameShape(this.#lastMade.shape, shape)) return this.#lastMade.program
+    const program = this.#made.get(keyOf(shape)) ?? null
+    if (program !== null) this.#lastMade = { shape, program }
+    return program
   }
 
   /** The same; if it was not made, somebody begins to. A variant that does not compile, where another does, is never made. */
@@ -207,6 +212,21 @@ export class DriverKernel {
 
 function keyOf({ variant, pools, guard, geometry, chained, marks }: ProgramShape): string {
   return `${variant} ${widthOf(pools)} ${guard} ${geometry} ${chained} ${marks}`
+}
+
+/** All of them: one that is missing here does not compile. */
+const SHAPE_FIELDS = Object.keys({
+  variant: true,
+  pools: true,
+  guard: true,
+  geometry: true,
+  chained: true,
+  marks: true,
+} satisfies Record<keyof ProgramShape, true>) as (keyof ProgramShape)[]
+
+function isSameShape(a: ProgramShape, b: ProgramShape): boolean {
+  for (const field of SHAPE_FIELDS) if (a[field] !== b[field]) return false
+  return true
 }
 
 /** Modules declare 1, 2, 4 or 8 pools. */

@@ -1,5 +1,5 @@
 // Work as commands of a GPUCommandEncoder. Always: commands come in the order of the work; neighbouring dispatches share a compute pass
-// (a dispatch is a usage scope of its own, so that is no weaker an order); every bind group of the layout is set.
+// (a dispatch is a usage scope of its own, so that is no weaker an order); every bind group that the device asks for is set.
 
 import type { Work } from '../device.ts'
 import { gpuOf } from './buffers.ts'
@@ -8,6 +8,8 @@ import { AUTHOR_GROUPS, RUNTIME_GROUP, type RuntimeBuffers, type WebgpuProgram }
 export interface EncodeContext extends RuntimeBuffers {
   /** The group for a layout without entries. */
   emptyGroup(): GPUBindGroup
+  /** The device asks for it. */
+  needsEmptyGroups(): boolean
 }
 
 type Dispatch = Extract<Work, { kind: 'dispatch' }>
@@ -26,6 +28,10 @@ class PassState {
     if (this.#program === program) return
     this.pass.setPipeline(program.pipeline)
     this.#program = program
+  }
+
+  hasAuthorGroup(index: number): boolean {
+    return this.#author[index] !== null
   }
 
   authorGroup(index: number, group: GPUBindGroup): void {
@@ -60,7 +66,8 @@ function encodeDispatch(state: PassState, dispatch: Dispatch, context: EncodeCon
   state.program(program)
   for (let group = 0; group < AUTHOR_GROUPS; group++) {
     const given = dispatch.authorGroups[group] as GPUBindGroup | null | undefined
-    state.authorGroup(group, given ?? context.emptyGroup())
+    if (given) state.authorGroup(group, given)
+    else if (state.hasAuthorGroup(group) || context.needsEmptyGroups()) state.authorGroup(group, context.emptyGroup())
   }
   offsets[0] = dispatch.at?.control ?? 0
   offsets[1] = dispatch.at?.args ?? 0

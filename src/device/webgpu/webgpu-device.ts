@@ -6,6 +6,7 @@ import { printBytes } from '../../base/units.ts'
 import type { DeviceLimits, Program, ProgramDescriptor, Readback, Work } from '../device.ts'
 import { type BufferRole, type CompilerMessage, type Device, type DeviceBuffer, DeviceFailure } from '../device.ts'
 import { gpuOf, Ledger, ROLE_USAGE, WebgpuBuffer } from './buffers.ts'
+import { needsEmptyGroups } from './empty-groups.ts'
 import { Lifeline } from './lifeline.ts'
 import { deviceLimits } from './limits.ts'
 import { AUTHOR_GROUPS, compileModule, compileProgram, type WebgpuProgram } from './program.ts'
@@ -37,6 +38,9 @@ export class WebgpuDevice implements Device {
   readonly #placeholders: WebgpuBuffer[] = []
   readonly #foreign = new WeakMap<GPUBuffer, WebgpuBuffer>()
   #emptyGroup: GPUBindGroup | null = null
+  /** Asked when the first program is made. */
+  #needsEmptyGroups: boolean = true
+  #asked = false
 
   constructor(device: GPUDevice, options: WebgpuDeviceOptions = {}) {
     this.#device = device
@@ -98,6 +102,7 @@ export class WebgpuDevice implements Device {
 
   createProgram(descriptor: ProgramDescriptor): Promise<Program> {
     if (this.lostReason !== null) return Promise.reject(this.#lifeline.failure())
+    if (!this.#asked) this.#ask()
     return this.#lifeline.guard(compileProgram(this.#device, descriptor))
   }
 
@@ -136,6 +141,14 @@ export class WebgpuDevice implements Device {
     this.#queue.release()
   }
 
+  /** Nobody waits for the answer. */
+  #ask(): void {
+    this.#asked = true
+    void needsEmptyGroups(this.#device).then((needs) => {
+      this.#needsEmptyGroups = needs
+    })
+  }
+
   #begin(): void {
     this.#released = false
     this.#ledger = new Ledger()
@@ -147,6 +160,7 @@ export class WebgpuDevice implements Device {
     return new SubmitQueue(this.#device, this.#lifeline, this.#ring, {
       placeholder: (pool) => this.#placeholder(pool),
       emptyGroup: () => this.#groupWithoutEntries(),
+      needsEmptyGroups: () => this.#needsEmptyGroups,
     })
   }
 
