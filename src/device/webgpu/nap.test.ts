@@ -23,3 +23,36 @@ test('timers are served while somebody waits long, and nobody naps when nobody w
   for (const [, , , milliseconds] of naps.mock.calls) expect(milliseconds).toBeLessThanOrEqual(0.5)
   naps.mockRestore()
 })
+
+test('after a long wait shorter ones are naps too, until many in a row were short', async () => {
+  const naps = vi.spyOn(Atomics, 'wait')
+  let now = 1000
+  const clock = vi.spyOn(performance, 'now').mockImplementation(() => now)
+  const turns = async () => {
+    for (let n = 0; n < 5; n++) await new Promise((resolve) => setTimeout(resolve, 2))
+  }
+  /** Naps while somebody waits so long. */
+  const during = async (milliseconds: number) => {
+    wait()
+    await turns()
+    const before = naps.mock.calls.length
+    now += milliseconds
+    await turns()
+    wake()
+    await turns()
+    return naps.mock.calls.length - before
+  }
+  const short = () => {
+    wait()
+    now += 0.05
+    wake()
+  }
+  for (let n = 0; n < 20; n++) short()
+  expect(await during(0.5)).toBe(0)
+  expect(await during(1.5)).toBeGreaterThan(0)
+  expect(await during(0.5)).toBeGreaterThan(0)
+  for (let n = 0; n < 20; n++) short()
+  expect(await during(0.5)).toBe(0)
+  clock.mockRestore()
+  naps.mockRestore()
+})
