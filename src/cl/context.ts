@@ -255,7 +255,7 @@ export class Context implements Svm, QueueHome {
       ...(twin === undefined ? {} : { twin }),
     })
     const handles = await this.#parts.buildKernel(translated, { code, entryPoint })
-    return new Kernel(this.port, translated, handles, { class: descriptor.class ?? 'grants', reach })
+    return new Kernel(this.port, translated, handles, { class: descriptor.class ?? 'grants', reach, hasTwin: twin !== undefined })
   }
 
   /** New commands of its queues are refused from the call on; those before still run. */

@@ -10,6 +10,7 @@ import type { KernelAnalysis, StructLayout, TranslatedKernel } from '../wgsl/pro
 export type KernelClass = Requests['SVM_EXEC']['class']
 
 const NO_HANDLES: readonly number[] = []
+const NO_VALUES: Readonly<Record<string, unknown>> = {}
 
 export class Kernel implements SvmKernel {
   readonly label: string
@@ -23,13 +24,15 @@ export class Kernel implements SvmKernel {
   readonly translated: TranslatedKernel
   readonly #pointerNames: readonly string[]
   readonly #class: KernelClass
+  /** Only a twin reads arguments by name. */
+  readonly #hasTwin: boolean
   readonly #reach: 'any' | 'arguments' | readonly number[]
 
   constructor(
     port: Port,
     translated: TranslatedKernel,
     handles: readonly number[],
-    options: { class: KernelClass; reach: 'any' | 'arguments' | readonly number[] },
+    options: { class: KernelClass; reach: 'any' | 'arguments' | readonly number[]; hasTwin: boolean },
   ) {
     this.port = port
     this.label = translated.label
@@ -39,6 +42,7 @@ export class Kernel implements SvmKernel {
     this.handles = handles
     this.#pointerNames = translated.args.fields.filter(({ type }) => type === 'svm_ptr').map(({ name }) => name)
     this.#class = options.class
+    this.#hasTwin = options.hasTwin
     this.#reach = options.reach
   }
 
@@ -71,7 +75,7 @@ export class Kernel implements SvmKernel {
       kernel: this.handles[memory] as number,
       args,
       // A copy: the program may change its object after the call.
-      argValues: { ...launch.args },
+      argValues: this.#hasTwin ? { ...launch.args } : NO_VALUES,
       historyKey: pointers.join(' '),
       workgroups,
       global,

@@ -89,6 +89,7 @@ export interface Requests {
     readonly memory: number
     readonly kernel: number
     readonly args: Uint8Array
+    /** For the kernel's twin; empty where it has none. */
     readonly argValues: Readonly<Record<string, unknown>>
     readonly historyKey: string
     readonly workgroups: readonly [number, number, number]
