@@ -6,7 +6,7 @@
 // control (read only):
 //   [ header: CONTROL_HEADER_WORDS ][ worklist: one word a slot ]
 //
-// A *slot* is the position of a workgroup in the window that this pass runs. Page bitmaps and `first` are indexed by table
+// A *slot* is the position of a workgroup in the window that this pass runs. Page bitmaps and `wanted` are indexed by table
 // index (abi/geometry, abi/leaf). Bitmaps have no order and cannot overflow: correctness never depends on a list. The header holds a few examples of
 // faults, for diagnosis only: what finds no room there is not lost.
 
@@ -136,7 +136,7 @@ export interface FaultLayout {
   readonly workgroupBitmaps: number
   readonly pageBitmaps: number
   readonly misses: number
-  readonly first: number
+  readonly wanted: number
   /** In its place: records of bad accesses, one a slot, where no fault is possible. */
   readonly records: number
   readonly endWords: number
@@ -154,9 +154,9 @@ export function faultLayout(slots: number, tableEntries: number, addressBits: 32
   const workgroupBitmaps = FAULT_HEADER_WORDS
   const pageBitmaps = workgroupBitmaps + WORKGROUP_BITMAPS * workgroupWords
   const misses = pageBitmaps + PAGE_BITMAPS * pageWords
-  const first = misses + missWords(addressBits)
-  const endWords = first + Math.max(WANTED_WORDS * tableEntries, recordWords(addressBits) * slots)
-  return { workgroupWords, pageWords, workgroupBitmaps, pageBitmaps, misses, first, records: first, endWords }
+  const wanted = misses + missWords(addressBits)
+  const endWords = wanted + Math.max(WANTED_WORDS * tableEntries, recordWords(addressBits) * slots)
+  return { workgroupWords, pageWords, workgroupBitmaps, pageBitmaps, misses, wanted, records: wanted, endWords }
 }
 
 /** Words of the record of a slot: the complement of the address, and never 0; in a 64-bit space that of the high word, and the low word. */
@@ -173,16 +173,10 @@ export function recordedAddress(records: Uint32Array, slot: number, addressBits:
   return words === 1 ? high : high * 2 ** 32 + (records[slot * words + 1] as number)
 }
 
-/** Words a page in `first`. */
-export const WANTED_WORDS = 3
-/** Parts of a pass that are told apart where pages are used: a bit each in the last words of a page. */
+/** Words a page in `wanted`. */
+export const WANTED_WORDS = 2
+/** Parts of a pass that are told apart where pages are used: a bit each in the words of a page, set when one of its slots wanted it, whether it was here or not. */
 export const SLOT_GROUPS = 64
-
-// Of a page `first` holds: 0 when nobody lacked it, else 0xffffffff minus the smallest slot that did (atomicMax keeps the smallest); and a bit for each group
-// of slots of which somebody wanted it, whether it was here or not.
-export function firstSlotOf(word: number): number {
-  return 0xffffffff - word
-}
 
 /** What CONTROL.slotGroups says for so many slots. */
 export function slotGroupsOf(slots: number): number {

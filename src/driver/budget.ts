@@ -12,7 +12,7 @@ import type { DeviceLimits } from '../device/device.ts'
 /** Storage bindings that the runtime takes for itself: page table, faults, control. */
 export const RUNTIME_BINDINGS = 3
 const FRAMES_MIN = 8
-const RESERVE_MIN = 288 * KIB
+const RESERVE_MIN = 256 * KIB
 const RING_SMALL = 128 * KIB
 const SLOT_MAX = 4 * MIB
 const WINDOW_MAX = 65_536
@@ -52,10 +52,11 @@ export function planMemory(wish: {
   pageBytes: Bytes
   limits: DeviceLimits
   authorStorageBuffers: number
+  addressBits?: 32 | 64
   pools?: number | undefined
   debug?: boolean
 }): MemoryPlan {
-  const { budgetBytes, pageBytes, limits, debug = false } = wish
+  const { budgetBytes, pageBytes, limits, addressBits = 32, debug = false } = wish
   const least = budgetMin(pageBytes, debug)
   if (budgetBytes < least) {
     throw new SvmError(
@@ -64,8 +65,9 @@ export function planMemory(wish: {
     )
   }
   const most = poolsMax(limits, wish.authorStorageBuffers)
-  // Small budgets keep more of themselves for tables: what is mapped may be a thousand times larger.
-  const reserveWanted = Math.min(Math.max(MIB, Math.floor(budgetBytes / 16)), 64 * MIB)
+  // Small budgets keep more of themselves for tables, since what is mapped may be much larger: an eighth, which tells of 5000 pages for each MiB of budget. In a
+  // 64-bit space a page that lies far from all others takes the entries of a whole leaf.
+  const reserveWanted = Math.min(Math.max(MIB, Math.floor(budgetBytes / 16)), 64 * MIB, addressBits === 32 ? Math.floor(budgetBytes / 8) : budgetBytes)
   const shadowBytes = debug ? Math.min(SHADOW_MAX, Math.max(SHADOW_MIN, shadowOf(2 ** Math.floor(Math.log2(budgetBytes / 1024))))) : 0
   const tableBytes = Math.max(RESERVE_MIN, Math.min(reserveWanted, Math.floor((budgetBytes - least) / 3)))
   const reserveBytes = tableBytes + shadowBytes

@@ -69,10 +69,18 @@ export class CopyEngine {
     if (work.length > 0) void this.submit(work).catch(() => undefined)
   }
 
-  /** frames[i] to the host bytes of page start + i (within one VMA); frames below 0 are left out. Returns the bytes copied. @throws DeviceFailure */
-  async download(vma: Vma, start: Vpn, frames: Int32Array): Promise<Bytes> {
-    const { pageBytes } = this.#dmem
+  /** Of each part frames[i] to the host bytes of page start + i; frames below 0 are left out. Returns the bytes copied, of all parts at once. @throws DeviceFailure */
+  async download(parts: readonly { readonly vma: Vma; readonly start: Vpn; readonly frames: Int32Array }[]): Promise<Bytes> {
     const readbacks: Readback[] = []
+    let copied = 0
+    for (const { vma, start, frames } of parts) copied += this.#readbacksOf(vma, start, frames, readbacks)
+    if (readbacks.length > 0) await this.submit([], readbacks)
+    this.bytesOut += copied
+    return copied
+  }
+
+  #readbacksOf(vma: Vma, start: Vpn, frames: Int32Array, readbacks: Readback[]): Bytes {
+    const { pageBytes } = this.#dmem
     let copied = 0
     for (let i = 0; i < frames.length; ) {
       const frame = frames[i] as number
@@ -86,8 +94,6 @@ export class CopyEngine {
       copied += into.length
       i += into.length / pageBytes
     }
-    if (readbacks.length > 0) await this.submit([], readbacks)
-    this.bytesOut += copied
     return copied
   }
 

@@ -6,7 +6,7 @@
 // the one that is wanted last (Belady), and pages that nobody wants go before it.
 
 import type { Vpn } from '../base/units.ts'
-import { both, common, forEachGroup, type Groups, isNone, type LaunchGroups, NO_GROUPS, without } from './groups.ts'
+import { both, common, type Groups, isNone, type LaunchGroups, NO_GROUPS, without } from './groups.ts'
 import type { Remaining } from './remaining.ts'
 
 /** Workgroups from `first` to `last`, both included; on from the last of a launch to its first where `last` is less. */
@@ -22,7 +22,7 @@ export interface Demand extends Span {
 
 /** What a pass told of a page. */
 export interface Told {
-  /** The first workgroup that lacked it; null: nobody did. */
+  /** The first workgroup that lacked it; null: nobody did, or nobody knows. */
   readonly lacked: number | null
   /** All that used it, or would. */
   readonly groups: Groups
@@ -73,20 +73,21 @@ export class Forecast {
   /** A pass told who wants the page, at least one. True when somebody wants it of whom that was not known. @param wasHere for anybody who wanted it */
   note(vpn: Vpn, { lacked, groups }: Told, wasHere: boolean, round: number): boolean {
     const { total } = this.#launch
-    const known = this.#known.get(vpn) ?? { span: null, groups: NO_GROUPS, freshSpan: null, fresh: NO_GROUPS, asked: null, round }
-    const all = both(known.groups, groups)
-    const isNew = all.low !== known.groups.low || all.high !== known.groups.high
+    let known = this.#known.get(vpn)
+    if (known === undefined) {
+      known = { span: null, groups: NO_GROUPS, freshSpan: null, fresh: NO_GROUPS, asked: null, round }
+      this.#known.set(vpn, known)
+    }
+    const isNew = !isNone(without(groups, known.groups))
     const hull = this.#launch.hull(groups)
     // Who comes before the first that lacked it does not want it, if nobody had it.
     const here = wasHere || lacked === null || lacked > hull.first + this.#launch.size ? hull : { first: Math.max(lacked, hull.first), last: hull.last }
-    this.#known.set(vpn, {
-      span: joined(known.span, here, total),
-      groups: all,
-      freshSpan: joined(known.freshSpan, here, total),
-      fresh: both(known.fresh, groups),
-      asked: lacked,
-      round,
-    })
+    known.span = joined(known.span, here, total)
+    known.freshSpan = joined(known.freshSpan, here, total)
+    if (isNew) known.groups = both(known.groups, groups)
+    known.fresh = both(known.fresh, groups)
+    known.asked = lacked
+    known.round = round
     this.#lastRound = Math.max(this.#lastRound, round)
     return isNew
   }
@@ -113,14 +114,13 @@ export class Forecast {
 
   /** All that is still wanted, in the order in which it is. */
   plan(remaining: Remaining): Foreseen[] {
-    const nextOfGroup = this.#launch.spans.map((span) => remaining.nextIn(span) ?? Number.POSITIVE_INFINITY)
+    const nextOfGroup = Float64Array.from(this.#launch.spans, (span) => remaining.nextIn(span) ?? Number.POSITIVE_INFINITY)
     const behindLead = remaining.lead + 0.5
     const found: Foreseen[] = []
     for (const [vpn, known] of this.#known) {
-      const lacking = known.round === this.#lastRound && known.asked !== null ? remaining.nextIn({ first: known.asked, last: known.asked }) : null
+      const lacking = known.asked === null || known.round !== this.#lastRound ? null : remaining.nextIn({ first: known.asked, last: known.asked })
       // Of the group of who lacks it nobody else is known to.
-      const others =
-        lacking === null || known.asked === null ? known.groups : without(known.groups, this.#launch.groupsIn({ first: known.asked, last: known.asked }))
+      const others = lacking === null ? known.groups : without(known.groups, this.#launch.groupOf(known.asked as number))
       const place = Math.max(this.#nextOf(remaining, known.span, others, nextOfGroup), behindLead)
       const next = lacking === null ? place : Math.min(lacking, place)
       if (next < Number.POSITIVE_INFINITY) found.push({ vpn, next, round: known.round })
@@ -128,14 +128,17 @@ export class Forecast {
     return found.sort((a, b) => a.next - b.next || b.round - a.round || a.vpn - b.vpn)
   }
 
-  #nextOf(remaining: Remaining, span: Span | null, groups: Groups, nextOfGroup: readonly number[]): number {
+  #nextOf(remaining: Remaining, span: Span | null, groups: Groups, nextOfGroup: Float64Array): number {
     if (span !== null && lengthOf(span, this.#launch.total) <= this.#launch.size * NARROW_GROUPS) return remaining.nextIn(span) ?? Number.POSITIVE_INFINITY
-    let next = Number.POSITIVE_INFINITY
-    forEachGroup(groups, (group) => {
-      next = Math.min(next, nextOfGroup[group] ?? next)
-    })
-    return next
+    return Math.min(leastOf(groups.low, 0, nextOfGroup), leastOf(groups.high, 32, nextOfGroup))
   }
+}
+
+/** Of the numbers from `from` on, those whose bits are set. */
+function leastOf(bits: number, from: number, numbers: Float64Array): number {
+  let least = Number.POSITIVE_INFINITY
+  for (let rest = bits; rest !== 0; rest &= rest - 1) least = Math.min(least, numbers[from + 31 - Math.clz32(rest & -rest)] as number)
+  return least
 }
 
 /**

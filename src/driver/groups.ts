@@ -20,6 +20,11 @@ export const common = (a: Groups, b: Groups): Groups => ({ low: (a.low & b.low) 
 export const without = (a: Groups, b: Groups): Groups => ({ low: (a.low & ~b.low) >>> 0, high: (a.high & ~b.high) >>> 0 })
 export const isNone = ({ low, high }: Groups): boolean => (low | high) === 0
 
+/** The first; there is one. */
+export function firstOf({ low, high }: Groups): number {
+  return low !== 0 ? 31 - Math.clz32(low & -low) : 63 - Math.clz32(high & -high)
+}
+
 export function forEachGroup({ low, high }: Groups, visit: (group: number) => void): void {
   for (let rest = low; rest !== 0; rest &= rest - 1) visit(31 - Math.clz32(rest & -rest))
   for (let rest = high; rest !== 0; rest &= rest - 1) visit(63 - Math.clz32(rest & -rest))
@@ -32,6 +37,7 @@ export class LaunchGroups {
   /** The workgroups of each. */
   readonly spans: readonly Span[]
   readonly #shift: number
+  readonly #singles: readonly Groups[]
 
   constructor(total: number) {
     this.total = total
@@ -41,6 +47,12 @@ export class LaunchGroups {
       first: group * this.size,
       last: Math.min(total, (group + 1) * this.size) - 1,
     }))
+    this.#singles = this.spans.map((_, group) => row(group, group))
+  }
+
+  /** That of a workgroup. */
+  groupOf(workgroup: number): Groups {
+    return this.#singles[workgroup >>> this.#shift] as Groups
   }
 
   /** Those of a row of workgroups; on from the last to the first where `last` is less. */
@@ -64,15 +76,15 @@ export class LaunchGroups {
     const shift = slotGroupsOf(window.slots) - 1
     const groups: Groups[] = []
     for (let slot = 0; slot < window.slots; slot++) {
-      const workgroup = workgroupOf(window, slot)
-      groups[slot >>> shift] = both(groups[slot >>> shift] ?? NO_GROUPS, this.groupsIn({ first: workgroup, last: workgroup }))
+      groups[slot >>> shift] = both(groups[slot >>> shift] ?? NO_GROUPS, this.groupOf(workgroupOf(window, slot)))
     }
     return (slots) => {
-      let all = NO_GROUPS
+      let [low, high] = [0, 0]
       forEachGroup(slots, (group) => {
-        all = both(all, groups[group] ?? NO_GROUPS)
+        low |= groups[group]?.low ?? 0
+        high |= groups[group]?.high ?? 0
       })
-      return all
+      return { low: low >>> 0, high: high >>> 0 }
     }
   }
 }

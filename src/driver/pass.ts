@@ -129,10 +129,10 @@ function same(a: ArrayLike<unknown>, b: ArrayLike<unknown>): boolean {
   return true
 }
 
-/** For each page WANTED_WORDS: which slot lacked it first, and which groups of slots use it (abi/fault-record). Valid until the next pass. @throws DeviceFailure */
+/** For each page WANTED_WORDS: which groups of slots use it (abi/fault-record). Valid until the next pass. @throws DeviceFailure */
 export async function readWanted(mirror: Mirror, tables: TableBuffers, layout: FaultLayout): Promise<Uint32Array> {
   const words = new Uint32Array(WANTED_WORDS * tables.entries)
-  await mirror.copies.submit([], [{ from: tables.faults, offset: layout.first * 4, into: new Uint8Array(words.buffer) }])
+  await mirror.copies.submit([], [{ from: tables.faults, offset: layout.wanted * 4, into: new Uint8Array(words.buffer) }])
   return words
 }
 

@@ -6,16 +6,16 @@
 // Always: a window is a prefix of what remains, in order; pages of the lead (the first of it), hits included, are pinned from the moment it
 // became lead; wants are served in workgroup order; every round retires a workgroup, learns a need, or serves a page, and rounds are bounded.
 
-import { firstSlotOf, PAGE_BITMAP, WANTED_WORDS, WORKGROUP_BITMAP } from '../abi/fault-record.ts'
+import { PAGE_BITMAP, SLOT_GROUPS, WANTED_WORDS, WORKGROUP_BITMAP } from '../abi/fault-record.ts'
 import { PTE } from '../abi/pte.ts'
 import { forEachBit, testBit } from '../base/bitmap.ts'
 import type { Vpn } from '../base/units.ts'
 import { type Evictor, never } from './evict.ts'
 import { accessError, fatalAccess, forEachFault, mustAbort, storedPages, traceFaults } from './fault.ts'
-import { bestStart, type Demand, Forecast } from './forecast.ts'
+import { bestStart, type Demand, Forecast, type Foreseen } from './forecast.ts'
 import { foreseenWant, isCrowded } from './foresee.ts'
 import { Grants } from './grants.ts'
-import { type Groups, LaunchGroups } from './groups.ts'
+import { firstOf, type Groups, LaunchGroups } from './groups.ts'
 import { type DispatchResult, geometryOf, type Launch, type NeedHistory, type ProgramShape, refuseIfAborted } from './launch.ts'
 import { type MischiefAtWork, mischiefOf } from './mischief.ts'
 import { type Misses, resolveMisses } from './misses.ts'
@@ -67,6 +67,7 @@ export class Replay {
   /** Once the wants do not all fit: what is wanted by whom, and the place that wants each page next. */
   readonly #groups: LaunchGroups
   readonly #forecast: Forecast
+  #planned: readonly Foreseen[] = []
   #nextUse = new Map<Vpn, number>()
   #lead = -1
   #leadRounds = 0
@@ -214,12 +215,13 @@ export class Replay {
     await this.#serveBacklog()
   }
 
-  /** The backlog of a launch whose wants do not all fit. */
-  #plan(): void {
+  /** The backlog of a launch whose wants do not all fit. @param again nobody has retired or told anything since */
+  #plan(again = false): void {
     const { vmm } = this.#mirror
+    if (!again) this.#planned = this.#forecast.plan(this.#remaining)
     this.#nextUse = new Map()
     this.#backlog = []
-    for (const { vpn, next } of this.#forecast.plan(this.#remaining)) {
+    for (const { vpn, next } of this.#planned) {
       this.#nextUse.set(vpn, next)
       const want = { vpn, write: this.#grants.wantsWrite(vpn), workgroup: next }
       if (!isServed(this.#mirror, want) && (vmm.get(vpn) & (want.write ? PTE.mayStore : PTE.mayLoad)) !== 0) this.#backlog.push(want)
@@ -372,11 +374,11 @@ export class Replay {
     let news = false
     const note = (vpn: Vpn) => {
       const at = WANTED_WORDS * vmm.indexOf(vpn)
-      const [first, low, high] = words.subarray(at, at + WANTED_WORDS) as unknown as [number, number, number]
+      const [low, high] = words.subarray(at, at + WANTED_WORDS) as unknown as [number, number]
       if ((low | high) === 0) return
-      const lacked = first === 0 ? null : workgroupOf(window, firstSlotOf(first))
-      const wasHere = this.#mirror.frameOf(vpn) >= 0
-      news = this.#forecast.note(vpn, { lacked, groups: groupsOf({ low, high }) }, wasHere, this.#result.rounds) || news
+      // Of a group of many nobody knows who of them it was.
+      const lacked = wanted.has(vpn) && window.slots <= SLOT_GROUPS ? workgroupOf(window, firstOf({ low, high })) : null
+      news = this.#forecast.note(vpn, { lacked, groups: groupsOf({ low, high }) }, this.#mirror.frameOf(vpn) >= 0, this.#result.rounds) || news
     }
     for (const vpn of wanted) note(vpn)
     dmem.forEachPage((_frame, vpn) => {
@@ -401,7 +403,7 @@ export class Replay {
     if (neighbours.length > 0) bringInNow(this.#mirror, neighbours)
     const count = this.#served(served)
     // What went for these may be wanted by later ones: no window holds those.
-    if (this.#split && count > 0 && this.#mirror.evictions > evictions) this.#plan()
+    if (this.#split && count > 0 && this.#mirror.evictions > evictions) this.#plan(true)
     return count
   }
 

@@ -28,7 +28,7 @@ export class ReportBuffer {
   constructor(slots: number, entries: number, addressBits: 32 | 64) {
     this.#entries = entries
     this.#addressBits = addressBits
-    this.#words = new Uint32Array(faultLayout(slots, entries, addressBits).first)
+    this.#words = new Uint32Array(faultLayout(slots, entries, addressBits).wanted)
   }
 
   views(slots: number): ReportViews {
@@ -38,7 +38,7 @@ export class ReportBuffer {
 
   #cut(slots: number): ReportViews {
     const layout = faultLayout(slots, this.#entries, this.#addressBits)
-    const words = this.#words.subarray(0, layout.first)
+    const words = this.#words.subarray(0, layout.wanted)
     const bitmaps = (from: number, length: number, count: number) =>
       Array.from({ length: count }, (_, n) => words.subarray(from + n * length, from + (n + 1) * length))
     return {
@@ -48,7 +48,7 @@ export class ReportBuffer {
       bytes: new Uint8Array(words.buffer, words.byteOffset, words.byteLength),
       workgroups: bitmaps(layout.workgroupBitmaps, layout.workgroupWords, WORKGROUP_BITMAPS),
       pages: bitmaps(layout.pageBitmaps, layout.pageWords, PAGE_BITMAPS),
-      misses: words.subarray(layout.misses, layout.first),
+      misses: words.subarray(layout.misses, layout.wanted),
     }
   }
 }

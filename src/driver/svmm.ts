@@ -27,6 +27,11 @@ import { Watch } from './watch.ts'
 /** Pages that one home-coming moves at once: bounded arrays, whatever the range. */
 const WINDOW = 4096
 
+/** Pages of one mapping. */
+interface Piece extends VpnRange {
+  readonly vma: Vma
+}
+
 /** `keepCopy`: the frames stay as read-only copies. `discard`: the bytes need not come along. */
 export interface HomeComing {
   readonly keepCopy: boolean
@@ -90,7 +95,7 @@ export class Mirror implements PageOwner {
     )
     this.plan = planMemory({
       budgetBytes: budget,
-      pageBytes: geometry.pageBytes,
+      ...geometry,
       limits: device.limits,
       authorStorageBuffers: options.authorStorageBuffers,
       pools: options.pools,
@@ -281,39 +286,61 @@ export class Mirror implements PageOwner {
    * the pages that had not moved stay. The bytes of a party come along in the same copies, and its pages stay. @throws DeviceFailure
    */
   async sendHome(pages: readonly Vpn[], how: HomeComing & { why: MigrateReason }, party: Party = ALONE): Promise<{ moved: number; bytesCopied: number }> {
-    let moved = 0
-    let bytesCopied = 0
-    for (const run of party.along.size === 0 ? runsOf(pages) : runsWith(pages, party, this.space.pages.blockPages)) {
+    const sum = { moved: 0, bytesCopied: 0 }
+    for (const batch of this.#batches(party.along.size === 0 ? runsOf(pages) : runsWith(pages, party, this.space.pages.blockPages))) {
+      const sent = await this.#homeBatch(batch, how, party)
+      sum.moved += sent.moved
+      sum.bytesCopied += sent.bytesCopied
+    }
+    this.space.tracer.emit({ kind: 'migrate', device: this.label, to: 'host', pages: sum.moved, bytesCopied: sum.bytesCopied, why: how.why })
+    return sum
+  }
+
+  /** What goes home together; looked up when its turn comes. */
+  *#batches(runs: readonly VpnRange[]): Generator<Piece[]> {
+    let batch: Piece[] = []
+    let pages = 0
+    for (const run of runs) {
       for (const { vma, start, end } of [...this.space.addresses.pieces(run)]) {
         for (let at = start; at < end; at += WINDOW) {
-          const window = await this.#homeWindow(vma, at, Math.min(end, at + WINDOW), how, party)
-          moved += window.moved
-          bytesCopied += window.bytesCopied
+          const piece = { vma, start: at, end: Math.min(end, at + WINDOW) }
+          if (pages + piece.end - at > WINDOW) {
+            yield batch
+            batch = []
+            pages = 0
+          }
+          batch.push(piece)
+          pages += piece.end - at
         }
       }
     }
-    this.space.tracer.emit({ kind: 'migrate', device: this.label, to: 'host', pages: moved, bytesCopied, why: how.why })
-    return { moved, bytesCopied }
+    if (batch.length > 0) yield batch
   }
 
-  async #homeWindow(vma: Vma, start: Vpn, end: Vpn, how: HomeComing, { along, asked }: Party): Promise<{ moved: number; bytesCopied: number }> {
+  /** All of these in one copy, or none of them. */
+  async #homeBatch(pieces: readonly Piece[], how: HomeComing, { along, asked }: Party): Promise<{ moved: number; bytesCopied: number }> {
     const { space } = this
     const only = along.size === 0 ? undefined : (vpn: Vpn) => asked.has(vpn) || along.has(vpn)
-    const args = migrateSetup({ space, vma, start, end, owner: this, select: SELECT.devicePrivate, to: 'host', keepCopy: how.keepCopy, only })
-    // The notifier was ignored, being our own: drop the entries of exactly the pages that setup took, before anybody reads their frames.
-    this.#dropEntries(args)
-    const wanted = new Int32Array(args.src.length).fill(-1)
-    for (let i = 0; i < wanted.length; i++) if (!how.discard && ((args.src[i] as number) & SRC.dirty) !== 0) wanted[i] = args.dst[i] as number
+    const batch = pieces.map(({ vma, start, end }) => {
+      const args = migrateSetup({ space, vma, start, end, owner: this, select: SELECT.devicePrivate, to: 'host', keepCopy: how.keepCopy, only })
+      // The notifier was ignored, being our own: drop the entries of exactly the pages that setup took, before anybody reads their frames.
+      this.#dropEntries(args)
+      const frames = new Int32Array(args.src.length).fill(-1)
+      for (let i = 0; i < frames.length; i++) if (!how.discard && ((args.src[i] as number) & SRC.dirty) !== 0) frames[i] = args.dst[i] as number
+      return { vma, start, frames, args }
+    })
     try {
-      const bytesCopied = await this.copies.download(vma, start, wanted)
-      return { moved: this.#settleHome(args, how.keepCopy, along), bytesCopied }
+      const bytesCopied = await this.copies.download(batch)
+      return { moved: batch.reduce((moved, { args }) => moved + this.#settleHome(args, how.keepCopy, along), 0), bytesCopied }
     } catch (failure) {
-      args.dst.fill(-1)
-      migratePages(args)
-      migrateFinalize(args)
+      for (const { args } of batch) {
+        args.dst.fill(-1)
+        migratePages(args)
+        migrateFinalize(args)
+      }
       throw failure
     } finally {
-      this.refresh({ start, end })
+      for (const { start, end } of pieces) this.refresh({ start, end })
     }
   }
 
@@ -348,15 +375,12 @@ export class Mirror implements PageOwner {
 
   /** Copies dirty pages (ascending) to the host, where they stay device-private and are clean. @throws DeviceFailure */
   async writeBack(pages: readonly Vpn[]): Promise<void> {
-    for (const run of runsOf(pages)) {
-      for (const { vma, start, end } of [...this.space.addresses.pieces(run)]) {
-        const frames = new Int32Array(end - start)
-        for (let i = 0; i < frames.length; i++) frames[i] = this.space.pages.frame(start + i)
-        await this.copies.download(vma, start, frames)
-        for (let vpn = start; vpn < end; vpn++) this.space.pages.markClean(vpn)
-      }
-      this.refresh(run)
-    }
+    const runs = runsOf(pages)
+    const pieces = runs.flatMap((run) => [...this.space.addresses.pieces(run)])
+    const framesOf = ({ start, end }: Piece) => Int32Array.from({ length: end - start }, (_, i) => this.space.pages.frame(start + i))
+    await this.copies.download(pieces.map((piece) => ({ vma: piece.vma, start: piece.start, frames: framesOf(piece) })))
+    for (const { start, end } of pieces) for (let vpn = start; vpn < end; vpn++) this.space.pages.markClean(vpn)
+    for (const run of runs) this.refresh(run)
   }
 
   // Read-only copies of host pages.

@@ -130,7 +130,7 @@ function typedVectors(): string[] {
 }
 
 /** `atomic` is the function that authors call; `silent` the same without the taint, for calls whose result nobody uses. */
-function atomicPair(word: string, name: string, type: string, parameters: string, raw: string): string[] {
+function atomicPair(word: string, name: string, type: string, parameters: string, raw: string, refused: string): string[] {
   const names = parameters
     .split(', ')
     .map((parameter) => parameter.split(':')[0])
@@ -138,7 +138,7 @@ function atomicPair(word: string, name: string, type: string, parameters: string
   return [
     `fn svm_silent_${name}_${type}(p: svm_ptr, ${parameters}) -> ${type} {
   let at = svm_reach_exclusive(p, ${word});
-  if (at == SVM_SINK) { return ${type}(); }
+  if (at == SVM_SINK) { return ${refused}; }
   return ${raw};
 }`,
     `fn svm_atomic_${name}_${type}(p: svm_ptr, ${parameters}) -> ${type} { let old = svm_silent_${name}_${type}(p, ${names}); svm_taint(); return old; }`,
@@ -159,10 +159,12 @@ function atomicAccessors(bits: AddressBits, variant: ProgramVariant): string[] {
 }`,
       `fn svm_atomic_store_${type}(p: svm_ptr, value: ${type}) { svm_silent_store_${type}(p, value); }`,
     )
-    for (const name of SIGNLESS) texts.push(...atomicPair(aligned, name, type, `value: ${type}`, back(`svm_raw_${name}(at, ${word('value')})`)))
-    for (const name of ORDERED) texts.push(...atomicPair(aligned, name, type, `value: ${type}`, `svm_raw_${name}_${type}(at, value)`))
+    // Who may not change the word goes on from what it is: then it asks for what it will need next.
+    const refused = variant === 'attempt' ? back('svm_word(svm_peek)') : `${type}()`
+    for (const name of SIGNLESS) texts.push(...atomicPair(aligned, name, type, `value: ${type}`, back(`svm_raw_${name}(at, ${word('value')})`), refused))
+    for (const name of ORDERED) texts.push(...atomicPair(aligned, name, type, `value: ${type}`, `svm_raw_${name}_${type}(at, value)`, refused))
     const swap = back(`svm_raw_compare_exchange(at, ${word('expected')}, ${word('value')})`)
-    texts.push(...atomicPair(aligned, 'compare_exchange', type, `expected: ${type}, value: ${type}`, swap))
+    texts.push(...atomicPair(aligned, 'compare_exchange', type, `expected: ${type}, value: ${type}`, swap, refused))
   }
   return texts
 }

@@ -1,7 +1,7 @@
 // The variant for passes that may fault: the protocol of replay by grants (reference/replay-grants.md section 3) on the side of the kernel.
 //
 // An invocation is *poisoned* from its first fault, bad access or empty fuel on: its loads without right give 0, its stores and atomics change
-// nothing, its later faults are hints, its guarded loops end. It is *tainted* once it has used what another workgroup may change: its stores then need
+// nothing (atomics give what is there), its later faults are hints, its guarded loops end. It is *tainted* once it has used what another workgroup may change: its stores then need
 // the exclusive right. Both are sticky, and cross the workgroup at barriers through `svm_wgf` (bit 0 poison, bit 1 taint), which the cold paths
 // set at once. Where values cross without a barrier that the runtime sees (subgroup operations, workgroupUniformLoad) every store, atomic, fault and loop
 // head looks at `svm_wgf` first.
@@ -34,6 +34,8 @@ function state(wish: AttemptWish): string[] {
     'var<private> svm_poisoned: bool;',
     'var<private> svm_tainted: bool;',
     'var<private> svm_fuel: u32;',
+    // The word that a write would go to, as far as it may be read.
+    'var<private> svm_peek: u32;',
     'var<private> svm_was_touched: bool;',
     'var<private> svm_was_dirty: bool;',
     `fn svm_poison() { svm_poisoned = true;${share(1)} svm_abort(); }`,
@@ -66,7 +68,7 @@ function rights(): string[] {
   ]
 }
 
-/** Which slot lacked a page first, and which groups of slots use it. */
+/** Which groups of slots use a page. */
 function wants({ addressBits: bits }: AttemptWish): string[] {
   return [
     `fn svm_wanted_at(i: u32) -> u32 {
@@ -75,17 +77,15 @@ function wants({ addressBits: bits }: AttemptWish): string[] {
     // Somebody of this group of slots uses the page, or would.
     `fn svm_use(i: u32) {
   let groups = svm_control.header[${CONTROL.slotGroups}];
-  if (groups == 0u) { return; }
-  let group = svm_slot >> (groups - 1u);
-  svm_mark(svm_wanted_at(i) + 1u + (group >> 5u), 1u << (group & 31u));
+  let group = svm_slot >> (max(groups, 1u) - 1u);
+  if (groups != 0u) { svm_mark(svm_wanted_at(i) + (group >> 5u), 1u << (group & 31u)); }
 }`,
-    // True for the first that lacks the page, or one of a few that are first together.
+    // The same; true for the first that does, or one of a few that are first together.
     `fn svm_wanted(i: u32) -> bool {
   let word = svm_wanted_at(i);
-  let mine = 0xffffffffu - svm_slot;
-  let old = atomicLoad(&svm_faults[word]);
-  if (old < mine) { atomicMax(&svm_faults[word], mine); }
-  return old == 0u;
+  let first = (atomicLoad(&svm_faults[word]) | atomicLoad(&svm_faults[word + 1u])) == 0u;
+  svm_use(i);
+  return first;
 }`,
   ]
 }
@@ -115,7 +115,6 @@ function failure(wish: AttemptWish): string[] {
     return SVM_MARK_FAULTED;
   }${miss}
   let first = svm_wanted(i);
-  svm_use(i);
   if (svm_poisoned) {
     if (first) { svm_tired = 0u; }
     return need << SVM_HINTS;
@@ -152,6 +151,7 @@ function reach(wish: AttemptWish): string[] {
   let allowed = right & !svm_poisoned;
   if (allowed) { marks = svm_note(e, true); }
   svm_mark_all(marks, i);
+  svm_peek = select(SVM_ZERO, svm_place(e, a), ((e & SVM_LOAD) != 0u) & !misaligned);
   return select(SVM_SINK, svm_place(e, a), allowed);
 }`,
     `fn svm_reach_store(a: svm_ptr, misaligned: bool) -> u32 {${poll}

@@ -12,7 +12,6 @@ import {
   EXAMPLES,
   FAULT,
   faultLayout,
-  firstSlotOf,
   NEED_MISALIGNED,
   PAGE_BITMAP,
   recordedAddress,
@@ -164,7 +163,7 @@ export class Outcome {
   /** The records of leaves without an entry. */
   misses(): Miss[] {
     const found: Miss[] = []
-    for (let at = this.#layout.misses; at < this.#layout.first; at += MISS_WORDS) {
+    for (let at = this.#layout.misses; at < this.#layout.wanted; at += MISS_WORDS) {
       const record = this.#faults.subarray(at, at + MISS_WORDS)
       const word = (offset: number) => record[offset] as number
       const key = word(MISS.key)
@@ -183,15 +182,9 @@ export class Outcome {
     return this.#set(this.#layout.workgroupBitmaps + WORKGROUP_BITMAP[name] * this.#layout.workgroupWords, this.#layout.workgroupWords)
   }
 
-  /** The smallest slot that wanted a page; null when none did. */
-  first(page: number): number | null {
-    const word = this.#faults[this.#layout.first + WANTED_WORDS * indexOf(page, this.#bits)] as number
-    return word === 0 ? null : firstSlotOf(word)
-  }
-
   /** Groups of slots that used a page, or would. */
   users(page: number): number[] {
-    return this.#set(this.#layout.first + WANTED_WORDS * indexOf(page, this.#bits) + 1, 2)
+    return this.#set(this.#layout.wanted + WANTED_WORDS * indexOf(page, this.#bits), 2)
   }
 
   /** Examples of faults: page, need, slot. */

@@ -63,9 +63,9 @@ describe('pages that move home', () => {
     await rig.svm.queue.enqueue(store, { args: { a: pointer }, global: 1 }).done
     const entries: number[] = []
     const download = rig.mirror.copies.download.bind(rig.mirror.copies)
-    rig.mirror.copies.download = (vma, start, frames) => {
-      entries.push(rig.mirror.vmm.get(start) & 7)
-      return download(vma, start, frames)
+    rig.mirror.copies.download = (parts) => {
+      entries.push(rig.mirror.vmm.get(parts[0]?.start ?? -1) & 7)
+      return download(parts)
     }
     expect((await rig.svm.read(pointer, Uint32Array, 1))[0]).toBe(7)
     expect(entries).toEqual([0])

@@ -141,6 +141,16 @@ export class Invocation {
     return pass.wordOf(entry, address, this.words)
   }
 
+  /** What an atomic gives that may change nothing: in an attempt the word, if it may be read. The invocation goes on from there, and asks for what it will need. */
+  peek(address: Address): number {
+    const { pass } = this
+    if (pass.resident || address % 4 !== 0 || !(address >= 0 && address < SPACE_BYTES[pass.addressBits] - 1)) return 0
+    const entry = pass.entry(pass.indexOf(address), address)
+    if ((entry & PTE.load) === 0) return 0
+    const words = pass.pool(entry)
+    return words[pass.wordOf(entry, address, words)]
+  }
+
   #want(kind: AccessKind): Want {
     if (kind === 'load') return WANT_READ
     return kind === 'exclusive' || this.tainted ? WANT_EXCLUSIVE : WANT_WRITE
@@ -176,7 +186,7 @@ export class Invocation {
       this.poisoned = true
     } else {
       pass.markPage(this.poisoned ? want.hintBitmap : want.realBitmap, index)
-      const first = pass.markWanted(index, slot)
+      const first = pass.markUsed(index, slot)
       if (this.poisoned) return
       if (first) pass.example(address, want.need, slot)
       pass.markWorkgroup(WORKGROUP_BITMAP.faulted, slot)

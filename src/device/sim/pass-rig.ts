@@ -137,9 +137,8 @@ function reportOf(faults: Uint32Array, layout: FaultLayout, { slots, entries, bi
   return {
     pages: (bitmap: number) => set(layout.pageBitmaps + bitmap * layout.pageWords, layout.pageWords, entries).map(indexOf),
     groups: (bitmap: number) => set(layout.workgroupBitmaps + bitmap * layout.workgroupWords, layout.workgroupWords, slots),
-    first: (page: number) => faults[layout.first + WANTED_WORDS * indexOf(page)],
     /** Groups of slots that used a page, or would. */
-    users: (page: number) => set(layout.first + WANTED_WORDS * indexOf(page) + 1, 1, SLOT_GROUPS),
+    users: (page: number) => set(layout.wanted + WANTED_WORDS * indexOf(page), 1, SLOT_GROUPS),
     /** Where no fault is possible: the kind of a bad access, and their addresses by slot. */
     bad: () => ({
       kind: faults[FAULT.badKind],

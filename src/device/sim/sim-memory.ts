@@ -1,5 +1,5 @@
 // The accessors that a twin calls: named and behaving like the functions of the WGSL runtime. Always: an accessor is one step that nothing
-// comes between; a load that may not happen gives 0, a store that may not happen does nothing, an atomic that may not happen gives 0.
+// comes between; a load that may not happen gives 0, a store that may not happen does nothing, an atomic that may not happen gives what `peek` says.
 
 import { SHADOW_ENTRY } from '../../abi/shadow.ts'
 import type { Address } from '../../base/units.ts'
@@ -268,7 +268,7 @@ export class SimMemory extends Invocation implements KernelMemory {
     const { watched } = this
     this.taint()
     const word = this.reach(pointer, 4, 'exclusive')
-    if (word < 0) return 0
+    if (word < 0) return this.peek(pointer)
     const old = this.words[word]
     this.words[word] = change(old)
     this.#noteAtomic(pointer, SHADOW_ENTRY.updates, watched)

@@ -62,7 +62,7 @@ export class SimPass {
   readonly #misses: number
   readonly #directory: number
   readonly #directoryMask: number
-  readonly #first: number
+  readonly #wanted: number
   readonly #link: number
 
   constructor(descriptor: ProgramDescriptor, buffers: PassBuffers) {
@@ -84,7 +84,7 @@ export class SimPass {
     this.#pageWords = control[CONTROL.pageWords]
     this.#pageBitmaps = FAULT_HEADER_WORDS + WORKGROUP_BITMAPS * this.#workgroupWords
     this.#misses = this.#pageBitmaps + PAGE_BITMAPS * this.#pageWords
-    this.#first = this.#misses + missWords(this.addressBits)
+    this.#wanted = this.#misses + missWords(this.addressBits)
     this.#link = control[CONTROL.link]
     this.#directory = control[CONTROL.directory]
     this.#directoryMask = control[CONTROL.directoryMask]
@@ -93,7 +93,7 @@ export class SimPass {
     const entries = wide ? this.#directory : table.length
     assert(table[this.#nothing] === 0, `the entry of what is not mapped is 0, but it is ${printPte(table[this.#nothing])}`)
     assert(!wide || this.#directory + (this.#directoryMask + 1) * BUCKET_WORDS <= table.length, 'the directory lies in the table')
-    const end = this.#first + (this.resident ? recordWords(this.addressBits) * control[CONTROL.slots] : WANTED_WORDS * entries)
+    const end = this.#wanted + (this.resident ? recordWords(this.addressBits) * control[CONTROL.slots] : WANTED_WORDS * entries)
     assert(end <= faults.length, `the fault buffer of a pass has ${end} words, but it has ${faults.length}`)
   }
 
@@ -203,22 +203,15 @@ export class SimPass {
     this.#setBit(this.#pageBitmaps + bitmap * this.#pageWords, this.#pageWords, index)
   }
 
-  /** A slot uses a page, or would: its group is noted. */
-  markUsed(index: number, slot: number): void {
+  /** A slot uses a page, or would: its group is noted. True for the first. */
+  markUsed(index: number, slot: number): boolean {
     const groups = this.#buffers.control[CONTROL.slotGroups]
-    if (groups === 0) return
-    const group = slot >>> (groups - 1)
-    this.#buffers.faults[this.#first + WANTED_WORDS * index + 1 + (group >>> 5)] |= 1 << (group & 31)
-  }
-
-  /** A slot lacked a page: the smallest one is kept, as its distance from the top. True for the first. */
-  markWanted(index: number, slot: number): boolean {
     const { faults } = this.#buffers
-    const word = this.#first + WANTED_WORDS * index
-    const old = faults[word]
-    faults[word] = Math.max(old, 0xffffffff - slot)
-    this.markUsed(index, slot)
-    return old === 0
+    const word = this.#wanted + WANTED_WORDS * index
+    const isFirst = (faults[word] | faults[word + 1]) === 0
+    const group = slot >>> (Math.max(1, groups) - 1)
+    if (groups !== 0) faults[word + (group >>> 5)] |= 1 << (group & 31)
+    return isFirst
   }
 
   /** An example of a fault, while there is room. @param need a bit of NEED */
