@@ -71,6 +71,27 @@ describe('pages that move home', () => {
     expect(entries).toEqual([0])
   })
 
+  it('come in one copy, however they lie', async () => {
+    const rig = await openRig({ frames: 32 })
+    const pointer = rig.svm.allocFrom(sequence(24 * PAGE_WORDS))
+    const store = await makeKernel(rig.svm, (item, args, m) => m.storeU32((args.a as number) + item.globalId[0] * 2 * PAGE_BYTES, 7))
+    await rig.svm.queue.enqueue(store, { args: { a: pointer }, global: 12 }).done
+    const download = rig.mirror.copies.download.bind(rig.mirror.copies)
+    const sizes: number[] = []
+    rig.mirror.copies.download = (parts) => {
+      sizes.push(parts.length)
+      return download(parts)
+    }
+    const odd = Array.from({ length: 12 }, (_, n) => pointer / PAGE_BYTES + 2 * n)
+    await rig.mirror.sendHome(odd.slice(0, 6), { keepCopy: false, discard: false, why: 'request' })
+    await rig.mirror.writeBack(odd.slice(6))
+    expect(sizes).toEqual([6, 6])
+    const words = await rig.svm.read(pointer, Uint32Array, 24 * PAGE_WORDS)
+    for (let page = 0; page < 24; page++) expect(words[page * PAGE_WORDS]).toBe(page % 2 === 0 ? 7 : page * PAGE_WORDS)
+    await checkInvariants(rig)
+    await rig.svm.close()
+  })
+
   it('stay where they are when their copy fails', async () => {
     let fails = false
     const rig = await openRig({ frames: 8, mischief: { failReadback: () => fails } })
