@@ -2,6 +2,7 @@
 
 import type { AuthorBinding, ProgramDescriptor, ProgramVariant } from '../device/device.ts'
 import type { KernelTwin } from '../device/twin.ts'
+import type { Bounds } from './bounds.ts'
 import type { Geometry } from './wrapper.ts'
 
 /** Offsets, sizes and alignments in bytes. */
@@ -120,6 +121,8 @@ export interface TranslatedKernel {
   readonly authorBindings: readonly AuthorBinding[]
   /** The text in which svm_ptr is a struct of its own, so that operators on it are type errors at the author's line. */
   readonly checkText: string
+  /** Where launches can reach. */
+  readonly bounds: Bounds
   variant(wish: {
     variant: ProgramVariant
     pools: 1 | 2 | 4 | 8

@@ -13,6 +13,7 @@ import type { AuthorBinding, ProgramDescriptor } from '../device/device.ts'
 import { PUBLIC_NAMES, stubText } from './accessors.ts'
 import { Analyser, type Behaviour, type Loop } from './analyse.ts'
 import { attemptPrologue } from './attempt.ts'
+import { Bounds } from './bounds.ts'
 import { directPrologue, STORED_DIRECT } from './direct.ts'
 import { evaluateInteger, overrideKey } from './evaluate.ts'
 import { findings } from './findings.ts'
@@ -46,6 +47,7 @@ class Translation implements TranslatedKernel {
   readonly args: ArgumentLayout
   readonly authorBindings: readonly AuthorBinding[]
   readonly checkText: string
+  readonly bounds: Bounds
 
   readonly #options: TranslateOptions
   readonly #module: SourceModule
@@ -84,6 +86,15 @@ class Translation implements TranslatedKernel {
     this.authorBindings = this.#findBindings()
     this.#workgroupMemory = this.#mentioned().some(({ space }) => space === 'workgroup')
     this.analysis = this.#analyse()
+    this.bounds = new Bounds({
+      module: this.#module,
+      entry: this.#entry,
+      argsVariable: this.#argsVariable,
+      args: this.args,
+      workgroupSize: this.analysis.workgroupSize,
+      given: (constant) => options.constants[overrideKey(this.#module, constant)] ?? options.constants[constant.name],
+      known,
+    })
     this.checkText = [this.#rewriter.check(), this.#constantsText, stubText(options.addressBits)].join('\n')
   }
 
