@@ -76,7 +76,7 @@ export async function openSvm(options: SvmOptions): Promise<Svm> {
           if (port.isReleased(mirror.memory)) return -1
           const kernel = new DriverKernel(mirror.device, translated, source, mirror.watch !== null)
           await kernel
-            .program({ variant: 'attempt', pools: mirror.dmem.poolsInUse, guard: false, geometry: 'any', chained: false, marks: false })
+            .program({ variant: 'attempt', pools: mirror.dmem.poolsInUse, guard: false, geometry: 'any', chained: false, marks: false, proof: 'none' })
             .catch((failure) => {
               throw port.explain(failure)
             })

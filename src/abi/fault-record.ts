@@ -117,6 +117,8 @@ export const CONTROL = {
   dirtyWords: 26,
   /** 0: nobody notes which groups of slots used a page; else a group has 2 ** (this - 1) slots, and there are at most SLOT_GROUPS. */
   slotGroups: 27,
+  /** Of a launch whose accesses are known to be in place: what the low word of an address lacks to its place in the pool, in bytes. */
+  windowShift: 28,
   /** FAULT.abort as it was before this dispatch: for kernels with barriers, whose invocations must all see the same. */
   aborted: 30,
   /** 0xffffffff minus the place of this dispatch in its chain; 0xffffffff for the first, and for one alone. */

@@ -86,6 +86,8 @@ export interface ProgramDescriptor {
   readonly whole?: boolean
   /** Where no fault is possible: a store to a clean page leaves a mark of the page; else only FAULT.unforeseen says that there was one. */
   readonly marks?: boolean
+  /** All its accesses are known to be where and as they may be: it looks at none. */
+  readonly proven?: boolean
   readonly addressBits: 32 | 64
   readonly pageShift: number
   readonly twin?: KernelTwin
@@ -171,6 +173,8 @@ export interface PassMischief {
 
 export interface Device {
   readonly kind: 'webgpu' | 'sim'
+  /** What it runs is the kernel's text, so that what is found out by reading the text holds. A twin may do anything. */
+  readonly runsText: boolean
   readonly label: string
   readonly limits: DeviceLimits
   /** Bytes the creator allows this library on the device; undefined: the driver's default. */

@@ -6,6 +6,7 @@ import { PTE } from '../abi/pte.ts'
 import type { Vpn } from '../base/units.ts'
 import { type DriverKernel, geometryOf, type Launch, PASS_MILLISECONDS, type ProgramShape, windowByTime } from './launch.ts'
 import { ReachTable } from './reach.ts'
+import { areSame } from './reached.ts'
 import { sealOf } from './seal.ts'
 import { chooseSteady, type Steady } from './steady.ts'
 import type { Mirror } from './svmm.ts'
@@ -57,7 +58,15 @@ export function plansOf(mirror: Mirror, launches: readonly Launch[], from: numbe
     if (plans.length > 0 && milliseconds > CHAIN_MILLISECONDS) break
     plans.push({ launch, way })
   }
-  return plans
+  return unfailing(plans)
+}
+
+/** Where no link can fail none asks whether one did. */
+function unfailing(plans: Plan[]): Plan[] {
+  const ways = waysOf(plans)
+  if (ways.some(({ shape }) => shape.proof === 'none')) return plans
+  const free = new Map(ways.map((way): [Way, Way] => [way, { ...way, shape: { ...way.shape, chained: false } }]))
+  return plans.map(({ launch, way }) => ({ launch, way: free.get(way) as Way }))
 }
 
 /** How the launches of one chain run. Few differ. */
@@ -76,7 +85,7 @@ class Ways {
 
   /** Null: this launch runs alone. What names bindings of the author's does, for a refusal of the device must find the right one. */
   of(launch: Launch): Way | null {
-    const at = this.#known.findIndex((way) => isAlike(way.launch, launch))
+    const at = this.#known.findIndex((way) => isAlike(way.launch, launch) && (way.steady?.forAll !== false || areSame(way.launch.args, launch.args)))
     if (at === 0) return this.#known[0] as Way
     const way = at > 0 ? (this.#known[at] as Way) : this.#make(launch)
     if (way === null) return null
@@ -100,14 +109,14 @@ class Ways {
       kernel.translated.authorBindings.length > 0
     if (alone || slots === 0) return null
     if (kernel.millisecondsPerWorkgroup <= 0 || slots > windowByTime(launch, mirror.plan.windowMax)) return null
-    const steady = this.#sets === null ? chooseSteady(mirror, launch, this.#reach) : null
-    const needs = this.#sets === null ? null : this.#sets.of(launch)
+    const steady = chooseSteady(mirror, launch, this.#reach)
+    const needs = steady !== null || this.#sets === null ? null : this.#sets.of(launch)
     if (steady === null && needs === null) return null
     const pools = steady?.variant === 'direct' ? 1 : mirror.dmem.poolsInUse
     const geometry = geometryOf(launch, true, mirror.device.limits.workgroupsPerDimension)
     const variant = steady?.variant ?? (sealOf(mirror, launch) === 'granted' ? 'sealed' : 'attempt')
     const marks = steady?.marks ?? (variant === 'sealed' && needs?.clean === true)
-    const shape = { variant, pools, guard: launch.guard, geometry, chained: true, marks } as const
+    const shape = { variant, pools, guard: launch.guard, geometry, chained: true, marks, proof: steady?.proof ?? 'none' } as const
     return { launch, shape, slots, milliseconds: slots * kernel.millisecondsPerWorkgroup, steady, needs }
   }
 }

@@ -151,9 +151,8 @@ class Chain {
   readonly #bindings: DispatchBindings
   /** The same for each set of needs. */
   readonly #grantedBindings: readonly DispatchBindings[]
-  /** The one window of all links that have one: it is all that is mapped. */
-  readonly #direct: DirectWindow | null
-  readonly #directBindings: DispatchBindings
+  /** For links that have a window, by its pool. */
+  readonly #directBindings = new Map<number, DispatchBindings>()
   /** Only in tests. */
   readonly #mischief: MischiefAtWork | null
 
@@ -170,9 +169,7 @@ class Chain {
     const window = { control: WINDOW_UNIT, args: argsStride }
     const pools = mirror.dmem.poolBuffers
     this.#bindings = { table: tables.table, faults: tables.faults, control, args, pools, window }
-    this.#direct = ways.find(({ steady }) => steady?.window)?.steady?.window ?? null
     this.#grantedBindings = buffers.tables.map(({ buffer }) => ({ ...this.#bindings, table: buffer }))
-    this.#directBindings = { ...this.#bindings, pools: [pools[this.#direct?.pool ?? 0] ?? null] }
     for (const way of ways) this.#tellings.set(way, this.#tellingOf(way))
   }
 
@@ -184,8 +181,15 @@ class Chain {
     const told = { launch, window: wholeOf(slots), fuel: steady === null ? kernel.fuel : waitsOf(launch), direct }
     fillHeader(this.#mirror, header, this.#tables, told, this.#views.layout)
     const groups = groupsOf(program, launch, slots, this.#mirror.device.limits.workgroupsPerDimension)
-    const bindings = needs !== null ? (this.#grantedBindings[needs.set] as DispatchBindings) : direct === null ? this.#bindings : this.#directBindings
+    const bindings = needs !== null ? (this.#grantedBindings[needs.set] as DispatchBindings) : direct === null ? this.#bindings : this.#bindingsOf(direct)
     return { program, header, groups, bindings }
+  }
+
+  /** The direct variant has one pool. */
+  #bindingsOf({ pool }: DirectWindow): DispatchBindings {
+    const found = this.#directBindings.get(pool) ?? { ...this.#bindings, pools: [this.#bindings.pools[pool] ?? null] }
+    this.#directBindings.set(pool, found)
+    return found
   }
 
   async run(): Promise<LinksOutcome> {

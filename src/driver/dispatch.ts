@@ -75,7 +75,15 @@ async function runSteady(mirror: Mirror, launch: Launch, reach: ReachTable, tota
     const window = remaining.window(Math.min(limit, mirror.plan.windowMax))
     if (launch.class === 'unsplittable' && window.slots < total) throw tooLargeUnsplit(launch, total, mirror.plan.windowMax)
     const geometry = window.worklist === null ? geometryOf(launch, window.slots === total, mirror.device.limits.workgroupsPerDimension) : 'any'
-    const program = await kernel.program({ variant: steady.variant, pools, guard: launch.guard, geometry, chained: false, marks: steady.marks })
+    const program = await kernel.program({
+      variant: steady.variant,
+      pools,
+      guard: launch.guard,
+      geometry,
+      chained: false,
+      marks: steady.marks,
+      proof: steady.proof,
+    })
     const tables = await mirror.tables.ready(window.slots, launch.args.byteLength, false)
     if (launch.args.byteLength > 0) mirror.device.write(tables.args, 0, launch.args)
     const table = direct === null ? await reach.ready(tables, null) : tables.table
@@ -107,12 +115,13 @@ async function runSteady(mirror: Mirror, launch: Launch, reach: ReachTable, tota
  * Where the stores are marked, they are known exactly. Where they were foreseen, and there were others, nobody knows which: all that could be stored to counts
  * as dirty then, and the next launch is exact again.
  */
-export function noteStores(mirror: Mirror, launch: Launch, report: PassReport, { marks }: Steady): void {
+export function noteStores(mirror: Mirror, launch: Launch, report: PassReport, { marks, stores, proof }: Steady): void {
   const history = launch.kernel.steadyHistory(launch)
+  for (const { start, end } of stores) for (let vpn = start; vpn < end; vpn++) if ((mirror.vmm.get(vpn) & PTE.dirty) === 0) markStored(mirror, vpn)
   const stored = storedPages(mirror, report)
   for (const vpn of stored) markStored(mirror, vpn)
   if (marks) return history.stored(stored)
-  if (!report.unforeseen) return
+  if (proof !== 'none' || !report.unforeseen) return
   noteAllStores(mirror, launch.reach)
   history.surprise()
 }

@@ -6,6 +6,7 @@ import type { Bytes, Vpn, VpnRange } from '../base/units.ts'
 import { type Device, type Program, ProgramFailure, type ProgramVariant } from '../device/device.ts'
 import { explainPointerMisuse, explainProgramFailure, type KernelText } from '../wgsl/messages.ts'
 import type { LoopGuards, TranslatedKernel } from '../wgsl/program.ts'
+import type { Proof } from '../wgsl/proven.ts'
 import type { Geometry } from '../wgsl/wrapper.ts'
 import type { Demand } from './forecast.ts'
 import { SealHistory } from './seal.ts'
@@ -65,6 +66,7 @@ export interface ProgramShape {
   readonly chained: boolean
   /** Of the resident variant: stores to clean pages leave marks. */
   readonly marks: boolean
+  readonly proof: Proof
 }
 
 const HISTORY_MAX = 8
@@ -175,11 +177,11 @@ export class DriverKernel {
     return history
   }
 
-  async #build({ variant, pools, guard, geometry, chained, marks }: ProgramShape): Promise<Program> {
+  async #build({ variant, pools, guard, geometry, chained, marks, proof }: ProgramShape): Promise<Program> {
     // If nothing compiles the mistake is the author's, and told best of the text that is most like his: the last.
     let failure: SvmError | null = null
     for (const loopGuards of GUARD_ORDER) {
-      const descriptor = this.translated.variant({ variant, pools: widthOf(pools), guard, loopGuards, geometry, chained, marks, watch: this.#watched })
+      const descriptor = this.translated.variant({ variant, pools: widthOf(pools), guard, loopGuards, geometry, chained, marks, proof, watch: this.#watched })
       try {
         const program = await this.device.createProgram(descriptor)
         await this.#check()
@@ -210,8 +212,8 @@ export class DriverKernel {
   }
 }
 
-function keyOf({ variant, pools, guard, geometry, chained, marks }: ProgramShape): string {
-  return `${variant} ${widthOf(pools)} ${guard} ${geometry} ${chained} ${marks}`
+function keyOf({ variant, pools, guard, geometry, chained, marks, proof }: ProgramShape): string {
+  return `${variant} ${widthOf(pools)} ${guard} ${geometry} ${chained} ${marks} ${proof}`
 }
 
 /** All of them: one that is missing here does not compile. */

@@ -260,7 +260,7 @@ export class Replay {
     const { device, dmem } = this.#mirror
     const whole = slots === this.#remaining.total && lead === 0
     const geometry = sealed && worklist === null ? geometryOf(this.#launch, whole, device.limits.workgroupsPerDimension) : 'any'
-    return { variant: sealed ? 'sealed' : 'attempt', pools: dmem.poolsInUse, guard: this.#launch.guard, geometry, chained: false, marks: sealed }
+    return { variant: sealed ? 'sealed' : 'attempt', pools: dmem.poolsInUse, guard: this.#launch.guard, geometry, chained: false, marks: sealed, proof: 'none' }
   }
 
   async #readyTables(window: Window, sealed: boolean): Promise<TableBuffers> {

@@ -5,8 +5,10 @@
 import { POOL_HEAD_WORDS } from '../abi/pool.ts'
 import { PTE, PTE_FLAGS_MASK, pteFrameWords, ptePool } from '../abi/pte.ts'
 import type { Vpn, VpnRange } from '../base/units.ts'
+import type { Proof } from '../wgsl/proven.ts'
 import type { Launch } from './launch.ts'
 import type { ReachTable } from './reach.ts'
+import { provenSteady, ReachCache, type Reached } from './reached.ts'
 import type { Mirror } from './svmm.ts'
 
 /** Pages that lie in one pool at `frame = page - base`. */
@@ -27,11 +29,16 @@ export interface Steady {
   readonly window: DirectWindow | null
   /** Stores to clean pages leave marks: it is not known yet what the launch stores to, or that is not dirty yet. */
   readonly marks: boolean
+  readonly proof: Proof
+  /** Without marks: pages that it stores to for certain. */
+  readonly stores: readonly VpnRange[]
+  /** It holds whatever the arguments are that are no pointers. */
+  readonly forAll: boolean
 }
 
 /** Runs of pages that a history keeps; more become one. */
 const RUNS_MAX = 64
-const RESIDENT: Steady = { variant: 'resident', window: null, marks: false }
+const RESIDENT: Steady = { variant: 'resident', window: null, marks: false, proof: 'none', stores: [], forAll: true }
 const MARKING: Steady = { ...RESIDENT, marks: true }
 const NO_PAGES: VpnRange = { start: 0, end: 0 }
 
@@ -40,6 +47,9 @@ export class SteadyHistory {
   /** Of which state of the table `chosen` was said. */
   version = -1
   chosen: Steady | null = null
+  /** What was known of its reach then. */
+  known: Reached | null = null
+  readonly reached = new ReachCache()
   /** A launch that marks its stores exactly has ended. */
   seen = false
   /** Its stores were foreseen once, and wrongly. */
@@ -84,17 +94,24 @@ export class SteadyHistory {
 
 /** The variant of a launch that cannot fault; null when it can. Costs nothing to speak of while the table stays as it was. */
 export function chooseSteady(mirror: Mirror, launch: Launch, reach: ReachTable): Steady | null {
-  if (launch.atomic || (launch.reach === null && mirror.incomplete > 0)) return null
+  if (launch.atomic) return null
   const history = launch.kernel.steadyHistory(launch)
+  const known = history.reached.of(mirror, launch)
+  if (known === null && launch.reach === null && mirror.incomplete > 0) return null
   const { version } = mirror
-  if (history.version === version) return history.chosen
-  if (reach.incomplete > 0) history.chosen = null
-  else {
-    const window = mirror.direct ? directWindow(mirror, launch, history) : null
-    history.chosen = window !== null ? { variant: 'direct', window, marks: false } : storesAreDirty(mirror, launch, history) ? RESIDENT : MARKING
-  }
+  if (history.version === version && history.known === known) return history.chosen
+  history.chosen = (known === null ? null : provenSteady(mirror, launch, known)) ?? steadyByTable(mirror, launch, reach, history)
+  history.known = known
   history.version = version
   return history.chosen
+}
+
+/** All that the launch may reach is here. */
+function steadyByTable(mirror: Mirror, launch: Launch, reach: ReachTable, history: SteadyHistory): Steady | null {
+  if (reach.incomplete > 0) return null
+  const window = mirror.direct ? directWindow(mirror, launch, history) : null
+  if (window !== null) return { ...RESIDENT, variant: 'direct', window }
+  return storesAreDirty(mirror, launch, history) ? RESIDENT : MARKING
 }
 
 function directWindow(mirror: Mirror, launch: Launch, history: SteadyHistory): DirectWindow | null {

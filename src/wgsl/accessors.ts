@@ -62,8 +62,8 @@ function scalarAccessors(bits: AddressBits, variant: ProgramVariant): string[] {
 }
 
 /** A vector is translated once. In an attempt one that crosses the end of a page goes word by word, in a loop to keep the module small. */
-function wideAccessors(bits: AddressBits, variant: ProgramVariant): string[] {
-  const words = variant === 'attempt' ? straddlingWords : variant === 'direct' ? contiguousWords : endedWords
+function wideAccessors(bits: AddressBits, variant: ProgramVariant, paged: boolean): string[] {
+  const words = variant === 'attempt' ? straddlingWords : variant === 'direct' ? contiguousWords('svm_reach') : paged ? contiguousWords('svm_page') : endedWords
   return [
     `fn svm_straddles(p: svm_ptr, bytes: u32) -> bool { return (${low(bits, 'p')} & SVM_PAGE_MASK) > SVM_PAGE_MASK + 1u - bytes; }`,
     `fn svm_room(p: svm_ptr) -> u32 { return (SVM_PAGE_MASK + 1u - (${low(bits, 'p')} & SVM_PAGE_MASK)) >> 2u; }`,
@@ -109,11 +109,11 @@ function endedWords(width: number): string[] {
   ]
 }
 
-/** Where pages stand in order a vector is so many words in a row, on whatever pages. */
-function contiguousWords(width: number): string[] {
-  return [
-    `fn svm_load_words${width}(p: svm_ptr) -> vec${width}<u32> { return svm_words${width}(svm_reach_load_wide(p, ${width - 1}u)); }`,
-    `fn svm_store_words${width}(p: svm_ptr, value: vec${width}<u32>) { svm_set_words${width}(svm_reach_store_wide(p, ${width - 1}u), value); }`,
+/** Where pages stand in order a vector is so many words in a row, on whatever pages; and so it is where it lies in one. @param verb of the variant */
+function contiguousWords(verb: string): (width: number) => string[] {
+  return (width) => [
+    `fn svm_load_words${width}(p: svm_ptr) -> vec${width}<u32> { return svm_words${width}(${verb}_load_wide(p, ${width - 1}u)); }`,
+    `fn svm_store_words${width}(p: svm_ptr, value: vec${width}<u32>) { svm_set_words${width}(${verb}_store_wide(p, ${width - 1}u), value); }`,
   ]
 }
 
@@ -169,13 +169,13 @@ function atomicAccessors(bits: AddressBits, variant: ProgramVariant): string[] {
   return texts
 }
 
-/** All of them, as pieces. */
-export function addAccessors(pieces: Pieces, bits: AddressBits, variant: ProgramVariant = 'attempt'): void {
+/** All of them, as pieces. @param paged no access of the kernel crosses the end of a page */
+export function addAccessors(pieces: Pieces, bits: AddressBits, variant: ProgramVariant = 'attempt', paged = false): void {
   pieces.addAll([
     ...pointerTexts(bits),
     `fn svm_misaligned(p: svm_ptr, mask: u32) -> bool { return (${low(bits, 'p')} & mask) != 0u; }`,
     ...scalarAccessors(bits, variant),
-    ...wideAccessors(bits, variant),
+    ...wideAccessors(bits, variant, paged),
     ...atomicAccessors(bits, variant),
   ])
 }

@@ -53,7 +53,9 @@ describe('the reach of a launch', () => {
   it('is that of the part that runs', () => {
     const code = main('svm_store_u32(svm_add(args.a, id.y * args.n + id.x * 4u), 1u);', '8, 8')
     expect(reached(code, { args: { ...args, n: 256 }, groups: [4, 4, 1], part: [4, 8] })).toEqual([`store ${0x10000 + 8 * 256}..${0x10000 + 15 * 256 + 128}`])
-    expect(reached(code, { args: { ...args, n: 256 }, groups: [4, 4, 1], part: [5, 7] })).toEqual([`store ${0x10000 + 8 * 256 + 32}..${0x10000 + 15 * 256 + 96}`])
+    expect(reached(code, { args: { ...args, n: 256 }, groups: [4, 4, 1], part: [5, 7] })).toEqual([
+      `store ${0x10000 + 8 * 256 + 32}..${0x10000 + 15 * 256 + 96}`,
+    ])
     expect(reached(code, { args: { ...args, n: 256 }, groups: [4, 4, 1], part: [3, 5] })).toEqual([`store ${0x10000}..${0x10000 + 15 * 256 + 128}`])
   })
 

@@ -55,14 +55,14 @@ export class Bounds {
     return this.#failures >= PATIENCE
   }
 
-  /** Where this part of a launch can reach; null: that is not known. */
-  of(part: LaunchPart): readonly Extent[] | null {
+  /** Where this part of a launch can reach; null: that is not known. @param exact false: whatever its arguments are that are no pointers */
+  of(part: LaunchPart, exact = true): readonly Extent[] | null {
     if (this.hopeless) return null
     try {
       const reading = new Reading({
         bytesOfSpace: this.#source.args.addressBits === 32 ? 2 ** 32 : 2 ** 48,
         pointerBytes: this.#source.args.addressBits / 8,
-        module: (name) => this.#moduleValue(name, part),
+        module: (name) => this.#moduleValue(name, part, exact),
         functionOf: (name) => this.#source.module.functions.find((candidate) => candidate.name === name) ?? null,
         bodyOf: (declaration) => this.#bodyOf(declaration),
         plain: (type) => plainType(this.#source.module, type),
@@ -73,7 +73,7 @@ export class Bounds {
       return merged(reading.extents)
     } catch (thrown) {
       if (!(thrown instanceof Unbounded) && !(thrown instanceof NotKnown)) throw thrown
-      this.#failures = thrown instanceof NotKnown ? PATIENCE : this.#failures + 1
+      this.#failures = thrown instanceof NotKnown ? PATIENCE : this.#failures + (exact ? 1 : 0)
       return null
     }
   }
@@ -94,9 +94,9 @@ export class Bounds {
     return struct === undefined ? null : new Map(struct.members.map((member) => [member.name, plainType(module, member.type)]))
   }
 
-  #moduleValue(name: string, part: LaunchPart): Value | null {
+  #moduleValue(name: string, part: LaunchPart, exact: boolean): Value | null {
     const { module, argsVariable, args, known } = this.#source
-    if (name === argsVariable?.name) return argumentValues(args, part.args)
+    if (name === argsVariable?.name) return argumentValues(args, part.args, exact)
     const variable = module.variables.find((candidate) => candidate.name === name)
     if (variable !== undefined) return anyOfType(plainType(module, variable.type), (type) => this.#fieldsOf(type))
     const constant = module.constants.find((candidate) => candidate.name === name)

@@ -7,6 +7,7 @@ import { addAccessors } from './accessors.ts'
 import { type AttemptWish, addAttempt } from './attempt.ts'
 import { addDirect } from './direct.ts'
 import { addFaults } from './faults.ts'
+import { type Proof, putProven } from './proven.ts'
 import { addResident } from './resident.ts'
 import { addSteady } from './steady.ts'
 import { addStrides } from './strides.ts'
@@ -23,6 +24,9 @@ export interface PreludeWish extends AttemptWish {
   readonly chained: boolean
   /** Of the resident variant: a store to a clean page leaves a mark of the page. */
   readonly marks: boolean
+  readonly proof: Proof
+  /** A loop of it has fuel where no fault is possible. */
+  readonly tires: boolean
   /** Accesses are noted in the shadow (debug). */
   readonly watch: boolean
 }
@@ -30,14 +34,15 @@ export interface PreludeWish extends AttemptWish {
 /** The declarations that these texts need. */
 export function preludeText(wish: PreludeWish, ...users: readonly string[]): string {
   const pieces = new Pieces()
-  addAccessors(pieces, wish.addressBits, wish.variant)
-  addStrides(pieces, wish.addressBits, ...users)
+  addAccessors(pieces, wish.addressBits, wish.variant, wish.proof === 'paged')
+  addStrides(pieces, wish.addressBits, wish.proof !== 'none', ...users)
   addFaults(pieces, wish)
   addWords(pieces, wish.pools, wish.atomicPools)
   if (wish.variant === 'attempt') addAttempt(pieces, wish)
   else addSteady(pieces, { ...wish, fuelled: wish.variant === 'sealed' && wish.workgroupFlag })
   if (wish.variant === 'direct') addDirect(pieces, wish.addressBits)
   else if (wish.variant !== 'attempt') addResident(pieces, wish.marks)
+  if (wish.proof !== 'none') putProven(pieces, wish)
   if (wish.watch) addWatch(pieces, wish, ...users)
   return pieces.link(...users)
 }

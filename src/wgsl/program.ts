@@ -3,6 +3,7 @@
 import type { AuthorBinding, ProgramDescriptor, ProgramVariant } from '../device/device.ts'
 import type { KernelTwin } from '../device/twin.ts'
 import type { Bounds } from './bounds.ts'
+import type { Proof } from './proven.ts'
 import type { Geometry } from './wrapper.ts'
 
 /** Offsets, sizes and alignments in bytes. */
@@ -133,5 +134,7 @@ export interface TranslatedKernel {
     /** Of the resident variant, unless it is false: stores leave marks. */
     marks?: boolean
     watch?: boolean
+    /** Not of an attempt. */
+    proof?: Proof
   }): ProgramDescriptor
 }

@@ -6,6 +6,7 @@
 import type { AddressBits } from './addresses.ts'
 import { evaluateInteger } from './evaluate.ts'
 import type { SourceModule } from './module.ts'
+import { provenIndex } from './proven.ts'
 import { closingOf, splitAtCommas } from './scanner.ts'
 import type { Pieces } from './wgsl-text.ts'
 
@@ -51,11 +52,19 @@ function namesInside({ tokens, functions }: SourceModule): ReadonlySet<string> {
   return names
 }
 
-/** The functions of the special names that these texts call. */
-export function addStrides(pieces: Pieces, bits: AddressBits, ...users: readonly string[]): void {
+/** The functions of the special names that these texts call. @param proven none of these addresses leaves the space */
+export function addStrides(pieces: Pieces, bits: AddressBits, proven: boolean, ...users: readonly string[]): void {
   const strides = new Set(users.flatMap((text) => [...text.matchAll(NAME)].map(([, digits]) => Number.parseInt(digits ?? '', 36))))
   for (const stride of strides)
-    pieces.add(`fn ${nameOf(stride)}(p: svm_ptr, i: u32, stride: u32) -> svm_ptr {${bits === 32 ? narrow(stride) : wide(stride)}\n}`)
+    pieces.add(
+      `fn ${nameOf(stride)}(p: svm_ptr, i: u32, stride: u32) -> svm_ptr {${proven ? unchecked(bits, stride) : bits === 32 ? narrow(stride) : wide(stride)}\n}`,
+    )
+}
+
+function unchecked(bits: AddressBits, stride: number): string {
+  const shift = shiftOf(stride)
+  const words = shift === null ? `i * ${stride}u` : shift === 0 ? 'i' : `(i << ${shift}u)`
+  return ` ${provenIndex(bits, bits === 32 ? words : `vec2<u32>(${words}, ${highOf(stride)})`)}`
 }
 
 /** The exponent of a power of two, else null. */
@@ -72,13 +81,18 @@ function narrow(stride: number): string {
   return `\n  let q = p + i * ${stride}u;\n  return select(q, SVM_NOWHERE, (i > ${Math.floor(0xffffffff / stride)}u) | (q < p));`
 }
 
-/** The stride has few bits: the two halves of i times it fit a word each. */
+/** The high word of i times the stride, which has few bits: the two halves of i times it fit a word each. */
+function highOf(stride: number): string {
+  const shift = shiftOf(stride)
+  if (shift === 0) return '0u'
+  return shift !== null ? `(i >> ${32 - shift}u)` : `(((i >> 16u) * ${stride}u + (((i & 0xffffu) * ${stride}u) >> 16u)) >> 16u)`
+}
+
 function wide(stride: number): string {
   const shift = shiftOf(stride)
-  const high = shift === 0 ? '0u' : shift !== null ? `(i >> ${32 - shift}u)` : `(((i >> 16u) * ${stride}u + (((i & 0xffffu) * ${stride}u) >> 16u)) >> 16u)`
   const bytes = shift === null ? `i * ${stride}u` : shift === 0 ? 'i' : `(i << ${shift}u)`
   return `
   let q = p.x + ${bytes};
-  let high = p.y + ${high} + select(0u, 1u, q < p.x);
+  let high = p.y + ${highOf(stride)} + select(0u, 1u, q < p.x);
   return select(vec2<u32>(q, high), SVM_NOWHERE, (p.y | high) > 0xffffu);`
 }

@@ -21,6 +21,7 @@ import { attributeOf, type FunctionDeclaration, readModule, type SourceModule, t
 import { checkNames } from './names.ts'
 import { preludeText } from './prelude.ts'
 import type { ArgumentLayout, KernelAnalysis, StructLayout, TranslatedKernel, TranslateOptions } from './program.ts'
+import { provenPrologue } from './proven.ts'
 import { argumentLayout, authorBinding, bindingNumber, layoutConstants, plainType, structLayouts } from './reflect.ts'
 import { STORED_RESIDENT } from './resident.ts'
 import { guardOf, Rewriter, type WaitsFound } from './rewrite.ts'
@@ -29,6 +30,9 @@ import { steadyEpilogue } from './steady.ts'
 import { knownStrides } from './strides.ts'
 import { Waits } from './waits.ts'
 import { WRAPPER_ENTRY, wrapperText } from './wrapper.ts'
+
+/** Guards of loops that have fuel where no fault is possible. */
+const MAY_TIRE = /\bsvm_(wait|meet)\b/
 
 /** The group of the runtime's bindings. */
 export const RUNTIME_GROUP = 3
@@ -111,6 +115,7 @@ class Translation implements TranslatedKernel {
     const direct = wish.variant === 'direct'
     const collective = barriers || subgroups
     const marks = (wish.variant === 'sealed' || wish.variant === 'resident') && wish.marks !== false
+    const proven = wish.proof !== undefined && wish.proof !== 'none'
     const changes = this.analysis.stores || this.analysis.atomics
     const author = this.#rewriter.program({ ...wish, entry: this.#entry, args: this.#argsVariable, loops: this.#loops, waits: this.#waits })
     const wrapper = wrapperText(this.#module, {
@@ -123,8 +128,9 @@ class Translation implements TranslatedKernel {
       collective,
       prologue: attempt
         ? attemptPrologue(startTainted)
-        : [...(direct ? directPrologue(this.#options.addressBits, changes) : []), ...(wish.watch === true && startTainted ? ['svm_tainted = true;'] : [])],
-      epilogue: attempt ? [] : steadyEpilogue(!changes || marks ? null : direct ? STORED_DIRECT : STORED_RESIDENT),
+        : [...this.#prologue(wish, proven, changes), ...(wish.watch === true && startTainted ? ['svm_tainted = true;'] : [])],
+      epilogue:
+        attempt || (proven && !MAY_TIRE.test(author)) ? [] : steadyEpilogue(!changes || marks || proven ? null : direct ? STORED_DIRECT : STORED_RESIDENT),
     })
     const prelude = preludeText(
       {
@@ -138,6 +144,8 @@ class Translation implements TranslatedKernel {
         chained: wish.chained === true,
         marks,
         watch: wish.watch === true,
+        proof: wish.proof ?? 'none',
+        tires: MAY_TIRE.test(author),
       },
       author,
       wrapper,
@@ -156,12 +164,18 @@ class Translation implements TranslatedKernel {
       watch: wish.watch === true,
       whole: wish.geometry === 'whole',
       marks,
+      proven,
       startTainted,
       collective,
       addressBits: this.#options.addressBits,
       pageShift: this.#options.pageShift,
       ...(this.#options.twin === undefined ? {} : { twin: this.#options.twin }),
     }
+  }
+
+  #prologue({ variant }: VariantWish, proven: boolean, changes: boolean): string[] {
+    if (proven) return provenPrologue(variant)
+    return variant === 'direct' ? directPrologue(this.#options.addressBits, changes) : []
   }
 
   #fail(token: number, sentence: string): never {

@@ -121,10 +121,11 @@ export function conform(value: Value, place: Value): Value {
 
 const SCALARS = /^(svm_ptr|u32|i32|f32)$/
 
-/** The launch's arguments, as what they are. */
-export function argumentValues({ fields, addressBits }: ArgumentLayout, args: Uint8Array): Value {
+/** The launch's arguments, as what they are. @param exact false: only pointers are known */
+export function argumentValues({ fields, addressBits }: ArgumentLayout, args: Uint8Array, exact: boolean): Value {
   const view = new DataView(args.buffer, args.byteOffset, args.byteLength)
   const scalar = (type: string, offset: number): Value => {
+    if (!exact && type !== 'svm_ptr') return anyOfType(type, () => null)
     if (type === 'u32') return constantOf('u32', view.getUint32(offset, true))
     if (type === 'i32') return constantOf('i32', view.getInt32(offset, true))
     if (type !== 'svm_ptr') return UNKNOWN

@@ -43,6 +43,8 @@ export interface SimOptions {
   storageBuffers?: number
   /** Bytes of the largest buffer. */
   bufferBytes?: number
+  /** Twins do what their texts say, so that what is found out by reading a text holds for the twin. Default false. */
+  faithfulTwins?: boolean
   /** One round of the event loop, for tests that own it. */
   turn?: Turn
   /** Who decides when anything settles, in place of seeded latencies: one line for several devices, pagers and whatever else waits. */
@@ -85,6 +87,7 @@ export function createSimDevice(options: SimOptions = {}): SimDevice {
 
 export class SimDevice implements Device {
   readonly kind = 'sim'
+  readonly runsText: boolean
   readonly label: string
   readonly limits: DeviceLimits
   readonly memory: number | undefined
@@ -108,6 +111,7 @@ export class SimDevice implements Device {
     const mischief = options.mischief ?? {}
     this.label = options.label ?? 'simulated device'
     this.memory = options.memory
+    this.runsText = options.faithfulTwins === true
     this.passMischief = mischief.passes
     this.limits = {
       bufferBytes: options.bufferBytes ?? BUFFER_BYTES_DEFAULT,

@@ -22,7 +22,7 @@ import {
 import { SPACE_BYTES } from '../../abi/geometry.ts'
 import { BUCKET_WORDS, LEAF_PAGES, leafHash, leafKey, MISS, MISS_KIND_SHIFT, MISS_LEAVES, MISS_PROBES, MISS_WANTS, MISS_WORDS } from '../../abi/leaf.ts'
 import { POOL_HEAD_WORDS } from '../../abi/pool.ts'
-import { makePte, PTE, PTE_FRAME_MASK, printPte, ptePool } from '../../abi/pte.ts'
+import { makePte, PTE, PTE_FRAME_MASK, PTE_POOL_SHIFT, printPte, ptePool } from '../../abi/pte.ts'
 import { assert } from '../../base/assert.ts'
 import { type Address, hex } from '../../base/units.ts'
 import type { ProgramDescriptor } from '../device.ts'
@@ -50,6 +50,8 @@ export class SimPass {
   /** Accesses made so far by all invocations. */
   accesses = 0
   readonly #direct: boolean
+  /** Nobody looks at what it accesses: here it must be right. */
+  readonly #proven: boolean
   readonly #marks: boolean
   readonly #buffers: PassBuffers
   readonly #pageMask: number
@@ -70,6 +72,7 @@ export class SimPass {
     this.label = descriptor.label
     this.resident = descriptor.variant !== 'attempt'
     this.#direct = descriptor.variant === 'direct'
+    this.#proven = descriptor.proven === true
     this.#marks = !this.resident || descriptor.marks === true
     this.startTainted = descriptor.startTainted
     this.addressBits = descriptor.addressBits
@@ -156,7 +159,17 @@ export class SimPass {
 
   /** The entry that counts in this pass. In the direct variant, what the window says of the address. */
   entry(index: number, address: Address): number {
-    return this.#direct ? this.#windowEntry(address) : this.#buffers.table[index]
+    if (!this.#direct) return this.#buffers.table[index]
+    return this.#proven ? this.#shiftedEntry(index, address) : this.#windowEntry(address)
+  }
+
+  /** The entry of the table, as the one pool's: that is where the shift must lead. */
+  #shiftedEntry(index: number, address: Address): number {
+    const entry = this.#buffers.table[index]
+    const place = (((address % 2 ** 32) + this.#buffers.control[CONTROL.windowShift]) % 2 ** 32) >>> 2
+    const wanted = (entry & PTE_FRAME_MASK) + POOL_HEAD_WORDS + ((address & this.#pageMask) >>> 2)
+    if (place !== wanted) assert(false, `${hex(address)} shifted is word ${place}, but by its entry ${printPte(entry)} it is word ${wanted}`)
+    return (entry & ~(7 << PTE_POOL_SHIFT)) >>> 0
   }
 
   #windowEntry(address: Address): number {
@@ -224,6 +237,7 @@ export class SimPass {
 
   /** Where no fault is possible: the record of a slot. @param mask the bits of the address that had to be 0 */
   recordBad(address: Address, need: number, mask: number, slot: number): void {
+    if (this.#proven) assert(false, `${this.label} accesses what it was known to, but it wanted ${need} of ${hex(address)}`)
     const { faults, control } = this.#buffers
     const words = recordWords(this.addressBits)
     const at = control[CONTROL.records] + slot * words

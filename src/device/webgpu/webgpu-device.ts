@@ -26,6 +26,7 @@ export interface WebgpuDeviceOptions {
 
 export class WebgpuDevice implements Device {
   readonly kind = 'webgpu'
+  readonly runsText = true
   readonly label: string
   readonly limits: DeviceLimits
   readonly memory: number | undefined
