@@ -1,22 +1,21 @@
 // One launch, from arguments to result: chooses the variant and counts. Always: the resident variant runs only when no fault is possible; a
 // failed launch leaves what SYSTEM.md section 5 says, and the space stays usable.
 
-import { NEED, WORKGROUP_BITMAP } from '../abi/fault-record.ts'
-import { PTE } from '../abi/pte.ts'
-import { testBit } from '../base/bitmap.ts'
+import { NEED } from '../abi/fault-record.ts'
+import { assert } from '../base/assert.ts'
 import { SvmError } from '../base/error.ts'
 import { printBytes, type Vpn } from '../base/units.ts'
 import { deviceMayRead } from '../mm/vma.ts'
 import type { Evictor } from './evict.ts'
-import { accessError, storedPages } from './fault.ts'
+import { accessError } from './fault.ts'
 import { bringForeseen } from './foresee.ts'
-import { type DispatchResult, endlessError, geometryOf, type Launch, refuseIfAborted, waitsOf, windowByTime } from './launch.ts'
-import { type PassReport, runPass } from './pass.ts'
+import { type DispatchResult, endlessError, type Launch, refuseIfAborted, waitsOf, windowByTime } from './launch.ts'
 import { promote } from './promote.ts'
 import { ReachTable } from './reach.ts'
 import { Remaining } from './remaining.ts'
 import { Replay } from './replay.ts'
 import { chooseSteady, type Steady } from './steady.ts'
+import { runSteadyPass, settleSteady } from './steady-pass.ts'
 import type { Mirror } from './svmm.ts'
 
 export async function dispatch(mirror: Mirror, evictor: Evictor, launch: Launch): Promise<DispatchResult> {
@@ -63,39 +62,26 @@ async function steadyWithForeseen(mirror: Mirror, evictor: Evictor, launch: Laun
 }
 
 /** No fault is possible: no grants, no copies, no poison; the passes only bound the time of one submission. */
-async function runSteady(mirror: Mirror, launch: Launch, reach: ReachTable, total: number, result: DispatchResult, steady: Steady): Promise<void> {
+async function runSteady(mirror: Mirror, launch: Launch, reach: ReachTable, total: number, result: DispatchResult, first: Steady): Promise<void> {
   const { kernel } = launch
-  const { window: direct } = steady
-  // The direct variant has one pool, and no table.
-  const pools = direct === null ? mirror.dmem.poolsInUse : 1
+  const choose = () => chooseSteady(mirror, launch, reach)
   const remaining = new Remaining(total)
-  while (!remaining.empty) {
+  // What a pass stored to is dirty then, which may allow more; nothing goes while a kernel runs.
+  const chosenAgain = () => {
+    const next = choose()
+    assert(next !== null, 'while a kernel runs that cannot fault all that it may reach stays')
+    return next as Steady
+  }
+  for (let steady = first; !remaining.empty; steady = remaining.empty ? steady : chosenAgain()) {
     refuseIfAborted(launch, remaining.retired)
     const limit = launch.class === 'unsplittable' ? total : windowByTime(launch, mirror.plan.windowMax)
     const window = remaining.window(Math.min(limit, mirror.plan.windowMax))
     if (launch.class === 'unsplittable' && window.slots < total) throw tooLargeUnsplit(launch, total, mirror.plan.windowMax)
-    const geometry = window.worklist === null ? geometryOf(launch, window.slots === total, mirror.device.limits.workgroupsPerDimension) : 'any'
-    const program = await kernel.program({
-      variant: steady.variant,
-      pools,
-      guard: launch.guard,
-      geometry,
-      chained: false,
-      marks: steady.marks,
-      proof: steady.proof,
-    })
-    const tables = await mirror.tables.ready(window.slots, launch.args.byteLength, false)
-    if (launch.args.byteLength > 0) mirror.device.write(tables.args, 0, launch.args)
-    const table = direct === null ? await reach.ready(tables, null) : tables.table
-    const report = await runPass(mirror, tables, { program, launch, window, table, direct, fuel: waitsOf(launch), again: false }).catch((failure) => {
-      if (mirror.device.lostReason === null) noteAllStores(mirror)
-      throw failure
-    })
+    const report = await runSteadyPass(mirror, { launch, reach, window, steady, choose })
+    if (report === null) continue
     result.rounds++
-    kernel.millisecondsPerWorkgroup = report.milliseconds / window.slots
-    noteStores(mirror, launch, report, steady)
-    const faulted = report.workgroups[WORKGROUP_BITMAP.faulted] as Uint32Array
-    const retired = remaining.settle(window, (slot) => testBit(faulted, slot))
+    result.variant = steady.variant
+    const retired = settleSteady(remaining, window, report)
     mirror.space.tracer.emit({
       kind: 'pass',
       kernel: kernel.label,
@@ -111,43 +97,12 @@ async function runSteady(mirror: Mirror, launch: Launch, reach: ReachTable, tota
   }
 }
 
-/**
- * Where the stores are marked, they are known exactly. Where they were foreseen, and there were others, nobody knows which: all that could be stored to counts
- * as dirty then, and the next launch is exact again.
- */
-export function noteStores(mirror: Mirror, launch: Launch, report: PassReport, { marks, stores, proof }: Steady): void {
-  const history = launch.kernel.steadyHistory(launch)
-  for (const { start, end } of stores) for (let vpn = start; vpn < end; vpn++) if ((mirror.vmm.get(vpn) & PTE.dirty) === 0) markStored(mirror, vpn)
-  const stored = storedPages(mirror, report)
-  for (const vpn of stored) markStored(mirror, vpn)
-  if (marks) return history.stored(stored)
-  if (proof !== 'none' || !report.unforeseen) return
-  noteAllStores(mirror, launch.reach)
-  history.surprise()
-}
-
-/** The page differs from the host's bytes. */
-export function markStored(mirror: Mirror, vpn: Vpn): void {
-  mirror.space.pages.markDirty(vpn)
-  mirror.refreshPage(vpn)
-}
-
 /** What a launch wanted to store to, the next one will store to. */
 function noteNeeds(launch: Launch): void {
   const { kernel, historyKey } = launch
   const stored: Vpn[] = []
   for (const [vpn, bits] of kernel.history(historyKey).needs) if ((bits & ~NEED.read) !== 0) stored.push(vpn)
   kernel.steadyHistory(launch).stored(stored)
-}
-
-/** A pass ran and nobody knows what it stored to: whatever it could store to may differ from the host's bytes. */
-export function noteAllStores(mirror: Mirror, reach: Launch['reach'] = null): void {
-  const storable: Vpn[] = []
-  mirror.dmem.forEachPage((_frame, vpn) => {
-    if ((mirror.vmm.get(vpn) & (PTE.store | PTE.dirty)) !== PTE.store) return
-    if (reach === null || reach.some(({ start, end }) => vpn >= start && vpn < end)) storable.push(vpn)
-  })
-  for (const vpn of storable) markStored(mirror, vpn)
 }
 
 function refuseIfAllMustBeHere({ space, dmem, plan }: Mirror, launch: Launch, incomplete: number): void {

@@ -16,16 +16,19 @@ import { bestStart, type Demand, Forecast, type Foreseen } from './forecast.ts'
 import { foreseenWant, isCrowded } from './foresee.ts'
 import { Grants } from './grants.ts'
 import { firstOf, type Groups, LaunchGroups } from './groups.ts'
-import { type DispatchResult, geometryOf, type Launch, type NeedHistory, type ProgramShape, refuseIfAborted } from './launch.ts'
+import { type DispatchResult, endlessError, geometryOf, type Launch, type NeedHistory, type ProgramShape, refuseIfAborted, waitsOf } from './launch.ts'
 import { type MischiefAtWork, mischiefOf } from './mischief.ts'
 import { type Misses, resolveMisses } from './misses.ts'
 import { Pace } from './pace.ts'
 import { type PassReport, readWanted, runPass } from './pass.ts'
 import { denseNeighbours } from './prefetch.ts'
 import type { ReachTable } from './reach.ts'
+import { provenSteady, reachedBy } from './reached.ts'
 import { Remaining, type Window, workgroupOf } from './remaining.ts'
 import { sealOf, wasRefused } from './seal.ts'
 import { bringInNow, framesWanted, isServed, type Protection, serve, serveNow, type Want } from './service.ts'
+import type { Steady } from './steady.ts'
+import { runSteadyPass, settleSteady } from './steady-pass.ts'
 import type { Mirror } from './svmm.ts'
 import type { TableBuffers } from './tables.ts'
 import { noProgress, tooGreedy } from './working-set.ts'
@@ -118,6 +121,8 @@ export class Replay {
   async #round(): Promise<void> {
     refuseIfAborted(this.#launch, this.#remaining.retired)
     if (this.#mischief !== null) await this.#mischief.disturb((vpn) => this.#grants.isSnapshot(vpn))
+    const proven = this.#provenWindow()
+    if (proven !== null) return this.#provenRound(proven.window, proven.steady)
     const sealed = this.#sealedWindow()
     const window = sealed ?? this.#chooseWindow()
     const tables = await this.#readyTables(window, sealed !== null)
@@ -159,6 +164,36 @@ export class Replay {
     const moved = learned.news || told || served > 0
     this.#pace.served({ ...outcome, split: this.#split }, moved && this.#hasAll(window.slots - retired))
     this.#watchProgress(retired > 0 || moved)
+  }
+
+  /** A round in which no fault is possible: nobody asks what it wanted. */
+  async #provenRound(window: Window, steady: Steady): Promise<void> {
+    const choose = () => (this.#mirror.version === version ? steady : null)
+    const { version } = this.#mirror
+    const report = await runSteadyPass(this.#mirror, { launch: this.#launch, reach: this.#reach, window, steady, choose })
+    if (report === null) return
+    this.#result.rounds++
+    const { retired } = this.#remaining
+    const count = settleSteady(this.#remaining, window, report)
+    this.#mirror.space.tracer.emit({
+      kind: 'pass',
+      kernel: this.#launch.kernel.label,
+      round: this.#result.rounds,
+      workgroups: window.slots,
+      retired: count,
+      faults: 0,
+      hints: 0,
+      aborted: false,
+    })
+    if (report.fuelOut > 0) throw endlessError(this.#launch, waitsOf(this.#launch), retired)
+    const outcome = { slots: window.slots, retired: count, barren: false, split: this.#split }
+    this.#pace.passed(report, outcome, this.#remaining.retired)
+    if (this.#remaining.empty) return
+    this.#pinLead(window, report)
+    if (this.#split) this.#plan()
+    if (this.#serveHere() === null) await this.#serveBacklog()
+    this.#pace.served(outcome, true)
+    this.#watchProgress(true)
   }
 
   /** For the next launch like this one. What is wanted quite unlike the last time replaces what was. */
@@ -241,14 +276,28 @@ export class Replay {
    * tells by a pass without a fault.
    */
   #sealedWindow(): Window | null {
-    if (this.#seal === null || this.#again || this.#grants.needs.size === 0) return null
+    const window = this.#seal === null ? null : this.#knownWindow()
+    if (window === null) return null
+    const made = this.#launch.kernel.programSoon(this.#shapeOf(window, true)) !== null
+    return made && this.#launch.kernel.seals.mayBegin() ? window : null
+  }
+
+  /** The same where all its accesses are known: then no fault is possible in it. */
+  #provenWindow(): { readonly window: Window; readonly steady: Steady } | null {
+    if (this.#launch.atomic) return null
+    const window = this.#knownWindow()
+    if (window === null || window.worklist !== null) return null
+    const reached = reachedBy(this.#mirror, this.#launch, window.lead, window.lead + window.slots)
+    const steady = reached === null ? null : provenSteady(this.#mirror, this.#launch, reached)
+    return steady === null ? null : { window, steady }
+  }
+
+  #knownWindow(): Window | null {
+    if (this.#again || this.#grants.needs.size === 0) return null
     let first = Number.POSITIVE_INFINITY
     for (const { workgroup } of this.#backlog) first = Math.min(first, Math.floor(workgroup))
     const fits = Math.min(this.#pace.window, this.#remaining.countBelow(first))
-    if (fits === 0) return null
-    const window = this.#windowOf(fits)
-    const made = this.#launch.kernel.programSoon(this.#shapeOf(window, true)) !== null
-    return made && this.#launch.kernel.seals.mayBegin() ? window : null
+    return fits === 0 ? null : this.#windowOf(fits)
   }
 
   #windowOf(slots: number): Window {

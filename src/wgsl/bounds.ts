@@ -151,15 +151,15 @@ export class Bounds {
   #builtins(part: LaunchPart): Value[] {
     const { module, entry } = this.#source
     const values = builtinValues(part, this.#source.workgroupSize)
-    const valueOf = (attributes: FunctionDeclaration['attributes'], type: string): Value => {
+    const builtinOf = (attributes: FunctionDeclaration['attributes'], type: string): Value => {
       const attribute = attributeOf(attributes, 'builtin')
       const name = attribute === undefined ? '' : rangeText(module.tokens, attribute.value.start, attribute.value.end)
       return values.get(name) ?? anyOfType(plainType(module, type), () => null)
     }
     return entry.parameters.map(({ attributes, type }) => {
       const struct = module.structs.find(({ name }) => name === plainType(module, type))
-      if (struct === undefined) return valueOf(attributes, type)
-      return { kind: 'struct', fields: new Map(struct.members.map((member) => [member.name, valueOf(member.attributes, member.type)])) }
+      if (struct === undefined) return builtinOf(attributes, type)
+      return { kind: 'struct', fields: new Map(struct.members.map((member) => [member.name, builtinOf(member.attributes, member.type)])) }
     })
   }
 }
