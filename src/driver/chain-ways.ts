@@ -85,7 +85,7 @@ class Ways {
 
   /** Null: this launch runs alone. What names bindings of the author's does, for a refusal of the device must find the right one. */
   of(launch: Launch): Way | null {
-    const at = this.#known.findIndex((way) => isAlike(way.launch, launch) && (way.steady?.forAll !== false || areSame(way.launch.args, launch.args)))
+    const at = this.#known.findIndex((way) => isAlike(way.launch, launch) && (way.steady?.reached?.forAll !== false || areSame(way.launch.args, launch.args)))
     if (at === 0) return this.#known[0] as Way
     const way = at > 0 ? (this.#known[at] as Way) : this.#make(launch)
     if (way === null) return null

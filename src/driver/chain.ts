@@ -20,6 +20,7 @@ import { CONTROL, CONTROL_HEADER_WORDS, FAULT, WORKGROUP_BITMAP } from '../abi/f
 import { PTE } from '../abi/pte.ts'
 import { assert } from '../base/assert.ts'
 import { countBits } from '../base/bitmap.ts'
+import type { Vpn } from '../base/units.ts'
 import { DeviceFailure, type DispatchBindings, type Program, WINDOW_UNIT, type Work } from '../device/device.ts'
 import { type ChainBuffers, chainNow, makeChain, SETS_MAX } from './chain-buffers.ts'
 import { type ChainNeeds, type Plan, plansOf, type Way, waysOf } from './chain-ways.ts'
@@ -31,6 +32,7 @@ import { type MischiefAtWork, mischiefOf } from './mischief.ts'
 import { type BadAccess, decode, FIRST_LINK, fillHeader, groupsOf, type PassReport, readBad } from './pass.ts'
 import type { PassTable } from './pass-table.ts'
 import { promote } from './promote.ts'
+import { touchReached } from './reached.ts'
 import type { Window } from './remaining.ts'
 import type { ReportViews } from './report.ts'
 import type { DirectWindow, Steady } from './steady.ts'
@@ -216,8 +218,16 @@ class Chain {
   }
 
   #prepare(): void {
-    if (this.#needs.size > 0) this.#mischief?.vanish()
+    if (this.#needs.size > 0) this.#mischief?.vanish((vpn) => this.#isReached(vpn))
+    // Beside links that may fault there may be some that walk the page table itself.
+    this.#mirror.vmm.flush(this.#tables.table, this.#tables.entries)
     for (const needs of this.#needs) this.#sendGrants(needs)
+  }
+
+  /** A link touches the page whose accesses nobody looks at. */
+  #isReached(vpn: Vpn): boolean {
+    for (const { steady } of this.#tellings.keys()) if (steady?.reached?.parts.some(({ start, end }) => vpn >= start && vpn < end)) return true
+    return false
   }
 
   #sendGrants({ set, written }: ChainNeeds): void {
@@ -274,6 +284,7 @@ class Chain {
     const report = decode(this.#views, this.#needs.size === 0, milliseconds)
     this.#noteStores(report)
     for (const { touched } of this.#needs) for (const vpn of touched) dmem.touch(this.#mirror.frameOf(vpn))
+    if (this.#mirror.incomplete > 0) for (const { steady } of this.#tellings.keys()) if (steady?.reached) touchReached(this.#mirror, steady.reached)
     const word = this.#views.words[FAULT.abort] as number
     const done = word === 0 ? this.#links.length : FIRST_LINK - word
     const failed = this.#links[done]

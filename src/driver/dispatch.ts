@@ -15,7 +15,7 @@ import { ReachTable } from './reach.ts'
 import { Remaining } from './remaining.ts'
 import { Replay } from './replay.ts'
 import { chooseSteady, type Steady } from './steady.ts'
-import { runSteadyPass, settleSteady } from './steady-pass.ts'
+import { runSteadyPass, settleSteady, traceSteady } from './steady-pass.ts'
 import type { Mirror } from './svmm.ts'
 
 export async function dispatch(mirror: Mirror, evictor: Evictor, launch: Launch): Promise<DispatchResult> {
@@ -63,7 +63,6 @@ async function steadyWithForeseen(mirror: Mirror, evictor: Evictor, launch: Laun
 
 /** No fault is possible: no grants, no copies, no poison; the passes only bound the time of one submission. */
 async function runSteady(mirror: Mirror, launch: Launch, reach: ReachTable, total: number, result: DispatchResult, first: Steady): Promise<void> {
-  const { kernel } = launch
   const choose = () => chooseSteady(mirror, launch, reach)
   const remaining = new Remaining(total)
   // What a pass stored to is dirty then, which may allow more; nothing goes while a kernel runs.
@@ -82,16 +81,7 @@ async function runSteady(mirror: Mirror, launch: Launch, reach: ReachTable, tota
     result.rounds++
     result.variant = steady.variant
     const retired = settleSteady(remaining, window, report)
-    mirror.space.tracer.emit({
-      kind: 'pass',
-      kernel: kernel.label,
-      round: result.rounds,
-      workgroups: window.slots,
-      retired,
-      faults: 0,
-      hints: 0,
-      aborted: false,
-    })
+    traceSteady(mirror, launch, result.rounds, window, retired)
     if (report.fuelOut > 0) throw endlessError(launch, waitsOf(launch), remaining.retired)
     if (report.bad !== null) throw accessError(mirror, launch, window, report.bad, remaining.retired)
   }

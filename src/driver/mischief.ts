@@ -39,9 +39,9 @@ export class MischiefAtWork {
     this.#takeEntries(absent)
   }
 
-  /** Before a submission of a chain in which faults are possible: pages lose their entries, behind the back of what was foreseen. */
-  vanish(): void {
-    this.#takeEntries(this.#mischief.vanish(this.#here()))
+  /** Before a submission of a chain in which faults are possible: pages lose their entries, behind the back of what was foreseen. @param stays pages of links that cannot fault */
+  vanish(stays: (vpn: Vpn) => boolean): void {
+    this.#takeEntries(this.#mischief.vanish(this.#here().filter((vpn) => !stays(vpn))))
   }
 
   /** Most links of the next submission. */

@@ -7,6 +7,7 @@ import { POOL_HEAD_WORDS } from '../abi/pool.ts'
 import { PTE, pteFrameWords, ptePool } from '../abi/pte.ts'
 import type { Vpn, VpnRange } from '../base/units.ts'
 import type { Launch } from './launch.ts'
+import { spanOf, type Window } from './remaining.ts'
 import type { DirectWindow, Steady } from './steady.ts'
 import type { Mirror } from './svmm.ts'
 
@@ -75,7 +76,8 @@ export function areSame(a: Uint8Array, b: Uint8Array): boolean {
 }
 
 /** How a launch runs whose reach is known; null: something of it is not here, or outside of what it may reach, and an ordinary pass finds out what. */
-export function provenSteady(mirror: Mirror, { reach }: Launch, { parts, crosses, forAll }: Reached): Steady | null {
+export function provenSteady(mirror: Mirror, { reach }: Launch, reached: Reached): Steady | null {
+  const { parts, crosses } = reached
   const { vmm } = mirror
   const stores: VpnRange[] = []
   let inOrder = mirror.direct
@@ -103,8 +105,20 @@ export function provenSteady(mirror: Mirror, { reach }: Launch, { parts, crosses
     marks,
     proof: crosses && window === null ? 'placed' : 'paged',
     stores: marks ? [] : stores,
-    forAll,
+    reached,
   }
+}
+
+/** How a window runs of which all accesses are known; null: they are not, or something of it is not here. */
+export function provenWindow(mirror: Mirror, launch: Launch, window: Window): Steady | null {
+  const span = launch.atomic ? null : spanOf(window)
+  const reached = span === null ? null : reachedBy(mirror, launch, span.start, span.end)
+  return reached === null ? null : provenSteady(mirror, launch, reached)
+}
+
+/** Its pages are not the oldest. */
+export function touchReached(mirror: Mirror, { parts }: Reached): void {
+  for (const { start, end } of parts) for (let vpn = start; vpn < end; vpn++) mirror.dmem.touch(mirror.frameOf(vpn))
 }
 
 /** Only the place of its first page counts: nobody looks at the rest. */

@@ -14,6 +14,14 @@ export interface Window {
   readonly shuffled?: true
 }
 
+/** The workgroups of a window, if they follow each other in some order. */
+export function spanOf({ slots, lead, worklist }: Window): { readonly start: number; readonly end: number } | null {
+  if (worklist === null) return { start: lead, end: lead + slots }
+  const start = worklist.reduce((least, workgroup) => Math.min(least, workgroup))
+  const end = worklist.reduce((most, workgroup) => Math.max(most, workgroup)) + 1
+  return end - start === slots ? { start, end } : null
+}
+
 export class Remaining {
   readonly total: number
   #pending: number[] = []

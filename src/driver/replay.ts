@@ -23,12 +23,12 @@ import { Pace } from './pace.ts'
 import { type PassReport, readWanted, runPass } from './pass.ts'
 import { denseNeighbours } from './prefetch.ts'
 import type { ReachTable } from './reach.ts'
-import { provenSteady, reachedBy } from './reached.ts'
+import { provenWindow } from './reached.ts'
 import { Remaining, type Window, workgroupOf } from './remaining.ts'
 import { sealOf, wasRefused } from './seal.ts'
 import { bringInNow, framesWanted, isServed, type Protection, serve, serveNow, type Want } from './service.ts'
 import type { Steady } from './steady.ts'
-import { runSteadyPass, settleSteady } from './steady-pass.ts'
+import { runSteadyPass, settleSteady, traceSteady } from './steady-pass.ts'
 import type { Mirror } from './svmm.ts'
 import type { TableBuffers } from './tables.ts'
 import { noProgress, tooGreedy } from './working-set.ts'
@@ -121,9 +121,10 @@ export class Replay {
   async #round(): Promise<void> {
     refuseIfAborted(this.#launch, this.#remaining.retired)
     if (this.#mischief !== null) await this.#mischief.disturb((vpn) => this.#grants.isSnapshot(vpn))
-    const proven = this.#provenWindow()
-    if (proven !== null) return this.#provenRound(proven.window, proven.steady)
-    const sealed = this.#sealedWindow()
+    const known = this.#knownWindow()
+    const steady = known === null ? null : provenWindow(this.#mirror, this.#launch, known)
+    if (known !== null && steady !== null) return this.#provenRound(known, steady)
+    const sealed = known === null ? null : this.#sealedWindow(known)
     const window = sealed ?? this.#chooseWindow()
     const tables = await this.#readyTables(window, sealed !== null)
     const report = await this.#pass(window, tables, sealed !== null)
@@ -175,16 +176,7 @@ export class Replay {
     this.#result.rounds++
     const { retired } = this.#remaining
     const count = settleSteady(this.#remaining, window, report)
-    this.#mirror.space.tracer.emit({
-      kind: 'pass',
-      kernel: this.#launch.kernel.label,
-      round: this.#result.rounds,
-      workgroups: window.slots,
-      retired: count,
-      faults: 0,
-      hints: 0,
-      aborted: false,
-    })
+    traceSteady(this.#mirror, this.#launch, this.#result.rounds, window, count)
     if (report.fuelOut > 0) throw endlessError(this.#launch, waitsOf(this.#launch), retired)
     const outcome = { slots: window.slots, retired: count, barren: false, split: this.#split }
     this.#pace.passed(report, outcome, this.#remaining.retired)
@@ -271,27 +263,16 @@ export class Replay {
     return this.#windowOf(fits)
   }
 
+  /** The same window if it may be sealed. */
+  #sealedWindow(window: Window): Window | null {
+    const made = this.#seal !== null && this.#launch.kernel.programSoon(this.#shapeOf(window, true)) !== null
+    return made && this.#launch.kernel.seals.mayBegin() ? window : null
+  }
+
   /**
    * A window for which nobody is expected to fault, since all that it needs is known and here; null: nobody can tell. A launch of which nothing was known
    * tells by a pass without a fault.
    */
-  #sealedWindow(): Window | null {
-    const window = this.#seal === null ? null : this.#knownWindow()
-    if (window === null) return null
-    const made = this.#launch.kernel.programSoon(this.#shapeOf(window, true)) !== null
-    return made && this.#launch.kernel.seals.mayBegin() ? window : null
-  }
-
-  /** The same where all its accesses are known: then no fault is possible in it. */
-  #provenWindow(): { readonly window: Window; readonly steady: Steady } | null {
-    if (this.#launch.atomic) return null
-    const window = this.#knownWindow()
-    if (window === null || window.worklist !== null) return null
-    const reached = reachedBy(this.#mirror, this.#launch, window.lead, window.lead + window.slots)
-    const steady = reached === null ? null : provenSteady(this.#mirror, this.#launch, reached)
-    return steady === null ? null : { window, steady }
-  }
-
   #knownWindow(): Window | null {
     if (this.#again || this.#grants.needs.size === 0) return null
     let first = Number.POSITIVE_INFINITY

@@ -9,6 +9,7 @@ import { storedPages } from './fault.ts'
 import { geometryOf, type Launch, waitsOf } from './launch.ts'
 import { type PassReport, runPass } from './pass.ts'
 import type { ReachTable } from './reach.ts'
+import { touchReached } from './reached.ts'
 import type { Remaining, Window } from './remaining.ts'
 import type { Steady } from './steady.ts'
 import type { Mirror } from './svmm.ts'
@@ -41,7 +42,13 @@ export async function runSteadyPass(mirror: Mirror, { launch, reach, window, ste
   })
   kernel.millisecondsPerWorkgroup = report.milliseconds / window.slots
   noteStores(mirror, launch, report, steady)
+  if (steady.reached !== null && mirror.incomplete > 0) touchReached(mirror, steady.reached)
   return report
+}
+
+/** Tells of a pass in which no fault was possible. */
+export function traceSteady({ space }: Mirror, { kernel }: Launch, round: number, { slots }: Window, retired: number): void {
+  space.tracer.emit({ kind: 'pass', kernel: kernel.label, round, workgroups: slots, retired, faults: 0, hints: 0, aborted: false })
 }
 
 /** Who made no bad access, and had fuel, has retired. */

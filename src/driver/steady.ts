@@ -32,13 +32,13 @@ export interface Steady {
   readonly proof: Proof
   /** Without marks: pages that it stores to for certain. */
   readonly stores: readonly VpnRange[]
-  /** It holds whatever the arguments are that are no pointers. */
-  readonly forAll: boolean
+  /** What it touches, where that is known. */
+  readonly reached: Reached | null
 }
 
 /** Runs of pages that a history keeps; more become one. */
 const RUNS_MAX = 64
-const RESIDENT: Steady = { variant: 'resident', window: null, marks: false, proof: 'none', stores: [], forAll: true }
+const RESIDENT: Steady = { variant: 'resident', window: null, marks: false, proof: 'none', stores: [], reached: null }
 const MARKING: Steady = { ...RESIDENT, marks: true }
 const NO_PAGES: VpnRange = { start: 0, end: 0 }
 
