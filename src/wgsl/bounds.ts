@@ -59,23 +59,28 @@ export class Bounds {
   of(part: LaunchPart, exact = true): readonly Extent[] | null {
     if (this.hopeless) return null
     try {
-      const reading = new Reading({
-        bytesOfSpace: this.#source.args.addressBits === 32 ? 2 ** 32 : 2 ** 48,
-        pointerBytes: this.#source.args.addressBits / 8,
-        module: (name) => this.#moduleValue(name, part, exact),
-        functionOf: (name) => this.#source.module.functions.find((candidate) => candidate.name === name) ?? null,
-        bodyOf: (declaration) => this.#bodyOf(declaration),
-        plain: (type) => plainType(this.#source.module, type),
-        fieldsOf: (type) => this.#fieldsOf(type),
-      })
-      reading.call(this.#source.entry, this.#builtins(part))
+      const extents = boxesOf(part).flatMap((box) => this.#read(part, box, exact))
       this.#failures = 0
-      return merged(reading.extents)
+      return merged(extents)
     } catch (thrown) {
       if (!(thrown instanceof Unbounded) && !(thrown instanceof NotKnown)) throw thrown
       this.#failures = thrown instanceof NotKnown ? PATIENCE : this.#failures + (exact ? 1 : 0)
       return null
     }
+  }
+
+  #read(part: LaunchPart, box: Box, exact: boolean): readonly Extent[] {
+    const reading = new Reading({
+      bytesOfSpace: this.#source.args.addressBits === 32 ? 2 ** 32 : 2 ** 48,
+      pointerBytes: this.#source.args.addressBits / 8,
+      module: (name) => this.#moduleValue(name, part, exact),
+      functionOf: (name) => this.#source.module.functions.find((candidate) => candidate.name === name) ?? null,
+      bodyOf: (declaration) => this.#bodyOf(declaration),
+      plain: (type) => plainType(this.#source.module, type),
+      fieldsOf: (type) => this.#fieldsOf(type),
+    })
+    reading.call(this.#source.entry, this.#builtins(part, box))
+    return reading.extents
   }
 
   #bodyOf(declaration: FunctionDeclaration): readonly Statement[] {
@@ -148,9 +153,9 @@ export class Bounds {
   }
 
   /** What the entry point's parameters can be. */
-  #builtins(part: LaunchPart): Value[] {
+  #builtins(part: LaunchPart, box: Box): Value[] {
     const { module, entry } = this.#source
-    const values = builtinValues(part, this.#source.workgroupSize)
+    const values = builtinValues(part, box, this.#source.workgroupSize)
     const builtinOf = (attributes: FunctionDeclaration['attributes'], type: string): Value => {
       const attribute = attributeOf(attributes, 'builtin')
       const name = attribute === undefined ? '' : rangeText(module.tokens, attribute.value.start, attribute.value.end)
@@ -169,15 +174,55 @@ function overridden(type: string, value: Value, number: number): Value {
   return integer === null ? UNKNOWN : constantOf(integer, number)
 }
 
-/** The built-ins of the workgroups of a part. */
-function builtinValues({ workgroups, global, offset, guard, first, end }: LaunchPart, size: readonly [number, number, number]): ReadonlyMap<string, Value> {
-  const groups = groupRanges(workgroups, first, end - 1)
+/** Workgroups [first, last] in each dimension. */
+type Box = readonly (readonly [first: number, last: number])[]
+
+/** The workgroups of a part, as few boxes as that takes: what is left of a row, whole rows, whole layers, and the same the other way. */
+function boxesOf({ workgroups: [width, height], first, end }: LaunchPart): Box[] {
+  const layer = width * height
+  const boxes: Box[] = []
+  for (let at = first; at < end; ) {
+    const [x, y, z] = [at % width, Math.floor(at / width) % height, Math.floor(at / layer)]
+    const left = end - at
+    if (x > 0 || left < width) {
+      const count = Math.min(width - x, left)
+      boxes.push([
+        [x, x + count - 1],
+        [y, y],
+        [z, z],
+      ])
+      at += count
+    } else if (y > 0 || left < layer) {
+      const rows = Math.min(height - y, Math.floor(left / width))
+      boxes.push([
+        [0, width - 1],
+        [y, y + rows - 1],
+        [z, z],
+      ])
+      at += rows * width
+    } else {
+      const layers = Math.floor(left / layer)
+      boxes.push([
+        [0, width - 1],
+        [0, height - 1],
+        [z, z + layers - 1],
+      ])
+      at += layers * layer
+    }
+  }
+  return boxes
+}
+
+/** The built-ins of the workgroups of a box. */
+function builtinValues({ workgroups, global, offset, guard }: LaunchPart, box: Box, size: readonly [number, number, number]): ReadonlyMap<string, Value> {
   const span = (low: number, high: number): Range => rangeOf('u32', low, high, 1)
+  const groups = box.map(([first, last]) => span(first, last))
   const locals = size.map((length) => span(0, length - 1))
-  const globals = groups.map(({ low, high }, n) => {
-    const last = (high + 1) * (size[n] as number) - 1
+  const globals = box.map(([first, last], n) => {
+    const length = size[n] as number
+    const most = (last + 1) * length - 1
     const from = offset[n] as number
-    return span(from + low * (size[n] as number), from + (guard ? Math.min(last, (global[n] as number) - 1) : last))
+    return span(from + first * length, from + (guard ? Math.min(most, (global[n] as number) - 1) : most))
   })
   return new Map<string, Value>([
     ['workgroup_id', { kind: 'vector', parts: groups }],
@@ -186,19 +231,4 @@ function builtinValues({ workgroups, global, offset, guard, first, end }: Launch
     ['local_invocation_index', span(0, size[0] * size[1] * size[2] - 1)],
     ['global_invocation_id', { kind: 'vector', parts: globals }],
   ])
-}
-
-/** What the parts of workgroup_id can be from the workgroup `first` to `last`. */
-function groupRanges([width, height]: readonly [number, number, number], first: number, last: number): Range[] {
-  const place = (n: number) => [n % width, Math.floor(n / width) % height, Math.floor(n / (width * height))] as const
-  const from = place(first)
-  const to = place(last)
-  const whole = (length: number) => rangeOf('u32', 0, length - 1, 1)
-  const oneLayer = from[2] === to[2]
-  const oneRow = oneLayer && from[1] === to[1]
-  return [
-    oneRow ? rangeOf('u32', from[0], to[0], 1) : whole(width),
-    oneLayer ? rangeOf('u32', from[1], to[1], 1) : whole(height),
-    rangeOf('u32', from[2], to[2], 1),
-  ]
 }
