@@ -224,6 +224,7 @@ const SHAPE_FIELDS = Object.keys({
   geometry: true,
   chained: true,
   marks: true,
+  proof: true,
 } satisfies Record<keyof ProgramShape, true>) as (keyof ProgramShape)[]
 
 function isSameShape(a: ProgramShape, b: ProgramShape): boolean {

@@ -52,6 +52,11 @@ export class Remaining {
     return this.#retired === this.total
   }
 
+  /** How many may run in the order of the launch, if none has to run again. */
+  get inRow(): number {
+    return this.#pending.length > 0 ? this.total : this.total - this.workgroupAt(this.#next)
+  }
+
   get lead(): number {
     return this.#pending.length > 0 ? (this.#pending[0] as number) : this.#next
   }

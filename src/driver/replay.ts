@@ -177,6 +177,7 @@ export class Replay {
     const { retired } = this.#remaining
     const count = settleSteady(this.#remaining, window, report)
     traceSteady(this.#mirror, this.#launch, this.#result.rounds, window, count)
+    this.#forecast.noteSealed(this.#groups.ofWindow(window)(ALL_SLOTS))
     if (report.fuelOut > 0) throw endlessError(this.#launch, waitsOf(this.#launch), retired)
     const outcome = { slots: window.slots, retired: count, barren: false, split: this.#split }
     this.#pace.passed(report, outcome, this.#remaining.retired)
@@ -277,7 +278,8 @@ export class Replay {
     if (this.#again || this.#grants.needs.size === 0) return null
     let first = Number.POSITIVE_INFINITY
     for (const { workgroup } of this.#backlog) first = Math.min(first, Math.floor(workgroup))
-    const fits = Math.min(this.#pace.window, this.#remaining.countBelow(first))
+    // No further than to the last workgroup: those behind the first would need a list.
+    const fits = Math.min(this.#pace.window, this.#remaining.countBelow(first), this.#remaining.inRow)
     return fits === 0 ? null : this.#windowOf(fits)
   }
 
