@@ -63,28 +63,33 @@ async function steadyWithForeseen(mirror: Mirror, evictor: Evictor, launch: Laun
 
 /** No fault is possible: no grants, no copies, no poison; the passes only bound the time of one submission. */
 async function runSteady(mirror: Mirror, launch: Launch, reach: ReachTable, total: number, result: DispatchResult, first: Steady): Promise<void> {
-  const choose = () => chooseSteady(mirror, launch, reach)
   const remaining = new Remaining(total)
-  // What a pass stored to is dirty then, which may allow more; nothing goes while a kernel runs.
-  const chosenAgain = () => {
-    const next = choose()
-    assert(next !== null, 'while a kernel runs that cannot fault all that it may reach stays')
-    return next as Steady
-  }
-  for (let steady = first; !remaining.empty; steady = remaining.empty ? steady : chosenAgain()) {
+  let steady = first
+  // Where accesses are looked at, what is added meanwhile changes nothing. Else what is known must hold still; what a pass stored to is dirty, which may allow more.
+  const choose = () => (steady.proof === 'none' ? steady : chooseSteady(mirror, launch, reach))
+  while (!remaining.empty) {
     refuseIfAborted(launch, remaining.retired)
     const limit = launch.class === 'unsplittable' ? total : windowByTime(launch, mirror.plan.windowMax)
     const window = remaining.window(Math.min(limit, mirror.plan.windowMax))
     if (launch.class === 'unsplittable' && window.slots < total) throw tooLargeUnsplit(launch, total, mirror.plan.windowMax)
     const report = await runSteadyPass(mirror, { launch, reach, window, steady, choose })
-    if (report === null) continue
+    if (report === null) {
+      steady = known(choose())
+      continue
+    }
     result.rounds++
     result.variant = steady.variant
     const retired = settleSteady(remaining, window, report)
     traceSteady(mirror, launch, result.rounds, window, retired)
     if (report.fuelOut > 0) throw endlessError(launch, waitsOf(launch), remaining.retired)
     if (report.bad !== null) throw accessError(mirror, launch, window, report.bad, remaining.retired)
+    if (!remaining.empty) steady = known(choose())
   }
+}
+
+function known(steady: Steady | null): Steady {
+  assert(steady !== null, 'pages of a launch that cannot fault stay while it runs')
+  return steady as Steady
 }
 
 /** What a launch wanted to store to, the next one will store to. */

@@ -33,9 +33,9 @@ export async function runSteadyPass(mirror: Mirror, { launch, reach, window, ste
   const geometry = window.worklist === null ? geometryOf(launch, whole, mirror.device.limits.workgroupsPerDimension) : 'any'
   const program = await kernel.program({ variant, pools, guard: launch.guard, geometry, chained: false, marks, proof })
   const tables = await mirror.tables.ready(window.slots, launch.args.byteLength, false)
+  const table = direct === null ? await reach.ready(tables, null) : tables.table
   if (choose() !== steady) return null
   if (launch.args.byteLength > 0) mirror.device.write(tables.args, 0, launch.args)
-  const table = direct === null ? await reach.ready(tables, null) : tables.table
   const report = await runPass(mirror, tables, { program, launch, window, table, direct, fuel: waitsOf(launch), again: false }).catch((failure) => {
     if (mirror.device.lostReason === null) noteAllStores(mirror)
     throw failure
