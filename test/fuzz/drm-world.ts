@@ -89,7 +89,8 @@ export async function makeWorld(random: Random): Promise<World> {
   await svm.read(0, 0)
   port.ioctl('SVM_DOOM', { pointers: [dying] })
   const part = (kernel: SvmKernel) =>
-    (kernel as unknown as { request(launch: unknown): { request: LaunchPart } }).request({ args: { a: good, b: good + 2 * P }, global: 4 }).request
+    (kernel as unknown as { request(launch: unknown, memory: number): { request: LaunchPart } }).request({ args: { a: good, b: good + 2 * P }, global: 4 }, 0)
+      .request
   const handles = (kernel: SvmKernel) => (kernel as unknown as { handles: readonly number[] }).handles
   return {
     port,

@@ -88,7 +88,8 @@ function handleOf(kernel: SvmKernel): number {
   return (kernel as unknown as { handles: number[] }).handles[0]
 }
 function requestOf(kernel: SvmKernel, args: Record<string, number>) {
-  return (kernel as unknown as { request(launch: unknown): { request: Stage['kernel']['request'] } }).request({ args, global: PAGES }).request
+  return (kernel as unknown as { request(launch: unknown, memory: number): { request: Stage['kernel']['request'] } }).request({ args, global: PAGES }, 0)
+    .request
 }
 
 /** What a program can see of a space: where pages are, and their bytes. */
@@ -119,7 +120,7 @@ const buffer = (stage: Stage, direction: 'in' | 'out', pointer: number): Request
   byteLength: PAGE_BYTES,
   direction,
 })
-const exec = ({ kernel, signal }: Stage): Requests['SVM_EXEC'] => ({ memory: 0, kernel: kernel.handle, bindGroups: [], signal, ...kernel.request })
+const exec = ({ kernel, signal }: Stage): Requests['SVM_EXEC'] => ({ ...kernel.request, memory: 0, kernel: kernel.handle, bindGroups: [], signal })
 
 const CASES: readonly Case[] = [
   ['SVM_FREE', 'host-mapped', 'host-mapped', ({ data }) => ({ pointer: data })],
