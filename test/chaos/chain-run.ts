@@ -36,6 +36,7 @@ export async function runChainChaos(seed: number): Promise<ChainsMet> {
   const rig = await openRig({
     seed,
     frames: Math.max(8, pages + random.pick([-1, 1, 2, 2, 8, 24])),
+    faithfulTwins: seed % 2 === 0,
     policy: { prefetch: prefetchOf(seed), direct: random.chance(3, 4) },
     addressBits: random.chance(1, 4) ? 64 : 32,
     mischief: { latency: random.below(3), passes: mischief },

@@ -36,6 +36,7 @@ export class Monitor {
     sealed: 0,
     resident: 0,
     direct: 0,
+    proven: 0,
     aborted: 0,
     faults: 0,
     hints: 0,
@@ -46,7 +47,7 @@ export class Monitor {
     refused: 0,
   }
   /** Links of chains that were sent. */
-  readonly links = { attempt: 0, sealed: 0, resident: 0, direct: 0 }
+  readonly links = { attempt: 0, sealed: 0, resident: 0, direct: 0, proven: 0 }
   /** The first invariant that did not hold. */
   broken: Error | null = null
   #mirror!: Mirror
@@ -239,7 +240,10 @@ export class Monitor {
     const chain = this.#chain
     if (chain === null) throw new Error('the first submission of a chain clears the report')
     const passes = new Map(dispatches.map((dispatch) => [dispatch.bindings.table, this.#begin(dispatch, readbacks[0] ?? NO_REPORT)]))
-    for (const { program } of dispatches) this.links[program.descriptor.variant]++
+    for (const { program } of dispatches) {
+      this.links[program.descriptor.variant]++
+      if (program.descriptor.proven === true) this.links.proven++
+    }
     for (const pass of passes.values()) {
       this.#checkFrames(pass)
       for (let index = 0; index < this.#entries(pass); index++) if ((this.#entry(pass, index) & STORES) !== 0) chain.writable.add(index)
@@ -273,6 +277,7 @@ export class Monitor {
     const workgroup = (slot: number) => (listed ? control[control[CONTROL.worklist] + slot] : control[CONTROL.firstWorkgroup] + slot)
     return {
       variant: program.descriptor.variant,
+      proven: program.descriptor.proven === true,
       transactional: this.#transactional,
       table: this.#words(bindings.table),
       control,
@@ -394,6 +399,7 @@ export class Monitor {
     if (pass === null) return
     this.seen.passes++
     this.seen[pass.variant]++
+    if (pass.proven) this.seen.proven++
     this.seen.faults += event.faults
     this.seen.hints += event.hints
     if (event.aborted) this.seen.aborted++

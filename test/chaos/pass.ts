@@ -7,6 +7,8 @@ import type { SimDevice } from '../../src/device/sim/sim-device.ts'
 /** One pass, from its submission to its report. */
 export interface Pass {
   readonly variant: ProgramVariant
+  /** Nobody looks at its accesses. */
+  readonly proven: boolean
   readonly transactional: boolean
   readonly table: Uint32Array
   readonly control: Uint32Array

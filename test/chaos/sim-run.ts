@@ -47,6 +47,7 @@ export async function runChaos(seed: number, options: ChaosOptions = {}): Promis
   const rig = await openRig({
     seed,
     frames,
+    faithfulTwins: seed % 4 !== 0,
     policy: { prefetch: prefetchOf(seed) },
     addressBits: random.chance(1, 4) ? 64 : 32,
     mischief: { latency: random.below(3), passes: mischief, failBuffer: refuses ? refuseOnce() : undefined },

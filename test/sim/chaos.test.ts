@@ -17,7 +17,7 @@ describe('chaos leaves what an all-resident run leaves', () => {
         sum(({ mischief }) => mischief.done[kind]),
         kind,
       ).toBeGreaterThan(met.length / 4)
-    for (const kind of ['sealed', 'refused', 'resident', 'direct'] as const)
+    for (const kind of ['sealed', 'refused', 'resident', 'direct', 'proven'] as const)
       expect(
         sum(({ monitor }) => monitor.seen[kind]),
         kind,

@@ -41,14 +41,16 @@ export interface RigOptions extends Omit<SvmOptions, 'device' | 'devices'> {
   frames?: number
   storageBuffers?: number
   bufferBytes?: number
+  /** Twins do what the texts of their kernels say. */
+  faithfulTwins?: boolean
   /** The device as the space shall see it. */
   wrap?: (device: SimDevice) => SimDevice
 }
 
 export async function openRig(options: RigOptions = {}): Promise<Rig> {
-  const { seed = 1, memory, mischief, costs, frames, storageBuffers, bufferBytes, wrap = (device) => device, ...rest } = options
+  const { seed = 1, memory, mischief, costs, frames, storageBuffers, bufferBytes, faithfulTwins, wrap = (device) => device, ...rest } = options
   const events: TraceEvent[] = []
-  const sim = new SvmDevice(wrap(simDevice({ seed, memory, mischief, costs, storageBuffers, bufferBytes }).device as SimDevice))
+  const sim = new SvmDevice(wrap(simDevice({ seed, memory, mischief, costs, storageBuffers, bufferBytes, faithfulTwins }).device as SimDevice))
   const pageSize = rest.pageSize ?? PAGE_BYTES
   const debug = rest.debug ?? rigDefaults.debug
   const deviceMemory = frames === undefined ? rest.deviceMemory : budgetWith(frames, pageSize, sim.device as SimDevice, debug)
