@@ -91,7 +91,7 @@ test('independent faults take two rounds, each of one submission and one map; wi
     // The host takes everything back; what the kernel needed is remembered.
     for (const pointer of Object.values(one.arrays)) await one.svm.queue.migrate({ pointer }, { to: 'host' }).done
     // It is all that is mapped, so once it is here nothing can fault.
-    expect(await launch(one)).toEqual({ variant: 'resident', rounds: 1, submits: 1, maps: 1 })
+    expect(await launch(one)).toEqual({ variant: 'direct', rounds: 1, submits: 1, maps: 1 })
   }))
 
 test('a loop that counts asks for all its pages in one pass, not for one a pass', async () => {
