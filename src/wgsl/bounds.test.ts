@@ -76,6 +76,22 @@ describe('the reach of a launch', () => {
     expect(reached(main('if (id.x > 500u) { svm_store_u32(svm_load_ptr(args.b), 1u); }'), flat)).toEqual([])
   })
 
+  it.each([
+    ['<', 0, 5, 5, 128],
+    ['<=', 0, 6, 6, 128],
+    ['>', 6, 128, 0, 6],
+    ['>=', 5, 128, 0, 5],
+    ['==', 5, 6, 0, 128],
+    ['!=', 0, 128, 5, 6],
+  ])('takes a comparison by %s and its opposite to the word', (operator, first, end, otherFirst, otherEnd) => {
+    const at = (from: number, to: number) => [`store? ${0x10000 + 4 * from}..${0x10000 + 4 * to}`]
+    const access = 'svm_store_u32(svm_index(args.a, id.x, 4u), 1u);'
+    expect(reached(main(`if (id.x ${operator} 5u) { ${access} }`), flat)).toEqual(at(first, end))
+    expect(reached(main(`if (id.x ${operator} 5u) { } else { ${access} }`), flat)).toEqual(at(otherFirst, otherEnd))
+    expect(reached(main(`if (!(id.x ${operator} 5u)) { return; }\n${access}`), flat)).toEqual(at(first, end))
+    expect(reached(main(`if (5u ${operator} id.x) { } else { ${access} }`), flat)).not.toBeNull()
+  })
+
   it('counts loops up, down and by factors', () => {
     const loop = (head: string, access = 'svm_load_u32(svm_index(args.a, i, 4u))') => main(`var sum = 0u;\nfor (${head}) { sum += ${access}; }`)
     expect(reached(loop('var i = 0u; i < args.n; i++'), flat)).toEqual([`load ${0x10000}..${0x10000 + 4000}`])
