@@ -81,11 +81,11 @@ export class Monitor {
   #lead = -1
   #idleAlone = 0
 
-  /** The device to open the space on, on a real device with mischief: a simulated one has its own. */
-  watch<T extends Device>(device: T, mischief?: { passes: PassMischief; refusesPool: () => boolean }): T {
+  /** The device to open the space on, on a real device with mischief: a simulated one has its own. Where the text is not read, no reach is known. */
+  watch<T extends Device>(device: T, mischief?: { passes: PassMischief; refusesPool: () => boolean; readsText: boolean }): T {
     this.#sim = device instanceof SimDevice ? device : null
     return watched(device, {
-      ...(mischief === undefined ? {} : { passMischief: mischief.passes }),
+      ...(mischief === undefined ? {} : { passMischief: mischief.passes, runsText: mischief.readsText }),
       createBuffer: async (role, byteLength, label) => {
         if (role === 'pool' && mischief?.refusesPool()) throw new DeviceFailure('no-memory', 'this pool is refused')
         return device.createBuffer(role, byteLength, label)

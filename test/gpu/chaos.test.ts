@@ -41,7 +41,7 @@ async function underMischief(kernel: Kernel, random: Random, spare: number): Pro
   let refusals = spare === 0 ? 0 : 1
   const room = 1 + refusals
   const refusesPool = () => refusals-- > 0
-  const device = new SvmDevice(monitor.watch(plain.device, { passes: mischief, refusesPool }))
+  const device = new SvmDevice(monitor.watch(plain.device, { passes: mischief, refusesPool, readsText: spare > 0 }))
   const frames = Math.max(FRAMES_LEAST, neediest({ kernel, run, twin: kernel.twin }) + spare) * room
   const deviceMemory = budgetFor(frames, plain)
   const svm = await gpu.openOn([device], { deviceMemory, trace: (event) => monitor.event(event) })
@@ -84,16 +84,23 @@ for (const kernel of KERNELS) {
   })
 }
 
-const chained = { segmented: 0, vanished: 0, links: 0, cut: 0 }
+const chained = { proven: 0, segmented: 0, vanished: 0, links: 0, cut: 0 }
+
+interface Chained {
+  readonly kernels: readonly string[]
+  readonly inMemory?: boolean
+  /** Reading the texts tells where some of them reach. */
+  readonly known?: boolean
+}
 
 /** Dependent launches that go together, while pages leave between the chains and are gone within them. */
-async function chainsUnderMischief(random: Random, kernels: readonly string[], inMemory: boolean): Promise<void> {
+async function chainsUnderMischief(random: Random, { kernels, inMemory = false, known = false }: Chained): Promise<void> {
   const sequence = drawSequence(random, 32, kernels)
   const mischief = new RandomMischief(random)
   const monitor = new Monitor()
   mischief.onRound = () => monitor.round(mischief.acts)
   const plain = webgpuDevice(gpu.device)
-  const device = new SvmDevice(monitor.watch(plain.device, { passes: mischief, refusesPool: () => false }))
+  const device = new SvmDevice(monitor.watch(plain.device, { passes: mischief, refusesPool: () => false, readsText: known }))
   const frames = (sequence.arrays * sequence.count * 4) / PAGE_BYTES + 8
   const svm = await gpu.openOn([device], {
     deviceMemory: budgetFor(Math.max(FRAMES_LEAST, frames), plain),
@@ -118,19 +125,22 @@ async function chainsUnderMischief(random: Random, kernels: readonly string[], i
   await scene.compare('in the end')
   monitor.finish()
   await svm.close()
+  chained.proven += monitor.links.proven
   chained.segmented += mischief.done.segmented
   chained.vanished += mischief.done.vanished
 }
 
-const CHAINED: readonly { kernels: readonly string[]; inMemory?: true }[] = [
+const CHAINED: readonly Chained[] = [
   { kernels: ['gather by what was written', 'mix'] },
+  { kernels: ['gather by what was written', 'mix'], known: true },
   { kernels: ['gather, and pass on over barriers', 'turn around in a workgroup'] },
+  { kernels: ['gather, and pass on over barriers', 'descend a list that was written', 'mix'], known: true },
   { kernels: ['scatter by what was written', 'descend a list that was written', 'in place'] },
   { kernels: ['turn around in a workgroup', 'count what was written', 'mix'], inMemory: true },
 ]
 
-test.each(CHAINED)('chaos over chains: $kernels', async ({ kernels, inMemory = false }) => {
-  await chainsUnderMischief(new Random(seed * 1000 + 500 + kernels.length), kernels, inMemory)
+test.each(CHAINED)('chaos over chains: $kernels, reach known: $known', async (chain) => {
+  await chainsUnderMischief(new Random(seed * 1000 + 500 + chain.kernels.length), chain)
 })
 
 test('chaos over chains met everything that it was made for', () => {
