@@ -1,14 +1,17 @@
 // Plain WebGPU: many dispatches of a small kernel in one submission. Always: each has arguments of its own at a dynamic offset, and the two arrays change
-// places from one to the next; nothing of webgpu-svm is here.
+// places from one to the next; with an order each word comes from where that says; nothing of webgpu-svm is here.
 
 import { rested } from './rest.ts'
 
-const CODE = `
+const code = (ordered: boolean) => `
 struct Args { factor: u32, term: u32 }
 @group(0) @binding(0) var<uniform> args: Args;
 @group(0) @binding(1) var<storage, read> from_words: array<u32>;
 @group(0) @binding(2) var<storage, read_write> to_words: array<u32>;
-@compute @workgroup_size(64) fn mix(@builtin(global_invocation_id) id: vec3u) { to_words[id.x] = from_words[id.x] * args.factor + args.term; }`
+@compute @workgroup_size(64) fn mix(@builtin(global_invocation_id) id: vec3u) {
+  to_words[id.x] = from_words[${ordered ? 'order[id.x]' : 'id.x'}] * args.factor + args.term;
+}
+${ordered ? '@group(0) @binding(3) var<storage, read> order: array<u32>;' : ''}`
 /** What every device lets uniform bindings begin at. */
 const STRIDE = 256
 /** GPUBufferUsage: MAP_READ, COPY_SRC, COPY_DST, UNIFORM, STORAGE; GPUShaderStage.COMPUTE. */
@@ -20,10 +23,11 @@ export class PlainChain {
   readonly #groups: readonly GPUBindGroup[]
   readonly #args: GPUBuffer
   readonly #arrays: readonly GPUBuffer[]
+  readonly #order: GPUBuffer | null
   readonly #staging: GPUBuffer
   readonly #workgroups: number
 
-  constructor(device: GPUDevice, first: Uint32Array<ArrayBuffer>, links: number) {
+  constructor(device: GPUDevice, first: Uint32Array<ArrayBuffer>, links: number, order: Uint32Array<ArrayBuffer> | null) {
     this.#device = device
     this.#workgroups = first.length / 64
     this.#args = device.createBuffer({ size: links * STRIDE, usage: UNIFORM | COPY_DST })
@@ -31,14 +35,18 @@ export class PlainChain {
     this.#staging = device.createBuffer({ size: 4, usage: MAP_READ | COPY_DST })
     const [a, b] = this.#arrays as [GPUBuffer, GPUBuffer]
     device.queue.writeBuffer(a, 0, first)
+    this.#order = order === null ? null : device.createBuffer({ size: order.byteLength, usage: STORAGE | COPY_DST })
+    if (order !== null && this.#order !== null) device.queue.writeBuffer(this.#order, 0, order)
+    const ordered = this.#order === null ? [] : [this.#order]
     const layout = device.createBindGroupLayout({
       entries: [
         { binding: 0, visibility: COMPUTE, buffer: { type: 'uniform', hasDynamicOffset: true } },
         { binding: 1, visibility: COMPUTE, buffer: { type: 'read-only-storage' } },
         { binding: 2, visibility: COMPUTE, buffer: { type: 'storage' } },
+        ...ordered.map(() => ({ binding: 3, visibility: COMPUTE, buffer: { type: 'read-only-storage' } as const })),
       ],
     })
-    const compute = { module: device.createShaderModule({ code: CODE }) }
+    const compute = { module: device.createShaderModule({ code: code(order !== null) }) }
     this.#pipeline = device.createComputePipeline({ layout: device.createPipelineLayout({ bindGroupLayouts: [layout] }), compute })
     const group = (from: GPUBuffer, to: GPUBuffer) =>
       device.createBindGroup({
@@ -47,6 +55,7 @@ export class PlainChain {
           { binding: 0, resource: { buffer: this.#args, size: 16 } },
           { binding: 1, resource: { buffer: from } },
           { binding: 2, resource: { buffer: to } },
+          ...ordered.map((buffer) => ({ binding: 3, resource: { buffer } })),
         ],
       })
     this.#groups = [group(a, b), group(b, a)]
@@ -86,5 +95,6 @@ export class PlainChain {
 
   destroy(): void {
     for (const buffer of [this.#args, this.#staging, ...this.#arrays]) buffer.destroy()
+    this.#order?.destroy()
   }
 }
