@@ -6,7 +6,7 @@
 // the one that is wanted last (Belady), and pages that nobody wants go before it.
 
 import type { Vpn } from '../base/units.ts'
-import { both, common, type Groups, isNone, type LaunchGroups, NO_GROUPS, without } from './groups.ts'
+import { both, common, type Groups, isNone, LaunchGroups, NO_GROUPS, without } from './groups.ts'
 import type { Remaining } from './remaining.ts'
 
 /** Workgroups from `first` to `last`, both included; on from the last of a launch to its first where `last` is less. */
@@ -131,6 +131,18 @@ export class Forecast {
   #nextOf(remaining: Remaining, span: Span | null, groups: Groups, nextOfGroup: Float64Array): number {
     if (span !== null && lengthOf(span, this.#launch.total) <= this.#launch.size * NARROW_GROUPS) return remaining.nextIn(span) ?? Number.POSITIVE_INFINITY
     return Math.min(leastOf(groups.low, 0, nextOfGroup), leastOf(groups.high, 32, nextOfGroup))
+  }
+}
+
+/** What a launch of so many workgroups knew of its pages, as `launch` may expect it; null for a page that only workgroups wanted which this one does not have. */
+export function demandsFor(launch: LaunchGroups, workgroups: number): (demand: Demand) => Demand | null {
+  const groupsOf = launch.ofLaunch(new LaunchGroups(workgroups))
+  const end = launch.total - 1
+  return ({ first, last, groups: theirs }) => {
+    const groups = groupsOf(theirs)
+    // A span that goes on around the end begins anew where its beginning is gone.
+    const from = first <= end ? first : first <= last ? null : 0
+    return isNone(groups) || from === null ? null : { first: from, last: Math.min(last, end), groups }
   }
 }
 

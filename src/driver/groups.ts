@@ -1,7 +1,8 @@
 // Workgroups of a launch in groups of equal size, so that a bit each says which of them want a page: many pages, each wanted by some here and some there, are
 // known as exactly as one that a row of neighbours wants.
 //
-// Always: there are at most SLOT_GROUPS groups, of a power of two workgroups; the groups of a pass (of slots) are told in those of its launch.
+// Always: there are at most SLOT_GROUPS groups, of a power of two workgroups; the groups of a pass (of slots), and of a launch before this one, are told in those of
+// this launch, so that none is without a workgroup.
 
 import { SLOT_GROUPS, slotGroupsOf } from '../abi/fault-record.ts'
 import type { Span } from './forecast.ts'
@@ -78,14 +79,25 @@ export class LaunchGroups {
     for (let slot = 0; slot < window.slots; slot++) {
       groups[slot >>> shift] = both(groups[slot >>> shift] ?? NO_GROUPS, this.groupOf(workgroupOf(window, slot)))
     }
-    return (slots) => {
-      let [low, high] = [0, 0]
-      forEachGroup(slots, (group) => {
-        low |= groups[group]?.low ?? 0
-        high |= groups[group]?.high ?? 0
-      })
-      return { low: low >>> 0, high: high >>> 0 }
-    }
+    return translation(groups)
+  }
+
+  /** What groups of another launch are in this one: those of the same workgroups, as far as there are such. */
+  ofLaunch(other: LaunchGroups): (groups: Groups) => Groups {
+    const last = this.total - 1
+    return translation(other.spans.map((span) => (span.first > last ? NO_GROUPS : this.groupsIn({ first: span.first, last: Math.min(span.last, last) }))))
+  }
+}
+
+/** Each group becomes what the list says of it. */
+function translation(list: readonly Groups[]): (groups: Groups) => Groups {
+  return (groups) => {
+    let [low, high] = [0, 0]
+    forEachGroup(groups, (group) => {
+      low |= list[group]?.low ?? 0
+      high |= list[group]?.high ?? 0
+    })
+    return { low: low >>> 0, high: high >>> 0 }
   }
 }
 

@@ -53,6 +53,8 @@ export interface NeedHistory {
   readonly fits: boolean
   /** Which workgroups wanted the pages, where that was asked for: when it did not all fit. */
   readonly demands: ReadonlyMap<Vpn, Demand>
+  /** How many workgroups it had: demands are told in its numbers, and the next launch like it may have fewer or more. */
+  readonly workgroups: number
 }
 
 /** What distinguishes the programs of one kernel. */
@@ -72,7 +74,7 @@ export interface ProgramShape {
 const HISTORY_MAX = 8
 const STEADY_MAX = 32
 const UNCHAINED_MAX = 64
-const NOTHING_KNOWN: NeedHistory = { needs: new Map(), fits: true, demands: new Map() }
+const NOTHING_KNOWN: NeedHistory = { needs: new Map(), fits: true, demands: new Map(), workgroups: 1 }
 const GUARD_ORDER: readonly LoopGuards[] = ['all', 'accessing', 'apart', 'none']
 
 export class DriverKernel {

@@ -12,7 +12,7 @@ import { forEachBit, testBit } from '../base/bitmap.ts'
 import type { Vpn } from '../base/units.ts'
 import { type Evictor, never } from './evict.ts'
 import { accessError, fatalAccess, forEachFault, mustAbort, storedPages, traceFaults } from './fault.ts'
-import { bestStart, type Demand, Forecast, type Foreseen } from './forecast.ts'
+import { bestStart, type Demand, demandsFor, Forecast, type Foreseen } from './forecast.ts'
 import { foreseenWant, isCrowded } from './foresee.ts'
 import { Grants } from './grants.ts'
 import { firstOf, type Groups, LaunchGroups } from './groups.ts'
@@ -191,7 +191,7 @@ export class Replay {
 
   /** For the next launch like this one. What is wanted quite unlike the last time replaces what was. */
   #whatItNeeded(): NeedHistory {
-    return { needs: this.#grants.needs, fits: !this.#split, demands: this.#split ? this.#forecast.demands : new Map() }
+    return { needs: this.#grants.needs, fits: !this.#split, demands: this.#split ? this.#forecast.demands : new Map(), workgroups: this.#remaining.total }
   }
 
   /** Nobody of the first so many waits for a page. */
@@ -220,25 +220,21 @@ export class Replay {
       if (!isServed(this.#mirror, want)) wants.push(want)
     }
     this.#again = untold || this.#grants.needs.size === 0
-    if (crowded) await this.#foresee(wants, history.demands)
+    if (crowded) await this.#foresee(wants, history)
   }
 
   /** What did not fit the last time either is brought window by window, beginning where the most is here. */
-  async #foresee(wants: readonly Want[], demands: ReadonlyMap<Vpn, Demand>): Promise<void> {
+  async #foresee(wants: readonly Want[], { demands, workgroups }: NeedHistory): Promise<void> {
     const { total } = this.#remaining
-    const known = (vpn: Vpn) => {
-      const { first, last, groups } = demands.get(vpn) as Demand
-      return { first: Math.min(first, total - 1), last: Math.min(last, total - 1), groups }
-    }
+    const forThis = demandsFor(this.#groups, workgroups)
+    const demandOf = (vpn: Vpn) => forThis(demands.get(vpn) as Demand)
     this.#split = true
-    this.#remaining = new Remaining(
-      total,
-      bestStart(
-        total,
-        wants.map(({ vpn }) => known(vpn)),
-      ),
-    )
-    for (const vpn of this.#grants.needs.keys()) this.#forecast.foresee(vpn, known(vpn))
+    const missing = wants.flatMap(({ vpn }) => demandOf(vpn) ?? [])
+    this.#remaining = new Remaining(total, bestStart(total, missing))
+    for (const vpn of this.#grants.needs.keys()) {
+      const demand = demandOf(vpn)
+      if (demand !== null) this.#forecast.foresee(vpn, demand)
+    }
     this.#plan()
     await this.#serveBacklog()
   }

@@ -2,7 +2,7 @@
 // Always: a forecast decides what is quick, never what is right: every launch's results are looked at.
 
 import { describe, expect, it } from 'vitest'
-import { Forecast } from '../../src/driver/forecast.ts'
+import { demandsFor, Forecast } from '../../src/driver/forecast.ts'
 import { both, forEachGroup, type Groups, LaunchGroups, NO_GROUPS, without } from '../../src/driver/groups.ts'
 import { Remaining } from '../../src/driver/remaining.ts'
 import { checkInvariants, makeKernel, openRig, PAGE_BYTES, PAGE_WORDS, type Rig } from './rig.ts'
@@ -44,6 +44,29 @@ describe('groups of workgroups', () => {
     expect(listOf(row(groupsOf(0, 63)))).toEqual([0, 63])
     const list = launch.ofWindow({ slots: 3, lead: 9, worklist: Uint32Array.of(9, 100, 127) })
     expect(listOf(list(groupsOf(0, 2)))).toEqual([4, 63])
+  })
+})
+
+describe('what a launch of more or fewer workgroups knew', () => {
+  const launch = new LaunchGroups(22)
+
+  it('is told in the groups of this one, which are of its workgroups', () => {
+    const fromMore = launch.ofLaunch(new LaunchGroups(33))
+    expect(listOf(fromMore(groupsOf(3, 21, 22, 32)))).toEqual([3, 21])
+    // Eight workgroups in a group there, one here.
+    const fromMany = launch.ofLaunch(new LaunchGroups(314))
+    expect(listOf(fromMany(groupsOf(1, 2, 39)))).toEqual([8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21])
+    const fromFew = new LaunchGroups(314).ofLaunch(launch)
+    expect(listOf(fromFew(groupsOf(0, 7, 8, 21)))).toEqual([0, 1, 2])
+  })
+
+  it('is nothing of pages that only others wanted', () => {
+    const known = demandsFor(launch, 33)
+    expect(known({ first: 4, last: 30, groups: groupsOf(4, 30) })).toEqual({ first: 4, last: 21, groups: groupsOf(4) })
+    expect(known({ first: 30, last: 4, groups: groupsOf(4, 30) })).toEqual({ first: 0, last: 4, groups: groupsOf(4) })
+    expect(known({ first: 20, last: 4, groups: groupsOf(4, 20, 30) })).toEqual({ first: 20, last: 4, groups: groupsOf(4, 20) })
+    expect(known({ first: 22, last: 30, groups: groupsOf(22, 30) })).toBeNull()
+    expect(known({ first: 10, last: 30, groups: groupsOf(30) })).toBeNull()
   })
 })
 
@@ -90,6 +113,7 @@ describe('what a launch remembers', () => {
 
 describe('a launch that picks pages from anywhere', () => {
   const WORKGROUPS = 64
+  const MOST = 150
   const PICKS = 4
   const PAGES = 40
   const pickOf = (workgroup: number, n: number, salt: number) => (workgroup * 7 + n * (11 + salt) + ((workgroup * n * (5 + salt)) >> 2)) % PAGES
@@ -98,8 +122,8 @@ describe('a launch that picks pages from anywhere', () => {
   async function open(frames: number) {
     const rig = await openRig({ frames })
     const table = rig.svm.allocFrom(Uint32Array.from({ length: PAGES * PAGE_WORDS }, (_, n) => n))
-    const picks = rig.svm.alloc(WORKGROUPS * PICKS * 4)
-    const sums = rig.svm.alloc(WORKGROUPS * 4)
+    const picks = rig.svm.alloc(MOST * PICKS * 4)
+    const sums = rig.svm.alloc(MOST * 4)
     const kernel = await makeKernel(
       rig.svm,
       (item, args, m) => {
@@ -112,14 +136,14 @@ describe('a launch that picks pages from anywhere', () => {
     const choose = (salt: number) =>
       rig.svm.write(
         picks,
-        Uint32Array.from({ length: WORKGROUPS * PICKS }, (_, n) => pickOf(Math.floor(n / PICKS), n % PICKS, salt)),
+        Uint32Array.from({ length: MOST * PICKS }, (_, n) => pickOf(Math.floor(n / PICKS), n % PICKS, salt)),
       )
-    const launch = async (salt: number) => {
-      const result = await rig.svm.queue.enqueue(kernel, { args: { a: table, b: picks, c: sums }, global: WORKGROUPS }).done
-      const wanted = Uint32Array.from({ length: WORKGROUPS }, (_, w) =>
+    const launch = async (salt: number, workgroups = WORKGROUPS) => {
+      const result = await rig.svm.queue.enqueue(kernel, { args: { a: table, b: picks, c: sums }, global: workgroups }).done
+      const wanted = Uint32Array.from({ length: workgroups }, (_, w) =>
         Array.from({ length: PICKS }, (_, n) => pickOf(w, n, salt) * PAGE_WORDS).reduce((sum, word) => sum + word, 0),
       )
-      expect(await rig.svm.read(sums, Uint32Array, WORKGROUPS)).toEqual(wanted)
+      expect(await rig.svm.read(sums, Uint32Array, workgroups)).toEqual(wanted)
       await checkInvariants(rig)
       return result
     }
@@ -137,6 +161,23 @@ describe('a launch that picks pages from anywhere', () => {
     expect(result).toMatchObject({ faults: 0, hints: 0 })
     expect(result.rounds).toBe(windowsOf(rig))
     expect(result.rounds).toBeLessThan(WORKGROUPS / 2)
+    await rig.svm.close()
+  })
+
+  it.each([
+    ['fewer', 64, 22],
+    ['more', 22, 64],
+    ['fewer, in smaller groups', 150, 40],
+    ['more, in larger groups', 40, 150],
+  ])('comes again with %s workgroups', async (_, before, after) => {
+    const { rig, choose, launch } = await open(24)
+    await choose(0)
+    await launch(0, before)
+    await launch(0, before)
+    // Pages that workgroups want which the launch before did not have, or that only those wanted which this one does not have, are found as ever.
+    for (let n = 0; n < 3; n++) await launch(0, after)
+    const { faults } = await launch(0, after)
+    expect(faults).toBe(0)
     await rig.svm.close()
   })
 
