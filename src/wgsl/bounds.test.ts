@@ -154,6 +154,87 @@ fn place_of(n: u32) -> Place { return Place(n / WIDTH % ROWS, n % WIDTH); }`
     for (const body of none) expect([body, reached(main(body, '64', 'fn change(p: ptr<function, u32>) { *p = 7u; }'), flat)]).toEqual([body, null])
   })
 
+  const store = (index: string) => `svm_store_u32(svm_index(args.a, ${index}, 4u), 1u);`
+
+  it('follows counters that step by themselves', () => {
+    // 6, 9, 13, 19, …: no multiples of 3.
+    expect(reached(main(`for (var i = 6u; i < 100u; i += i / 2u) { ${store('i')} }`), flat)).toEqual([`store ${0x10000}..${0x10000 + 400}`])
+    expect(reached(main(`for (var i = 1u; i < 0x10000u; i += i * 0x10000u) { ${store('i - 1u')} }`), flat)).toBeNull()
+  })
+
+  it("forgets before a loop's update what the condition said of what the body assigns to", () => {
+    expect(reached(main(`var i = 0u;\nfor (; i < 8u; ${store('i').slice(0, -1)}) { i = svm_load_u32(args.b); }`), flat)).toBeNull()
+    expect(reached(main(`var i = 0u;\nfor (var n = 0u; i < 8u; n += svm_load_u32(svm_index(args.a, i, 4u))) { i += 5u; }`), flat)).toBeNull()
+    // What the body declares is none of the update's.
+    expect(reached(main(`let at = 3u;\nfor (var n = 0u; n < 8u; ${store('at').slice(0, -1)}) { let at = 9u; n++; }`), flat)).toEqual([
+      `store? ${0x10000 + 12}..${0x10000 + 16}`,
+    ])
+  })
+
+  it('gives literals the type of what they stand with', () => {
+    // As u32 each of these is huge where index is not; as i32 it would be negative.
+    const wrapped = (declared: string, place: string) =>
+      reached(main(`${declared}\nif (${place} - 2 > 100) { svm_store_u32(args.b, 1u); }`, '64', 'struct One { n: u32 }'), flat)
+    const there = [`store? ${0x20000}..${0x20000 + 4}`]
+    for (const [declared, place] of [
+      ['let v = vec2(1, index);', 'v.x'],
+      ['let v = select(1, index, false);', 'v'],
+      ['let v = One(1);', 'v.n'],
+      ['let v = array<u32, 2>(1, 1);', 'v[0]'],
+      ['let v = array(1, 1u);', 'v[0]'],
+    ] as const) {
+      expect([declared, wrapped(declared, place)]).toEqual([declared, there])
+    }
+    // And these are floats.
+    const half = (declared: string, place: string) => reached(main(`${declared}\n${store(`u32(${place} / 2 * 4)`)}`, '64', 'struct Real { f: f32 }'), flat)
+    expect(half('let v = vec2(1, 2.5);', 'v.x')).toBeNull()
+    expect(half('let v = select(1, 2.5, false);', 'v')).toBeNull()
+    expect(half('let v = Real(1);', 'v.f')).toBeNull()
+    expect(half('let v = array<f32, 2>(1, 1);', 'v[0]')).toBeNull()
+  })
+
+  it('knows no part of a vector that is made of what it does not know', () => {
+    const of = (made: string, bits: 32 | 64 = 32) => reached(main(`let v = ${made};\n${store('v.z')}`), { ...flat, bits })
+    expect(of('vec4u(firstLeadingBit(id.xy), 7u, 8u)')).toBeNull()
+    expect(of('vec4u(firstLeadingBit(id.xy), firstLeadingBit(id.xy))')).toBeNull()
+    expect(of('vec4u(args.a, args.b)', 64)).toEqual([`store ${0x10000}..${0x10000 + 2 ** 34}`])
+    expect(of('vec4u(id.xy, 7u, 8u)')).toEqual([`store ${0x10000 + 28}..${0x10000 + 32}`])
+    // The low word of a pointer is no pointer.
+    const low = main('let v = select(args.a, args.b, vec2<bool>(false, true));\nsvm_store_u32(svm_index(args.a, v.x, 4u), 1u);')
+    expect(reached(low, { ...flat, bits: 64, args: { ...args, a: 2 ** 32 + 0x10000 } })).toBeNull()
+  })
+
+  it('knows nothing of what lies outside of an array or a vector', () => {
+    const at = (table: string, place: string) => reached(main(`let t = ${table};\nlet x = svm_load_u32(args.b);\n${store(`t[${place}]`)}`), flat)?.[1]
+    expect(at('array<u32, 4>(5, 6, 7, 8)', 'x & 3u')).toBe(`store ${0x10000 + 20}..${0x10000 + 36}`)
+    expect(at('array<u32, 4>(5, 6, 7, 8)', 'x & 7u')).toBeUndefined()
+    expect(at('vec2u(5, 6)', 'x & 1u')).toBe(`store ${0x10000 + 20}..${0x10000 + 28}`)
+    expect(at('vec2u(5, 6)', 'x & 3u')).toBeUndefined()
+  })
+
+  it('reads the text as the compiler does', () => {
+    const more = 'const N = 2;'
+    const far = store('0x100u')
+    expect(reached(main(`var t: array<u32, select(1, 2, N < 3)>; ${far}\nlet y = id.x > (3u);`, '64', more), flat)).toBeNull()
+    expect(reached(main(`let t = array<u32, select(1, 2, (N < 3))>(1u, 2u); ${far}\nlet y = id.x > (3u);`, '64', more), flat)).toBeNull()
+    const lines = ['\n', '\r', '\v', '\f', '\u0085', '\u2028', '\u2029']
+    for (const end of lines) expect([end, reached(main(`// why${end}${far}`), flat)]).toEqual([end, [`store ${0x10000 + 0x400}..${0x10000 + 0x404}`]])
+    expect(reached(main(`let v = vec2u(3u, 9u);\n${store('v.x')}`, '64', 'struct vec2u { y: u32, x: u32 }'), flat)).toBeNull()
+  })
+
+  it('takes no override that is no integer', () => {
+    const code = main(store('scale'), '64', 'override scale: u32 = 2u;')
+    expect(reached(code, { ...flat, constants: { scale: 3 } })).toEqual([`store ${0x10000 + 12}..${0x10000 + 16}`])
+    expect(reached(code, { ...flat, constants: { scale: 2.75 } })).toBeNull()
+    expect(reached(main(`if (0x7fffffffffffffff > 9007199254740991) { ${store('1u')} }`), flat)).toEqual([`store? ${0x10000 + 4}..${0x10000 + 8}`])
+  })
+
+  it('is not known where a pointer leaves the space, though nobody follows it', () => {
+    expect(reached(main('if (svm_equal(svm_sub(args.a, 0x10001u), args.b)) { return; }'), flat)).toBeNull()
+    expect(reached(main('svm_store_ptr(args.a, svm_add(svm_load_ptr(args.b), 4u));'), flat)).toBeNull()
+    expect(reached(main('svm_store_ptr(args.a, svm_load_ptr(args.b));'), flat)).not.toBeNull()
+  })
+
   it('is that of tiles in workgroup memory', () => {
     const code = main(
       `let row = args.n * 4u;

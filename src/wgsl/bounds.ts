@@ -40,6 +40,9 @@ export interface BoundsSource {
 /** Launches without an answer, one after the other, after which nobody asks again: mostly the kernel follows what it loads. */
 const PATIENCE = 8
 
+/** WGSL lets a struct have the name of a vector type. */
+const SHORTHAND = /^vec[234][iufh]$/
+
 export class Bounds {
   readonly #source: BoundsSource
   readonly #bodies = new Map<FunctionDeclaration, readonly Statement[]>()
@@ -48,6 +51,7 @@ export class Bounds {
 
   constructor(source: BoundsSource) {
     this.#source = source
+    if (source.module.structs.some(({ name }) => SHORTHAND.test(name))) this.#failures = PATIENCE
   }
 
   /** True when it is of no use to ask. */
@@ -171,7 +175,7 @@ export class Bounds {
 
 function overridden(type: string, value: Value, number: number): Value {
   const integer = type === 'u32' || type === 'i32' ? type : value.kind === 'range' && (value.type === 'u32' || value.type === 'i32') ? value.type : null
-  return integer === null ? UNKNOWN : constantOf(integer, number)
+  return integer === null || !Number.isInteger(number) ? UNKNOWN : constantOf(integer, number)
 }
 
 /** Workgroups [first, last] in each dimension. */

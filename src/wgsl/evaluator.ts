@@ -4,9 +4,9 @@
 
 import { type AccessKind, type Extent, extentOf, Unbounded } from './extents.ts'
 import type { FunctionDeclaration } from './module.ts'
-import { anyOf, binary, complement, constantOf, isEqual, isLess, type Range, rangeOf, retyped } from './ranges.ts'
+import { anyOf, binary, complement, constantOf, isAny, isEqual, isLess, type Range, rangeOf, retyped } from './ranges.ts'
 import type { Expression, Statement } from './syntax.ts'
-import { anyOfType, commonType, EITHER, either, isRangeType, UNKNOWN, type Value, vectorType } from './values.ts'
+import { alike, anyLike, anyOfType, commonType, conform, EITHER, either, isRangeType, UNKNOWN, type Value, vectorType } from './values.ts'
 
 /** What a reading asks of the module. */
 export interface Host {
@@ -75,7 +75,9 @@ export abstract class Evaluator {
     const shifts = operator === '<<' || operator === '>>'
     const type = shifts ? a.type : commonType(a.type, b.type)
     // A shifted literal may be of any type, and literals that overflow are a matter of the compiler.
-    return type === null || (shifts && type === 'int') ? UNKNOWN : binary(operator, type, a, b)
+    if (type === null || (shifts && type === 'int')) return UNKNOWN
+    const found = binary(operator, type, a, b)
+    return type === 'int' && isAny(found) ? UNKNOWN : found
   }
 
   #name(name: string): Value {
@@ -88,9 +90,11 @@ export abstract class Evaluator {
 
   #element({ of, at }: Expression & { kind: 'index' }): Value {
     const whole = this.evaluate(of)
-    this.evaluate(at)
-    if (whole.kind === 'array') return whole.each
-    return whole.kind === 'vector' ? whole.parts.reduce(either) : UNKNOWN
+    const place = this.evaluate(at)
+    if (whole.kind !== 'array' && whole.kind !== 'vector') return UNKNOWN
+    const each = whole.kind === 'array' ? whole.each : whole.parts.reduce(either)
+    const length = whole.kind === 'array' ? whole.length : whole.parts.length
+    return place.kind === 'range' && place.low >= 0 && place.high < length ? each : anyLike(each)
   }
 
   #unary(operator: string, of: Expression): Value {
@@ -119,15 +123,23 @@ export abstract class Evaluator {
     if (isRangeType(plain)) return converted(plain, given[0])
     const vector = vectorType(plain)
     if (vector !== null) return vectorOf(vector, given)
-    if (plain.startsWith('array')) return { kind: 'array', each: given.length === 0 ? anyOfType(plain, this.host.fieldsOf) : given.reduce(either) }
+    if (plain.startsWith('array')) return this.#array(plain, given)
     const fields = this.host.fieldsOf(plain)
     if (fields !== null) {
-      const inOrder = [...fields].map(([field, inner], n): [string, Value] => [field, given[n] ?? anyOfType(inner, this.host.fieldsOf)])
+      const inOrder = [...fields].map(([field, inner], n): [string, Value] => [field, conform(given[n] ?? UNKNOWN, anyOfType(inner, this.host.fieldsOf))])
       return { kind: 'struct', fields: new Map(inOrder) }
     }
     if (name === 'bitcast')
       return bitcast(type.slice('bitcast<'.length, -1), given[0] ?? UNKNOWN, (inner) => anyOfType(this.host.plain(inner), this.host.fieldsOf))
     return builtin(name, given)
+  }
+
+  #array(type: string, given: readonly Value[]): Value {
+    const any = anyOfType(type, this.host.fieldsOf)
+    if (given.length === 0) return any
+    const each = given.reduce(either)
+    if (type === 'array') return { kind: 'array', each, length: given.length }
+    return any.kind === 'array' ? { kind: 'array', each: conform(each, any.each), length: given.length } : UNKNOWN
   }
 
   #touch(kind: AccessKind, at: Value | undefined, bytes: number, aligned: number): void {
@@ -153,12 +165,13 @@ export abstract class Evaluator {
     return this.#pointer(name, given)
   }
 
-  /** Arithmetic that leaves the space gives SVM_NOWHERE, which has no bounds. */
+  /** Arithmetic that leaves the space gives SVM_NOWHERE; who does not look whether it does gives something else, so none may. @throws Unbounded */
   #pointer(name: string, [a = UNKNOWN, b = UNKNOWN, c = UNKNOWN]: readonly Value[]): Value {
     const moved = (by: Value, sign: '+' | '-'): Value => {
-      if (a.kind !== 'range' || a.type !== 'ptr' || by.kind !== 'range' || by.type === 'ptr' || by.low < 0) return anyOf('ptr')
+      if (a.kind !== 'range' || a.type !== 'ptr' || by.kind !== 'range' || by.type === 'ptr' || by.low < 0) throw new Unbounded()
       const found = binary(sign, 'ptr', a, by)
-      return found.high < this.host.bytesOfSpace ? found : anyOf('ptr')
+      if (isAny(found) || found.high >= this.host.bytesOfSpace) throw new Unbounded()
+      return found
     }
     switch (name) {
       case 'svm_add':
@@ -166,7 +179,7 @@ export abstract class Evaluator {
       case 'svm_sub':
         return moved(b, '-')
       case 'svm_index':
-        return b.kind === 'range' && c.kind === 'range' ? moved(binary('*', 'int', b, c), '+') : anyOf('ptr')
+        return moved(b.kind === 'range' && c.kind === 'range' && b.type !== 'ptr' && c.type !== 'ptr' ? binary('*', 'int', b, c) : UNKNOWN, '+')
       case 'svm_select':
         return either(a, b)
       case 'svm_difference':
@@ -189,7 +202,7 @@ function unary(operator: string, value: Value): Value {
 }
 
 function compared(operator: string, a: Value, b: Value): Value {
-  if (a.kind !== 'range' || b.kind !== 'range' || a.type === 'ptr' || commonType(a.type, b.type) === null) return EITHER
+  if (a.kind !== 'range' || b.kind !== 'range' || a.type === 'ptr' || b.type === 'ptr' || commonType(a.type, b.type) === null) return EITHER
   const not = (truth: boolean | null) => (truth === null ? null : !truth)
   switch (operator) {
     case '<':
@@ -235,8 +248,10 @@ function converted(type: 'u32' | 'i32', value: Value | undefined): Value {
 function vectorOf({ width, part }: { width: number; part: string }, given: readonly Value[]): Value {
   const parts = given.flatMap((value) => (value.kind === 'vector' ? value.parts : [value]))
   const filled = parts.length === 1 ? new Array<Value>(width).fill(parts[0] as Value) : parts
+  // A vector of which nothing is known, or a pointer of two words, counts as one: then nobody knows which part is where.
+  const known = given.length === 0 || filled.length === width ? (part === '' ? alike(filled) : filled) : new Array<Value>(width).fill(UNKNOWN)
   const convert = (value: Value | undefined): Value => (isRangeType(part) ? converted(part, value) : part === '' ? (value ?? UNKNOWN) : UNKNOWN)
-  return { kind: 'vector', parts: Array.from({ length: width }, (_, n) => convert(filled[n])) }
+  return { kind: 'vector', parts: Array.from({ length: width }, (_, n) => convert(known[n])) }
 }
 
 function bitcast(type: string, value: Value, anyOfIt: (type: string) => Value): Value {
@@ -270,8 +285,10 @@ function builtin(name: string, given: readonly Value[]): Value {
       return most(a, b)
     case 'clamp':
       return least(most(a, b), c)
-    case 'select':
-      return c.kind === 'truth' && c.truth !== null ? (c.truth ? b : a) : either(a, b)
+    case 'select': {
+      const [no = UNKNOWN, yes = UNKNOWN] = alike([a, b])
+      return c.kind === 'truth' && c.truth !== null ? (c.truth ? yes : no) : either(no, yes)
+    }
     case 'abs':
       return a.kind === 'range' && a.low >= 0 ? a : UNKNOWN
     case 'arrayLength':

@@ -221,10 +221,14 @@ export class Reading extends Evaluator {
       while (before.length < declared) before.push(UNKNOWN)
       this.#slots = before
       for (const statement of loop.continuing) if (this.#slots !== null) this.#statement(statement)
-      this.#slots = [...before]
-      if (loop.update !== null) this.#statement(loop.update)
     }
     this.#scopes.pop()
+    if (before !== null && loop.update !== null) {
+      // What the body assigns to is no longer what the condition said.
+      this.#slots = before
+      this.#forget(loop.assigned)
+      this.#statement(loop.update)
+    }
     if (!certain) this.#conditions--
     this.#scopes.pop()
     this.#slots = around
@@ -250,7 +254,10 @@ export class Reading extends Evaluator {
 
   /** Every value at the loop's head; null: it may wrap around, or this is no way to count that is known. */
   #counted(name: string, start: Range, { operator, value }: Statement & { kind: 'assign' }, condition: Expression | null): Range | null {
+    // It may step by itself.
+    this.#set(name, anyLike(start))
     const step = this.evaluate(value)
+    this.#set(name, start)
     if (step.kind !== 'range' || step.low <= 0 || condition === null || start.low < 0) return null
     const { type } = start
     const { low: least, high: most } = anyOf(type)

@@ -14,7 +14,9 @@ export interface Token {
 
 const WORD = /[\p{XID_Start}_][\p{XID_Continue}]*/uy
 const NUMBER = /0[xX][0-9a-fA-F.]+(?:[pP][+-]?[0-9]+)?[iufh]?|(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?[iufh]?/uy
-const BLANK = /[\s\u200e\u200f]+/uy
+const BLANK = /[\s\u0085\u200e\u200f]+/uy
+/** What ends a line, and so a comment: more than a line feed. */
+const LINE_BREAK = /[\n\v\f\r\u0085\u2028\u2029]/gu
 
 export interface Place {
   readonly line: number
@@ -52,8 +54,8 @@ export function scan(source: string, label = ''): Token[] {
       continue
     }
     if (source.startsWith('//', at)) {
-      const end = source.indexOf('\n', at)
-      at = end < 0 ? source.length : end
+      LINE_BREAK.lastIndex = at
+      at = LINE_BREAK.exec(source)?.index ?? source.length
       continue
     }
     if (source.startsWith('/*', at)) {

@@ -204,6 +204,14 @@ class BodyReader {
     const close = closingOf(this.#tokens, this.#at)
     if (close < 0 || close >= this.#end) throw new NotKnown('a template that is never closed')
     const parts = this.#tokens.slice(this.#at, close + 1).map(({ text }) => text)
+    // A comparison in it is no bracket: then it ends elsewhere.
+    let depth = 0
+    for (const text of parts) {
+      if (text === '(') depth++
+      else if (text === ')') depth--
+      else if (/^[;{}=]$/.test(text) || (depth > 0 && /^[<>]$/.test(text))) throw new NotKnown('a template that compares')
+    }
+    if (depth !== 0) throw new NotKnown('a template that compares')
     this.#at = close + 1
     return parts.join('')
   }
@@ -388,7 +396,7 @@ class BodyReader {
 
 function numberOf(text: string): Expression {
   const found = /^(0[xX][0-9a-fA-F]+|[0-9]+)([iu]?)$/.exec(text)
-  if (found === null) return { kind: 'opaque' }
+  if (found === null || !Number.isSafeInteger(Number(found[1]))) return { kind: 'opaque' }
   const type = found[2] === 'u' ? 'u32' : found[2] === 'i' ? 'i32' : 'int'
   return { kind: 'number', type, value: Number(found[1]) }
 }

@@ -11,8 +11,8 @@ export type Value =
   | { readonly kind: 'truth'; readonly truth: boolean | null }
   | { readonly kind: 'vector'; readonly parts: readonly Value[] }
   | { readonly kind: 'struct'; readonly fields: ReadonlyMap<string, Value> }
-  /** All elements are within `each`. */
-  | { readonly kind: 'array'; readonly each: Value }
+  /** All of the first `length` elements are within `each`; what lies outside of an array can be anything. */
+  | { readonly kind: 'array'; readonly each: Value; readonly length: number }
   | { readonly kind: 'unknown' }
 
 export const UNKNOWN: Value = { kind: 'unknown' }
@@ -38,7 +38,7 @@ export function anyOfType(type: string, fieldsOf: (type: string) => ReadonlyMap<
   const vector = vectorType(type)
   if (vector !== null) return { kind: 'vector', parts: new Array<Value>(vector.width).fill(anyOfType(vector.part, fieldsOf)) }
   const element = /^array<(.*?)(?:,[^,>]*)?>$/.exec(type)?.[1]
-  if (element !== undefined) return { kind: 'array', each: anyOfType(element, fieldsOf) }
+  if (element !== undefined) return { kind: 'array', each: anyOfType(element, fieldsOf), length: 0 }
   const fields = fieldsOf(type)
   if (fields === null) return UNKNOWN
   return { kind: 'struct', fields: new Map([...fields].map(([name, inner]) => [name, anyOfType(inner, fieldsOf)])) }
@@ -57,7 +57,7 @@ export function anyLike(value: Value): Value {
     case 'struct':
       return { kind: 'struct', fields: new Map([...value.fields].map(([name, inner]) => [name, anyLike(inner)])) }
     case 'array':
-      return { kind: 'array', each: anyLike(value.each) }
+      return { kind: 'array', each: anyLike(value.each), length: value.length }
     case 'unknown':
       return value
   }
@@ -74,7 +74,7 @@ export function either(a: Value, b: Value): Value {
   if (a.kind === 'vector' && b.kind === 'vector' && a.parts.length === b.parts.length) {
     return { kind: 'vector', parts: a.parts.map((part, n) => either(part, b.parts[n] as Value)) }
   }
-  if (a.kind === 'array' && b.kind === 'array') return { kind: 'array', each: either(a.each, b.each) }
+  if (a.kind === 'array' && b.kind === 'array') return { kind: 'array', each: either(a.each, b.each), length: Math.min(a.length, b.length) }
   if (a.kind === 'struct' && b.kind === 'struct') {
     return { kind: 'struct', fields: new Map([...a.fields].map(([name, value]) => [name, either(value, b.fields.get(name) ?? UNKNOWN)])) }
   }
@@ -87,6 +87,12 @@ export function commonType(a: RangeType, b: RangeType): RangeType | null {
   return a === 'int' ? b : b === 'int' ? a : null
 }
 
+/** Values that have one type: a literal has that of the others. */
+export function alike(values: readonly Value[]): Value[] {
+  const shape = values.reduce(either)
+  return values.map((value) => conform(value, shape))
+}
+
 /** What a `let` or a `var` without a type holds: literals are i32. */
 export function held(value: Value): Value {
   switch (value.kind) {
@@ -95,7 +101,7 @@ export function held(value: Value): Value {
     case 'vector':
       return { kind: 'vector', parts: value.parts.map(held) }
     case 'array':
-      return { kind: 'array', each: held(value.each) }
+      return { kind: 'array', each: held(value.each), length: value.length }
     default:
       return value
   }
@@ -111,7 +117,7 @@ export function conform(value: Value, place: Value): Value {
   if (value.kind === 'vector' && place.kind === 'vector' && value.parts.length === place.parts.length) {
     return { kind: 'vector', parts: value.parts.map((part, n) => conform(part, place.parts[n] as Value)) }
   }
-  if (value.kind === 'array' && place.kind === 'array') return { kind: 'array', each: conform(value.each, place.each) }
+  if (value.kind === 'array' && place.kind === 'array') return { kind: 'array', each: conform(value.each, place.each), length: value.length }
   if (value.kind === 'struct' && place.kind === 'struct') {
     const inner = [...place.fields].map(([name, field]): [string, Value] => [name, conform(value.fields.get(name) ?? UNKNOWN, field)])
     return { kind: 'struct', fields: new Map(inner) }
