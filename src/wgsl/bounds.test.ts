@@ -222,6 +222,13 @@ fn place_of(n: u32) -> Place { return Place(n / WIDTH % ROWS, n % WIDTH); }`
     expect(reached(main(`let v = vec2u(3u, 9u);\n${store('v.x')}`, '64', 'struct vec2u { y: u32, x: u32 }'), flat)).toBeNull()
   })
 
+  it('knows that a loop that waits for too long is left, and its function with what was never returned', () => {
+    const waits = 'fn f() -> u32 { loop { if (svm_load_u32(args.b) == 1u) { return 5u; } } }'
+    expect(reached(main(store('f()'), '64', waits), flat)).toBeNull()
+    const either = 'fn f(n: u32) -> u32 { if (n > 3u) { return 5u; } else { return 6u; } }'
+    expect(reached(main(store('f(index)'), '64', either), flat)).toEqual([`store? ${0x10000 + 20}..${0x10000 + 28}`])
+  })
+
   it('takes no override that is no integer', () => {
     const code = main(store('scale'), '64', 'override scale: u32 = 2u;')
     expect(reached(code, { ...flat, constants: { scale: 3 } })).toEqual([`store ${0x10000 + 12}..${0x10000 + 16}`])
