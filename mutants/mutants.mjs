@@ -101,7 +101,7 @@ export const MUTANTS = [
   },
   {
     name: 'stores-of-a-pass-not-noted',
-    file: 'src/driver/dispatch.ts',
+    file: 'src/driver/steady-pass.ts',
     find: '  for (const vpn of stored) markStored(mirror, vpn)\n',
     replace: '',
     why: 'A page that a resident pass stored to counts as clean, and comes home without its bytes.',
