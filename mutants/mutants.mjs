@@ -297,8 +297,8 @@ export const MUTANTS = [
   },
   {
     name: 'report-that-is-lost-means-nothing-stored',
-    file: 'src/driver/dispatch.ts',
-    find: '      if (mirror.device.lostReason === null) noteAllStores(mirror)\n',
+    file: 'src/driver/steady-pass.ts',
+    find: '    if (mirror.device.lostReason === null) noteAllStores(mirror)\n',
     replace: '',
     why: 'Found by svm fuzz: a pass ran, its report did not arrive, and what it had stored to counted as clean.',
     caughtBy: {
