@@ -217,6 +217,8 @@ fn place_of(n: u32) -> Place { return Place(n / WIDTH % ROWS, n % WIDTH); }`
     const far = store('0x100u')
     expect(reached(main(`var t: array<u32, select(1, 2, N < 3)>; ${far}\nlet y = id.x > (3u);`, '64', more), flat)).toBeNull()
     expect(reached(main(`let t = array<u32, select(1, 2, (N < 3))>(1u, 2u); ${far}\nlet y = id.x > (3u);`, '64', more), flat)).toBeNull()
+    const stores = 'fn f() -> u32 { svm_store_u32(args.b, 1u); return 1u; }'
+    expect(reached(main('let ptr = index;\nif (ptr < f() && id.x > (3u)) { return; }', '64', stores), flat)).toBeNull()
     const lines = ['\n', '\r', '\v', '\f', '\u0085', '\u2028', '\u2029']
     for (const end of lines) expect([end, reached(main(`// why${end}${far}`), flat)]).toEqual([end, [`store ${0x10000 + 0x400}..${0x10000 + 0x404}`]])
     expect(reached(main(`let v = vec2u(3u, 9u);\n${store('v.x')}`, '64', 'struct vec2u { y: u32, x: u32 }'), flat)).toBeNull()

@@ -209,7 +209,7 @@ class BodyReader {
     for (const text of parts) {
       if (text === '(') depth++
       else if (text === ')') depth--
-      else if (/^[;{}=]$/.test(text) || (depth > 0 && /^[<>]$/.test(text))) throw new NotKnown('a template that compares')
+      else if (/^[;:{}=&|]$/.test(text) || (depth > 0 && /^[<>]$/.test(text))) throw new NotKnown('a template that compares')
     }
     if (depth !== 0) throw new NotKnown('a template that compares')
     this.#at = close + 1
