@@ -169,8 +169,10 @@ export class Replay {
 
   /** A round in which no fault is possible: nobody asks what it wanted. */
   async #provenRound(window: Window, steady: Steady): Promise<void> {
-    const choose = () => (this.#mirror.version === version ? steady : null)
+    // It stores to the pages themselves: a private copy of before would be out of date.
+    this.#grants.releaseCopies()
     const { version } = this.#mirror
+    const choose = () => (this.#mirror.version === version ? steady : null)
     const report = await runSteadyPass(this.#mirror, { launch: this.#launch, reach: this.#reach, window, steady, choose })
     if (report === null) return
     this.#result.rounds++
