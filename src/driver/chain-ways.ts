@@ -3,10 +3,10 @@
 
 import { NEED } from '../abi/fault-record.ts'
 import { PTE } from '../abi/pte.ts'
+import { isSameList } from '../base/lists.ts'
 import type { Vpn } from '../base/units.ts'
 import { type DriverKernel, geometryOf, type Launch, PASS_MILLISECONDS, type ProgramShape, windowByTime } from './launch.ts'
 import { ReachTable } from './reach.ts'
-import { areSame } from './reached.ts'
 import { sealOf } from './seal.ts'
 import { chooseSteady, type Steady } from './steady.ts'
 import type { Mirror } from './svmm.ts'
@@ -85,7 +85,9 @@ class Ways {
 
   /** Null: this launch runs alone. What names bindings of the author's does, for a refusal of the device must find the right one. */
   of(launch: Launch): Way | null {
-    const at = this.#known.findIndex((way) => isAlike(way.launch, launch) && (way.steady?.reached?.forAll !== false || areSame(way.launch.args, launch.args)))
+    const at = this.#known.findIndex(
+      (way) => isAlike(way.launch, launch) && (way.steady?.reached?.forAll !== false || isSameList(way.launch.args, launch.args)),
+    )
     if (at === 0) return this.#known[0] as Way
     const way = at > 0 ? (this.#known[at] as Way) : this.#make(launch)
     if (way === null) return null
@@ -126,17 +128,13 @@ function isAlike(a: Launch, b: Launch): boolean {
   return (
     a.kernel === b.kernel &&
     a.historyKey === b.historyKey &&
-    isSame(a.global, b.global) &&
-    isSame(a.offset, b.offset) &&
+    isSameList(a.global, b.global) &&
+    isSameList(a.offset, b.offset) &&
     a.class === b.class &&
     a.atomic === b.atomic &&
     a.reach === b.reach &&
     a.authorGroups.length === b.authorGroups.length
   )
-}
-
-function isSame(a: readonly [number, number, number], b: readonly [number, number, number]): boolean {
-  return a[0] === b[0] && a[1] === b[1] && a[2] === b[2]
 }
 
 /** What launches need, by their history. */

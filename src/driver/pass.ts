@@ -22,6 +22,7 @@ import {
 import { SPACE_BYTES } from '../abi/geometry.ts'
 import { assert } from '../base/assert.ts'
 import { setBit } from '../base/bitmap.ts'
+import { isSameList } from '../base/lists.ts'
 import type { DeviceBuffer, Program, Work } from '../device/device.ts'
 import type { Launch } from './launch.ts'
 import type { Window } from './remaining.ts'
@@ -104,9 +105,10 @@ function passWork(mirror: Mirror, tables: TableBuffers, { program, launch, windo
   const argValues = program.descriptor.twin === undefined ? NO_VALUES : launch.argValues
   const authorGroups = launch.authorGroups.length === 0 ? NO_GROUPS : launch.authorGroups
   const { last } = tables
-  const isLast = last !== null && last.program === program && last.table === table && last.views === views && (last.pools === pools || same(last.pools, pools))
+  const isLast =
+    last !== null && last.program === program && last.table === table && last.views === views && (last.pools === pools || isSameList(last.pools, pools))
   const groups = groupsOf(program, launch, window.slots, mirror.device.limits.workgroupsPerDimension)
-  if (isLast && last.argValues === argValues && last.authorGroups === authorGroups && same(last.groups, groups)) return last
+  if (isLast && last.argValues === argValues && last.authorGroups === authorGroups && isSameList(last.groups, groups)) return last
   const { faults, control, args } = tables
   const work: Work[] = [
     { kind: 'clear', buffer: faults, offset: 0, byteLength: views.layout.endWords * 4 },
@@ -122,11 +124,6 @@ function passWork(mirror: Mirror, tables: TableBuffers, { program, launch, windo
   const readbacks = [{ from: faults, offset: 0, into: views.bytes }, ...(mirror.watch?.readbacks(tables) ?? [])]
   tables.last = { program, argValues, authorGroups, groups, table, pools, views, work, readbacks }
   return tables.last
-}
-
-function same(a: ArrayLike<unknown>, b: ArrayLike<unknown>): boolean {
-  for (let n = 0; n < b.length; n++) if (a[n] !== b[n]) return false
-  return true
 }
 
 /** For each page WANTED_WORDS: which groups of slots use it (abi/fault-record). Valid until the next pass. @throws DeviceFailure */
@@ -152,7 +149,7 @@ function sendControl(mirror: Mirror, tables: TableBuffers, wish: PassWish, layou
   const { window } = wish
   const { sent, next: header } = tables.header
   fillHeader(mirror, header, tables, wish, layout)
-  if (!same(header, sent)) {
+  if (!isSameList(header, sent)) {
     sent.set(header)
     mirror.device.write(tables.control, 0, bytesOf(header))
   }

@@ -5,6 +5,7 @@
 
 import { POOL_HEAD_WORDS } from '../abi/pool.ts'
 import { PTE, pteFrameWords, ptePool } from '../abi/pte.ts'
+import { isSameList } from '../base/lists.ts'
 import type { Vpn, VpnRange } from '../base/units.ts'
 import type { Launch } from './launch.ts'
 import { spanOf, type Window } from './remaining.ts'
@@ -60,19 +61,12 @@ export class ReachCache {
   /** The same object for the same arguments. */
   of(mirror: Mirror, launch: Launch): Reached | null {
     const { args, workgroups } = launch
-    if (this.#args === null || (this.#reached?.forAll !== true && !areSame(this.#args, args))) {
+    if (this.#args === null || (this.#reached?.forAll !== true && !isSameList(this.#args, args))) {
       this.#reached = reachedBy(mirror, launch, 0, workgroups[0] * workgroups[1] * workgroups[2])
       this.#args = args
     }
     return this.#reached
   }
-}
-
-export function areSame(a: Uint8Array, b: Uint8Array): boolean {
-  if (a === b) return true
-  if (a.length !== b.length) return false
-  for (let n = 0; n < a.length; n++) if (a[n] !== b[n]) return false
-  return true
 }
 
 /** How a launch runs whose reach is known; null: something of it is not here, or outside of what it may reach, and an ordinary pass finds out what. */
