@@ -1,21 +1,15 @@
 // What reading a kernel says its expressions can be, beside what a device makes of them. Always: the seed makes the kernel, its launch and its arguments; every
 // value that an invocation finds lies in the extent that was said, for random arithmetic, branches and loops.
 
-import { beforeAll, beforeEach, expect, test } from 'vitest'
+import { expect, test } from 'vitest'
 import { PTE } from '../abi/pte.ts'
 import { Random } from '../base/world.ts'
 import { packArguments } from './args.ts'
-import { openTestGpu, type TestGpu } from './test-gpu.ts'
+import { useTestGpu } from './test-gpu.ts'
 import { pageAt, TestSpace } from './test-space.ts'
 import { translateKernel } from './translate.ts'
 
-let gpu: TestGpu
-beforeAll(async () => {
-  gpu = await openTestGpu()
-}, 60_000)
-beforeEach((context) => {
-  if (gpu.device === null) context.skip(gpu.reason)
-})
+const gpu = useTestGpu()
 
 const READ_WRITE = PTE.load | PTE.store | PTE.dirty
 const SEEDS = 40
@@ -136,7 +130,7 @@ test('what invocations find lies in what was said', async () => {
     const expressions = Array.from({ length: EXPRESSIONS }, () => writer.expression())
     const stores = expressions.map((text, k) => `svm_store_u32(svm_index(args.out, (id.x + id.y * 16u) * ${EXPRESSIONS}u + ${k}u, 4u), ${text});`)
     const args = { out: pageAt(0, 64), data: pageAt(1, 64), base: 2 ** 42, n: random.below(100), m: random.below(50) }
-    const space = new TestSpace(gpu.device as GPUDevice, 64).table(0, READ_WRITE).table(1, READ_WRITE)
+    const space = new TestSpace(gpu.device, 64).table(0, READ_WRITE).table(1, READ_WRITE)
     const done = await space.run({
       code: `${HEAD}${statements}\n${stores.join('\n')}\n}`.replace('fn main', 'fn k'),
       args,

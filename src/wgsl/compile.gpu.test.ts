@@ -1,20 +1,14 @@
 // Every kernel shape here must compile in a real compiler: both variants, one pool and four, guarded where that is legal, and its pointer check.
 
-import { beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import type { CompilerMessage } from '../device/device.ts'
 import { ProgramFailure } from '../device/device.ts'
 import { explainPointerMisuse, explainProgramFailure } from './messages.ts'
-import { compile, openTestGpu, type TestGpu } from './test-gpu.ts'
+import { compile, useTestGpu } from './test-gpu.ts'
 import { COLLECTIVE_KERNELS, PLAIN_KERNELS, SUBGROUP_KERNEL, WALK } from './test-kernels.ts'
 import { translateKernel } from './translate.ts'
 
-let gpu: TestGpu
-beforeAll(async () => {
-  gpu = await openTestGpu()
-}, 60_000)
-beforeEach((context) => {
-  if (gpu.device === null) context.skip(gpu.reason)
-})
+const gpu = useTestGpu()
 
 const options = (code: string, addressBits: 32 | 64 = 32) => ({ code, entryPoint: 'k', label: 'test', addressBits, pageShift: 12, constants: {} })
 const errorsOf = (messages: readonly CompilerMessage[]) => messages.filter(({ type }) => type === 'error').map((m) => `${m.line}:${m.column} ${m.text}`)
@@ -25,12 +19,12 @@ async function expectCompiles(code: string, guards: readonly boolean[], bits: 32
     for (const pools of [1, 4] as const) {
       for (const guard of guards) {
         const program = kernel.variant({ variant, pools, guard, loopGuards: 'all' })
-        const errors = errorsOf(await compile(gpu.device as GPUDevice, program.code))
+        const errors = errorsOf(await compile(gpu.device, program.code))
         expect(errors, `${variant} ${pools}\n${program.code}`).toEqual([])
       }
     }
   }
-  expect(errorsOf(await compile(gpu.device as GPUDevice, kernel.checkText)), kernel.checkText).toEqual([])
+  expect(errorsOf(await compile(gpu.device, kernel.checkText)), kernel.checkText).toEqual([])
 }
 
 describe.each([32, 64] as const)('kernels compile with %i-bit addresses', (bits) => {
@@ -49,7 +43,7 @@ describe.each([32, 64] as const)('kernels compile with %i-bit addresses', (bits)
     const kernel = translateKernel({ ...options(PLAIN_KERNELS['every accessor with bytes'] as string, bits), pageShift })
     for (const variant of ['attempt', 'resident'] as const) {
       const { code } = kernel.variant({ variant, pools, guard: false, loopGuards: 'none' })
-      expect(errorsOf(await compile(gpu.device as GPUDevice, code))).toEqual([])
+      expect(errorsOf(await compile(gpu.device, code))).toEqual([])
     }
   })
 
@@ -63,7 +57,7 @@ describe("what the compiler refuses is told at the author's line", () => {
   const failureOf = async (code: string, variant: 'attempt' | 'resident' = 'attempt') => {
     const kernel = translateKernel(options(code))
     const program = kernel.variant({ variant, pools: 1, guard: false, loopGuards: 'all' })
-    const messages = await compile(gpu.device as GPUDevice, program.code)
+    const messages = await compile(gpu.device, program.code)
     return explainProgramFailure(new ProgramFailure(messages), options(code), program)
   }
 
@@ -93,13 +87,13 @@ describe("what the compiler refuses is told at the author's line", () => {
     ])('operators on a pointer: %s', async (_, statement) => {
       const code = `struct Args { p: svm_ptr }\n@group(0) @binding(0) var<uniform> args: Args;\n@compute @workgroup_size(64)\nfn k() {\n  ${statement}\n}`
       const kernel = translateKernel(options(code, bits))
-      const error = explainPointerMisuse(await compile(gpu.device as GPUDevice, kernel.checkText), options(code))
+      const error = explainPointerMisuse(await compile(gpu.device, kernel.checkText), options(code))
       expect(error?.message).toMatch(/line 5:.*svm_ptr is not a number/)
     })
 
     test('the walk of the design page has no misuse', async () => {
       const kernel = translateKernel(options(WALK, bits))
-      expect(explainPointerMisuse(await compile(gpu.device as GPUDevice, kernel.checkText), options(WALK))).toBeNull()
+      expect(explainPointerMisuse(await compile(gpu.device, kernel.checkText), options(WALK))).toBeNull()
     })
   })
 })

@@ -2,20 +2,14 @@
 //
 // Page i of the drawings begins at pageAt(i); `L S X P` are the rights load, store, exclusive and the private mark, `l s` what may be serviced.
 
-import { beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { NEED, NEED_MISALIGNED } from '../abi/fault-record.ts'
 import { LEAF_PAGES, leafKey, MISS_LEAVES } from '../abi/leaf.ts'
 import { PTE } from '../abi/pte.ts'
-import { openTestGpu, type TestGpu } from './test-gpu.ts'
+import { useTestGpu } from './test-gpu.ts'
 import { pageAt as addressOfPage, TestSpace } from './test-space.ts'
 
-let gpu: TestGpu
-beforeAll(async () => {
-  gpu = await openTestGpu()
-}, 60_000)
-beforeEach((context) => {
-  if (gpu.device === null) context.skip(gpu.reason)
-})
+const gpu = useTestGpu()
 
 const L = PTE.load
 const S = PTE.store
@@ -35,7 +29,7 @@ describe.each([
   ['attempt', 64],
   ['resident', 64],
 ] as const)('%s, %i-bit addresses', (variant, bits) => {
-  const space = () => new TestSpace(gpu.device as GPUDevice, bits)
+  const space = () => new TestSpace(gpu.device, bits)
   const pageAt = (page: number) => addressOfPage(page, bits)
   describe.each([1, 4] as const)('with %i pools', (pools) => {
     const far = pools === 1 ? 0 : 3
@@ -205,7 +199,7 @@ describe.each([
 })
 
 describe.each([32, 64] as const)('grants and faults of an attempt, %i-bit addresses', (bits) => {
-  const space = () => new TestSpace(gpu.device as GPUDevice, bits)
+  const space = () => new TestSpace(gpu.device, bits)
   const pageAt = (page: number) => addressOfPage(page, bits)
   const run = (prepared: TestSpace, body: string, more: { size?: number; slots?: number; n?: number; fuel?: number; before?: string } = {}) =>
     prepared.run({
@@ -394,7 +388,7 @@ describe('arithmetic in a 64-bit space', () => {
   const pageAt = (page: number) => addressOfPage(page, 64)
   /** What `p` is after these statements, as bytes from `from`; null: it left the space. */
   async function moved(body: string, from: number): Promise<number | null> {
-    const done = await new TestSpace(gpu.device as GPUDevice, 64)
+    const done = await new TestSpace(gpu.device, 64)
       .table(0, RW)
       .run({ code: kernel(`var p = args.a; ${body} svm_store_ptr(args.b, p);`), args: ab(from, pageAt(0)), variant: 'resident' })
     expect(done.bad).toBeNull()
@@ -422,7 +416,7 @@ describe('arithmetic in a 64-bit space', () => {
   })
 
   test('a word beyond 2^48 is a bad access at once', async () => {
-    const done = await new TestSpace(gpu.device as GPUDevice, 64)
+    const done = await new TestSpace(gpu.device, 64)
       .grant(0, RW)
       .fill(0, () => 0x0012_3450)
       .run({ code: kernel('let v = svm_load_u32(svm_load_ptr(args.a)); svm_store_u32(args.a, v + 1u);'), args: ab(pageAt(0)) })
@@ -434,7 +428,7 @@ describe('arithmetic in a 64-bit space', () => {
 describe('pages without an entry', () => {
   const far = (leaf: number, page: number) => 0x7000_0000_0000 + leaf * LEAF_PAGES * 4096 + page * 4096
   const run = (body: string, more: { size?: number; slots?: number; n?: number } = {}) =>
-    new TestSpace(gpu.device as GPUDevice, 64)
+    new TestSpace(gpu.device, 64)
       .grant(0, RW)
       .run({ code: kernel(body, more.size ?? 1), args: ab(far(0, 0), addressOfPage(0, 64), more.n ?? 0), slots: more.slots ?? 1 })
 

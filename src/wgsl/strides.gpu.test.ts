@@ -1,17 +1,11 @@
 // An index with a stride that is known is the index with one that is not. Always: the same addresses, up to both ends of the space.
 
-import { beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { PTE } from '../abi/pte.ts'
-import { openTestGpu, type TestGpu } from './test-gpu.ts'
+import { useTestGpu } from './test-gpu.ts'
 import { pageAt, TestSpace } from './test-space.ts'
 
-let gpu: TestGpu
-beforeAll(async () => {
-  gpu = await openTestGpu()
-}, 60_000)
-beforeEach((context) => {
-  if (gpu.device === null) context.skip(gpu.reason)
-})
+const gpu = useTestGpu()
 
 const STRIDES = [1, 2, 3, 4, 12, 16, 20, 255, 1024, 1295]
 const ITEMS = [0, 1, 7, 0x1234, 0xffff, 0x1_0000, 0x3fff_ffff, 0x4000_0000, 0x5555_5556, 0xffff_fffe, 0xffff_ffff]
@@ -33,7 +27,7 @@ fn same(p: svm_ptr, i: u32) -> u32 {
 @compute @workgroup_size(1) fn k() {
   ${pairs.map(([pointer, item], n) => `svm_store_u32(svm_add(args.out, ${4 * n}u), same(svm_ptr(${pointer}), ${item}u));`).join('\n  ')}
 }`
-    const space = new TestSpace(gpu.device as GPUDevice, bits).table(0, READ_WRITE)
+    const space = new TestSpace(gpu.device, bits).table(0, READ_WRITE)
     const done = await space.run({ code, args: { out: pageAt(0, bits), zero: 0 }, variant: 'resident' })
     expect(done.bad).toBeNull()
     expect([...done.frame(0).subarray(0, pairs.length)]).toEqual(pairs.map(() => 2 ** STRIDES.length - 1))

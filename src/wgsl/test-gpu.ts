@@ -2,9 +2,10 @@
 //
 // Always: a test either gets a device or a reason to skip; nothing here hides a failure of the kernel under test.
 
+import { beforeAll, beforeEach } from 'vitest'
 import type { CompilerMessage, ProgramDescriptor } from '../device/device.ts'
 
-export interface TestGpu {
+interface TestGpu {
   readonly device: GPUDevice | null
   /** Why there is no device. */
   readonly reason: string
@@ -26,7 +27,7 @@ async function findAdapter(): Promise<GPUAdapter | null> {
   return gpu.requestAdapter()
 }
 
-export async function openTestGpu(): Promise<TestGpu> {
+async function openTestGpu(): Promise<TestGpu> {
   try {
     const adapter = await findAdapter()
     if (adapter === null) return { device: null, reason: 'no adapter', features: new Set() }
@@ -37,6 +38,26 @@ export async function openTestGpu(): Promise<TestGpu> {
     return { device, reason: '', features: new Set<string>(features) }
   } catch (error) {
     return { device: null, reason: String(error), features: new Set() }
+  }
+}
+
+/** The GPU of a test file, whose tests are skipped with the reason where there is none. */
+export function useTestGpu(): { readonly device: GPUDevice; readonly features: ReadonlySet<string> } {
+  let gpu: TestGpu | null = null
+  const opened = () => gpu as TestGpu
+  beforeAll(async () => {
+    gpu = await openTestGpu()
+  }, 60_000)
+  beforeEach((context) => {
+    if (opened().device === null) context.skip(opened().reason)
+  })
+  return {
+    get device() {
+      return opened().device as GPUDevice
+    },
+    get features() {
+      return opened().features
+    },
   }
 }
 
