@@ -16,7 +16,7 @@ import { bestStart, type Demand, demandsFor, Forecast, type Foreseen } from './f
 import { foreseenWant, isCrowded } from './foresee.ts'
 import { Grants } from './grants.ts'
 import { firstOf, type Groups, LaunchGroups } from './groups.ts'
-import { type DispatchResult, endlessError, geometryOf, type Launch, type NeedHistory, type ProgramShape, refuseIfAborted, waitsOf } from './launch.ts'
+import { type DispatchResult, geometryOf, type Launch, type NeedHistory, type ProgramShape, refuseIfAborted } from './launch.ts'
 import { type MischiefAtWork, mischiefOf } from './mischief.ts'
 import { type Misses, resolveMisses } from './misses.ts'
 import { Pace } from './pace.ts'
@@ -176,12 +176,10 @@ export class Replay {
     const report = await runSteadyPass(this.#mirror, { launch: this.#launch, reach: this.#reach, window, steady, choose })
     if (report === null) return
     this.#result.rounds++
-    const { retired } = this.#remaining
-    const count = settleSteady(this.#remaining, window, report)
-    traceSteady(this.#mirror, this.#launch, this.#result.rounds, window, count)
+    const retired = settleSteady(this.#remaining, window, report)
+    traceSteady(this.#mirror, this.#launch, this.#result.rounds, window, retired)
     this.#forecast.noteSealed(this.#groups.ofWindow(window)(ALL_SLOTS))
-    if (report.fuelOut > 0) throw endlessError(this.#launch, waitsOf(this.#launch), retired)
-    const outcome = { slots: window.slots, retired: count, barren: false, split: this.#split }
+    const outcome = { slots: window.slots, retired, barren: false, split: this.#split }
     this.#pace.passed(report, outcome, this.#remaining.retired)
     if (this.#remaining.empty) return
     this.#pinLead(window, report)

@@ -35,6 +35,8 @@ export interface BoundsSource {
   readonly given: (constant: SourceModule['constants'][number]) => number | undefined
   /** Constants that the translation declares. */
   readonly known: ReadonlyMap<string, number>
+  /** Its loops may end by fuel, and what comes then is nowhere in the text. */
+  readonly tires: boolean
 }
 
 /** Launches without an answer, one after the other, after which nobody asks again: mostly the kernel follows what it loads. */
@@ -51,7 +53,7 @@ export class Bounds {
 
   constructor(source: BoundsSource) {
     this.#source = source
-    if (source.module.structs.some(({ name }) => SHORTHAND.test(name))) this.#failures = PATIENCE
+    if (source.tires || source.module.structs.some(({ name }) => SHORTHAND.test(name))) this.#failures = PATIENCE
   }
 
   /** True when it is of no use to ask. */

@@ -25,8 +25,6 @@ export interface PreludeWish extends AttemptWish {
   /** Of the resident variant: a store to a clean page leaves a mark of the page. */
   readonly marks: boolean
   readonly proof: Proof
-  /** A loop of it has fuel where no fault is possible. */
-  readonly tires: boolean
   /** Accesses are noted in the shadow (debug). */
   readonly watch: boolean
 }

@@ -6,7 +6,7 @@
 import { Evaluator, type Host } from './evaluator.ts'
 import { type Extent, Unbounded } from './extents.ts'
 import type { FunctionDeclaration } from './module.ts'
-import { anyOf, binary, clip, gcd, type Range, rangeOf } from './ranges.ts'
+import { anyOf, binary, clip, gcd, isAny, type Range, rangeOf } from './ranges.ts'
 import type { Expression, Loop, Statement } from './syntax.ts'
 import { anyLike, anyOfType, conform, either, held, UNKNOWN, type Value } from './values.ts'
 
@@ -59,9 +59,7 @@ export class Reading extends Evaluator {
       this.#declare(name, conform(values[n] ?? UNKNOWN, this.#anyOf(type)))
     })
     this.#block(this.host.bodyOf(declaration))
-    const any = this.#anyOf(declaration.returnType)
-    // Who comes past its end does so by the guard of a loop that waited for too long, and gives what the rewriter put there.
-    const returned = this.#slots === null ? conform(this.#returned ?? UNKNOWN, any) : any
+    const returned = conform(this.#returned ?? UNKNOWN, this.#anyOf(declaration.returnType))
     this.#depth--
     this.#slots = outer.slots
     this.#scopes = outer.scopes
@@ -286,7 +284,7 @@ export class Reading extends Evaluator {
     if (within === null || within.kind !== 'range') return start
     if (sign === '-' && within.low - step.high < least) return null
     if (sign === '+' && within.high + step.high > most) return null
-    if ((sign === '*' || sign === '<<') && isAnyOf(binary(sign, type, within, step))) return null
+    if ((sign === '*' || sign === '<<') && isAny(binary(sign, type, within, step))) return null
     return all
   }
 
@@ -341,10 +339,6 @@ function quietly(reading: Reading, place: Expression): Value | null {
   let root = place
   while (root.kind === 'member') root = root.of
   return root.kind === 'name' ? reading.evaluate(place) : null
-}
-
-function isAnyOf(range: Range): boolean {
-  return range.low === anyOf(range.type).low && range.high === anyOf(range.type).high
 }
 
 /** The state after a branch. Variables that it declared are gone. */

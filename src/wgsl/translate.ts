@@ -31,9 +31,6 @@ import { knownStrides } from './strides.ts'
 import { Waits } from './waits.ts'
 import { WRAPPER_ENTRY, wrapperText } from './wrapper.ts'
 
-/** Guards of loops that have fuel where no fault is possible. */
-const MAY_TIRE = /\bsvm_(wait|meet)\b/
-
 /** The group of the runtime's bindings. */
 export const RUNTIME_GROUP = 3
 
@@ -98,6 +95,9 @@ class Translation implements TranslatedKernel {
       workgroupSize: this.analysis.workgroupSize,
       given: (constant) => options.constants[overrideKey(this.#module, constant)] ?? options.constants[constant.name],
       known,
+      tires: this.#loops.some(
+        (loop) => this.#behaviour.reachable.has(loop.owner) && (this.#waits.loops.has(loop) || guardOf(loop, 'resident', 'all') === 'meet'),
+      ),
     })
     this.checkText = [this.#rewriter.check(), this.#constantsText, stubText(options.addressBits)].join('\n')
   }
@@ -129,8 +129,7 @@ class Translation implements TranslatedKernel {
       prologue: attempt
         ? attemptPrologue(startTainted)
         : [...this.#prologue(wish, proven, changes), ...(wish.watch === true && startTainted ? ['svm_tainted = true;'] : [])],
-      epilogue:
-        attempt || (proven && !MAY_TIRE.test(author)) ? [] : steadyEpilogue(!changes || marks || proven ? null : direct ? STORED_DIRECT : STORED_RESIDENT),
+      epilogue: attempt || proven ? [] : steadyEpilogue(!changes || marks ? null : direct ? STORED_DIRECT : STORED_RESIDENT),
     })
     const prelude = preludeText(
       {
@@ -145,7 +144,6 @@ class Translation implements TranslatedKernel {
         marks,
         watch: wish.watch === true,
         proof: wish.proof ?? 'none',
-        tires: MAY_TIRE.test(author),
       },
       author,
       wrapper,
@@ -166,7 +164,7 @@ class Translation implements TranslatedKernel {
       marks,
       proven,
       startTainted,
-      collective,
+      abort: wish.chained !== true ? 'ignored' : collective ? 'told' : 'asked',
       addressBits: this.#options.addressBits,
       pageShift: this.#options.pageShift,
       ...(this.#options.twin === undefined ? {} : { twin: this.#options.twin }),
