@@ -78,8 +78,11 @@ export interface ProgramDescriptor {
   readonly guard: boolean
   /** Every invocation starts tainted (a used workgroup atomic somewhere in the module). */
   readonly startTainted: boolean
-  /** Invocations of a workgroup wait for each other: in a chain it looks at CONTROL.aborted, which must be brought up to date before it. */
-  readonly collective: boolean
+  /**
+   * Whether it does nothing once a link before it in its chain has failed: it never asks; it asks the fault buffer; or, where invocations of a workgroup wait for
+   * each other and must agree, it looks at CONTROL.aborted, which must be brought up to date before it.
+   */
+  readonly abort: 'ignored' | 'asked' | 'told'
   /** Accesses are noted in the shadow at the end of the fault buffer (abi/shadow). */
   readonly watch?: boolean
   /** The dispatch has the workgroups of the launch, in its dimensions; else as many as there are slots, or more, in any. */

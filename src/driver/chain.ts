@@ -265,7 +265,7 @@ class Chain {
       headers[place * HEADER_WORDS + CONTROL.link] = FIRST_LINK - n
       argBytes.set(launch.args, place * argsStride)
       const at = places[place] as (typeof places)[number]
-      if (n > 0 && program.descriptor.collective) work.push(this.#tell(at.control))
+      if (n > 0 && program.descriptor.abort === 'told') work.push(this.#tell(at.control))
       work.push({ kind: 'dispatch', program, bindings, at, groups, authorGroups: launch.authorGroups, args: launch.argValues })
     }
     device.write(control, 0, new Uint8Array(headers.buffer))

@@ -32,7 +32,7 @@ function describeTwin(twin?: KernelTwin): ProgramDescriptor {
     workgroupSize: [1, 1, 1],
     guard: false,
     startTainted: false,
-    collective: false,
+    abort: 'ignored',
     addressBits: 32 as const,
     pageShift: 12,
     twin,

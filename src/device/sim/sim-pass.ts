@@ -66,6 +66,7 @@ export class SimPass {
   readonly #directoryMask: number
   readonly #wanted: number
   readonly #link: number
+  readonly #asks: boolean
 
   constructor(descriptor: ProgramDescriptor, buffers: PassBuffers) {
     const { control, table, faults } = buffers
@@ -89,6 +90,7 @@ export class SimPass {
     this.#misses = this.#pageBitmaps + PAGE_BITMAPS * this.#pageWords
     this.#wanted = this.#misses + missWords(this.addressBits)
     this.#link = control[CONTROL.link]
+    this.#asks = descriptor.abort !== 'ignored'
     this.#directory = control[CONTROL.directory]
     this.#directoryMask = control[CONTROL.directoryMask]
     const wide = this.addressBits === 64
@@ -102,7 +104,7 @@ export class SimPass {
 
   /** True when something went wrong in a dispatch before this one in its chain: this one does nothing. */
   get skipped(): boolean {
-    return this.#buffers.faults[FAULT.abort] > this.#link
+    return this.#asks && this.#buffers.faults[FAULT.abort] > this.#link
   }
 
   /** Table index of the page that holds an address; what the table does not reach, and what lies outside the space, has an entry that is 0. */

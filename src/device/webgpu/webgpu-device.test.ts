@@ -243,7 +243,7 @@ const PROGRAM: ProgramDescriptor = {
   workgroupSize: [64, 1, 1],
   guard: false,
   startTainted: false,
-  collective: false,
+  abort: 'ignored',
   addressBits: 32,
   pageShift: 16,
 }
