@@ -7,7 +7,7 @@ import type { Vpn } from '../base/units.ts'
 import { staysMapped } from './advice.ts'
 import { type Evictor, never } from './evict.ts'
 import type { Launch, NeedHistory } from './launch.ts'
-import { isServed, serve, type Want } from './service.ts'
+import { framesWanted, isServed, serve, type Want } from './service.ts'
 import type { Mirror } from './svmm.ts'
 
 /** A page that was needed for these bits of NEED; null: it may no longer be used so. */
@@ -19,20 +19,30 @@ export function foreseenWant({ vmm, space }: Mirror, vpn: Vpn, bits: number): Wa
   return { vpn, write: write && (vma === undefined || !staysMapped(vma)), workgroup: 0 }
 }
 
-/** All that was needed did not fit, or will not. */
-export function isCrowded({ dmem }: Mirror, { needs, fits }: NeedHistory): boolean {
-  return !fits || needs.size > dmem.capacity
+/** What is missing of what was needed. */
+function missingOf(mirror: Mirror, needs: NeedHistory['needs']): Want[] {
+  const wants: Want[] = []
+  for (const [vpn, bits] of needs) {
+    const want = foreseenWant(mirror, vpn, bits)
+    if (want !== null && !isServed(mirror, want)) wants.push(want)
+  }
+  return wants
+}
+
+/** Not all of that fits now. That it did not the last time says nothing: other memory may have been in the way. */
+export function isCrowded(mirror: Mirror, evictor: Evictor, needs: NeedHistory['needs']): boolean {
+  const { dmem } = mirror
+  if (needs.size <= dmem.available) return false
+  if (needs.size > dmem.capacity) return true
+  const frames = framesWanted(mirror, missingOf(mirror, needs))
+  return frames > dmem.available && frames > evictor.obtainable(frames, (vpn) => needs.has(vpn))
 }
 
 /** @throws DeviceFailure, SvmError pager-failed */
 export async function bringForeseen(mirror: Mirror, evictor: Evictor, { kernel, historyKey }: Launch): Promise<void> {
-  const history = kernel.history(historyKey)
-  if (isCrowded(mirror, history)) return
-  const wants: Want[] = []
-  for (const [vpn, bits] of history.needs) {
-    const want = foreseenWant(mirror, vpn, bits)
-    if (want !== null && !isServed(mirror, want)) wants.push(want)
-  }
+  const { needs } = kernel.history(historyKey)
+  if (isCrowded(mirror, evictor, needs)) return
+  const wants = missingOf(mirror, needs)
   // All of it fits, so none of it need go for another of it.
-  if (wants.length > 0) await serve(mirror, evictor, wants, { pinned: (vpn) => history.needs.has(vpn), nextUse: never })
+  if (wants.length > 0) await serve(mirror, evictor, wants, { pinned: (vpn) => needs.has(vpn), nextUse: never })
 }

@@ -49,8 +49,6 @@ export interface DispatchResult {
 export interface NeedHistory {
   /** Bits of NEED by page. */
   readonly needs: ReadonlyMap<Vpn, number>
-  /** All of it was on the device at once. */
-  readonly fits: boolean
   /** Which workgroups wanted the pages, where that was asked for: when it did not all fit. */
   readonly demands: ReadonlyMap<Vpn, Demand>
   /** How many workgroups it had: demands are told in its numbers, and the next launch like it may have fewer or more. */
@@ -74,7 +72,7 @@ export interface ProgramShape {
 const HISTORY_MAX = 8
 const STEADY_MAX = 32
 const UNCHAINED_MAX = 64
-const NOTHING_KNOWN: NeedHistory = { needs: new Map(), fits: true, demands: new Map(), workgroups: 1 }
+const NOTHING_KNOWN: NeedHistory = { needs: new Map(), demands: new Map(), workgroups: 1 }
 const GUARD_ORDER: readonly LoopGuards[] = ['all', 'accessing', 'apart', 'none']
 
 export class DriverKernel {

@@ -23,7 +23,7 @@ import { Pace } from './pace.ts'
 import { type PassReport, readWanted, runPass } from './pass.ts'
 import { denseNeighbours } from './prefetch.ts'
 import type { ReachTable } from './reach.ts'
-import { provenWindow } from './reached.ts'
+import { provenWindow, type Reaching, reachesDensely, reachingOf } from './reached.ts'
 import { Remaining, type Window, workgroupOf } from './remaining.ts'
 import { sealOf, wasRefused } from './seal.ts'
 import { bringInNow, framesWanted, isServed, type Protection, serve, serveNow, type Want } from './service.ts'
@@ -81,6 +81,8 @@ export class Replay {
   #tables: TableBuffers | null = null
   /** How its passes may be sealed. */
   readonly #seal: 'private' | 'granted' | null
+  /** Where it reaches, if that is known. */
+  readonly #reaching: Reaching | null
   /** The next pass will probably not be the last: the one before it faulted, or nothing is known. */
   #again = false
   /** True once the wants did not all fit: then their order matters. */
@@ -97,6 +99,7 @@ export class Replay {
     this.#groups = new LaunchGroups(total)
     this.#forecast = new Forecast(this.#groups)
     this.#seal = sealOf(mirror, launch)
+    this.#reaching = reachingOf(mirror, launch)
     this.#mischief = mischiefOf(mirror, evictor)
     this.#pace = new Pace(launch, mirror.plan.windowMax, total)
   }
@@ -191,7 +194,9 @@ export class Replay {
 
   /** For the next launch like this one. What is wanted quite unlike the last time replaces what was. */
   #whatItNeeded(): NeedHistory {
-    return { needs: this.#grants.needs, fits: !this.#split, demands: this.#split ? this.#forecast.demands : new Map(), workgroups: this.#remaining.total }
+    if (this.#reaching !== null && reachesDensely(this.#reaching, this.#grants.needs))
+      for (const [vpn, bits] of this.#reaching.needs) this.#grants.add(vpn, bits)
+    return { needs: this.#grants.needs, demands: this.#split ? this.#forecast.demands : new Map(), workgroups: this.#remaining.total }
   }
 
   /** Nobody of the first so many waits for a page. */
@@ -206,7 +211,7 @@ export class Replay {
   async #predict(): Promise<void> {
     const history = this.#launch.kernel.history(this.#launch.historyKey)
     const wants: Want[] = []
-    const crowded = isCrowded(this.#mirror, history)
+    const crowded = isCrowded(this.#mirror, this.#evictor, history.needs)
     let untold = false
     for (const [vpn, bits] of history.needs) {
       // Where not all fits, what nobody knows the workgroups of must be asked for.
