@@ -3,7 +3,6 @@
 // Always: a launch whose reach is known touches no other page, and none otherwise than that says. So when those pages are here with their rights no fault is
 // possible, whatever else is missing, and no access need be looked at.
 
-import { NEED } from '../abi/fault-record.ts'
 import { POOL_HEAD_WORDS } from '../abi/pool.ts'
 import { PTE, pteFrameWords, ptePool } from '../abi/pte.ts'
 import { isSameList } from '../base/lists.ts'
@@ -109,41 +108,6 @@ export function provenWindow(mirror: Mirror, launch: Launch, window: Window): St
   const span = launch.atomic ? null : spanOf(window)
   const reached = span === null ? null : reachedBy(mirror, launch, span.start, span.end)
   return reached === null ? null : provenSteady(mirror, launch, reached)
-}
-
-/** All that a launch reaches, before it runs. */
-export interface Reaching {
-  /** Bits of NEED by page. */
-  readonly needs: ReadonlyMap<Vpn, number>
-  /** Those that are not here with their rights: if it wants them it will say so. */
-  readonly missing: ReadonlySet<Vpn>
-}
-
-/** Null: nobody knows where it reaches, or that does not fit. */
-export function reachingOf(mirror: Mirror, launch: Launch): Reaching | null {
-  const { capacity } = mirror.dmem
-  const parts = launch.kernel.steadyHistory(launch).reached.of(mirror, launch)?.parts ?? []
-  if (launch.atomic || parts.length === 0 || parts.some(({ start, end }) => end - start > capacity)) return null
-  const needs = new Map<Vpn, number>()
-  const missing = new Set<Vpn>()
-  for (const { start, end, need } of parts) {
-    const bits = need === PTE.load ? NEED.read : need === PTE.store ? NEED.write : NEED.exclusive
-    for (let vpn = start; vpn < end; vpn++) {
-      needs.set(vpn, (needs.get(vpn) ?? 0) | bits)
-      if ((mirror.vmm.get(vpn) & need) === 0) missing.add(vpn)
-    }
-  }
-  return needs.size > capacity ? null : { needs, missing }
-}
-
-/**
- * Who asked for half of what was missing of its reach will want all of it, also what happened to be here: the next launch like it need not find that out page by
- * page. Where it touches little of what it reaches, only what it asked for is known. Compare the density threshold of UVM's prefetcher.
- */
-export function reachesDensely({ missing }: Reaching, asked: ReadonlyMap<Vpn, number>): boolean {
-  let count = 0
-  for (const vpn of missing) if (asked.has(vpn)) count++
-  return missing.size > 0 && count * 2 >= missing.size
 }
 
 /** Its pages are not the oldest. */

@@ -23,7 +23,8 @@ import { Pace } from './pace.ts'
 import { type PassReport, readWanted, runPass } from './pass.ts'
 import { denseNeighbours } from './prefetch.ts'
 import type { ReachTable } from './reach.ts'
-import { provenWindow, type Reaching, reachesDensely, reachingOf } from './reached.ts'
+import { provenWindow } from './reached.ts'
+import { type Reaching, reachingOf, withReach } from './reaching.ts'
 import { Remaining, type Window, workgroupOf } from './remaining.ts'
 import { sealOf, wasRefused } from './seal.ts'
 import { bringInNow, framesWanted, isServed, type Protection, serve, serveNow, type Want } from './service.ts'
@@ -194,9 +195,8 @@ export class Replay {
 
   /** For the next launch like this one. What is wanted quite unlike the last time replaces what was. */
   #whatItNeeded(): NeedHistory {
-    if (this.#reaching !== null && reachesDensely(this.#reaching, this.#grants.needs))
-      for (const [vpn, bits] of this.#reaching.needs) this.#grants.add(vpn, bits)
-    return { needs: this.#grants.needs, demands: this.#split ? this.#forecast.demands : new Map(), workgroups: this.#remaining.total }
+    const told = { needs: this.#grants.needs, demands: this.#split ? this.#forecast.demands : new Map(), workgroups: this.#remaining.total }
+    return this.#reaching === null ? told : withReach(this.#mirror, this.#launch, this.#reaching, told, this.#split ? this.#groups : null)
   }
 
   /** Nobody of the first so many waits for a page. */

@@ -245,3 +245,66 @@ describe('what is known', () => {
     await checkInvariants(rig)
   })
 })
+
+/** One workgroup a page. */
+const MOVE = {
+  entryPoint: 'k',
+  code: `${HEAD('flags: svm_ptr, from: svm_ptr, to: svm_ptr')}
+  if (svm_load_u32(svm_index(args.flags, group.x, 4u)) != 0u) {
+    svm_store_u32(svm_index(args.to, group.x, ${PAGE_BYTES}u), svm_load_u32(svm_index(args.from, group.x, ${PAGE_BYTES}u)));
+  }
+}`,
+  twin: ((item, { flags, from, to }, m) => {
+    const [x] = item.workgroupId
+    if (m.loadU32(flags + x * 4) !== 0) m.storeU32(to + x * PAGE_BYTES, m.loadU32(from + x * PAGE_BYTES))
+  }) satisfies KernelTwin,
+}
+
+describe('what a launch like this one will need', () => {
+  const PAGES = 10
+  /** `flags` says which pages are moved. */
+  async function place(flags: readonly number[], frames: number) {
+    const scene = await open({ frames, policy: { prefetch: 'none' } })
+    const { svm } = scene.rig
+    const args = { flags: svm.allocFrom(Uint32Array.from(flags)), from: svm.allocFrom(sequence(PAGES * PAGE_WORDS)), to: svm.alloc(PAGES * PAGE_BYTES) }
+    const kernel = await svm.createKernel(MOVE)
+    const moved = async () => {
+      const words = await svm.read(args.to, Uint32Array, PAGES * PAGE_WORDS)
+      return flags.map((_, page) => words[page * PAGE_WORDS] as number)
+    }
+    return { ...scene, args, moved, run: () => svm.queue.enqueue(kernel, { args, global: PAGES }).done }
+  }
+  const ALL = new Array(PAGES).fill(1)
+  const first = (flags: readonly number[], wanted: number[]) => expect(wanted).toEqual(flags.map((flag, page) => (flag === 0 ? 0 : page * PAGE_WORDS)))
+
+  it('is also what was here when it ran', async () => {
+    const { rig, args, run, moved } = await place(ALL, 24)
+    await there(rig, args.from)
+    expect((await run()).faults).toBe(PAGES + 1)
+    await home(rig, args.flags, args.from, args.to)
+    expect(await run()).toMatchObject({ rounds: 1, faults: 0, bytesIn: (2 * PAGES + 1) * PAGE_BYTES })
+    first(ALL, await moved())
+  })
+
+  it('is only what it asked for, where that is little of its reach', async () => {
+    const flags = ALL.map((_, page) => Number(page === 3))
+    const { rig, args, run, moved } = await place(flags, 24)
+    expect(await run()).toMatchObject({ faults: 2, hints: 1 })
+    await home(rig, args.flags, args.from, args.to)
+    expect(await run()).toMatchObject({ faults: 0, bytesIn: 3 * PAGE_BYTES })
+    first(flags, await moved())
+  })
+
+  it('is brought window by window where it does not all fit, and nobody looks at an access', async () => {
+    const { rig, args, sent, run, moved } = await place(ALL, 9)
+    await there(rig, args.flags)
+    await run()
+    await checkInvariants(rig)
+    sent.length = 0
+    const { faults, evictions } = await run()
+    expect({ faults, looked: sent.filter((variant) => !variant.endsWith('+')) }).toEqual({ faults: 0, looked: [] })
+    expect(evictions).toBeGreaterThan(0)
+    first(ALL, await moved())
+    await checkInvariants(rig)
+  })
+})
