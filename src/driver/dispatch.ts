@@ -15,7 +15,7 @@ import { ReachTable } from './reach.ts'
 import { Remaining } from './remaining.ts'
 import { Replay } from './replay.ts'
 import { chooseSteady, type Steady } from './steady.ts'
-import { runSteadyPass, settleSteady, traceSteady } from './steady-pass.ts'
+import { countRound, runSteadyPass, settleSteady, traceSteady } from './steady-pass.ts'
 import type { Mirror } from './svmm.ts'
 
 export async function dispatch(mirror: Mirror, evictor: Evictor, launch: Launch): Promise<DispatchResult> {
@@ -77,8 +77,7 @@ async function runSteady(mirror: Mirror, launch: Launch, reach: ReachTable, tota
       steady = known(choose())
       continue
     }
-    result.rounds++
-    result.variant = steady.variant
+    countRound(result, steady)
     const retired = settleSteady(remaining, window, report)
     traceSteady(mirror, launch, result.rounds, window, retired)
     if (report.fuelOut > 0) throw endlessError(launch, waitsOf(launch), remaining.retired)

@@ -29,7 +29,7 @@ import { Remaining, type Window, workgroupOf } from './remaining.ts'
 import { sealOf, wasRefused } from './seal.ts'
 import { bringInNow, framesWanted, isServed, type Protection, serve, serveNow, type Want } from './service.ts'
 import type { Steady } from './steady.ts'
-import { runSteadyPass, settleSteady, traceSteady } from './steady-pass.ts'
+import { countRound, runSteadyPass, settleSteady, traceSteady } from './steady-pass.ts'
 import type { Mirror } from './svmm.ts'
 import type { TableBuffers } from './tables.ts'
 import { noProgress, tooGreedy } from './working-set.ts'
@@ -179,7 +179,7 @@ export class Replay {
     const choose = () => (this.#mirror.version === version ? steady : null)
     const report = await runSteadyPass(this.#mirror, { launch: this.#launch, reach: this.#reach, window, steady, choose })
     if (report === null) return
-    this.#result.rounds++
+    countRound(this.#result, steady)
     const retired = settleSteady(this.#remaining, window, report)
     traceSteady(this.#mirror, this.#launch, this.#result.rounds, window, retired)
     this.#forecast.noteSealed(this.#groups.ofWindow(window)(ALL_SLOTS))
@@ -314,6 +314,7 @@ export class Replay {
     const grants = () => this.#grants.words()
     const table = this.#reach.readyNow(tables, grants) ?? (await this.#reach.ready(tables, grants))
     this.#result.rounds++
+    this.#result.variant = 'attempt'
     try {
       return await runPass(this.#mirror, tables, {
         program,

@@ -6,7 +6,7 @@ import { PTE } from '../abi/pte.ts'
 import { testBit } from '../base/bitmap.ts'
 import type { Vpn } from '../base/units.ts'
 import { storedPages } from './fault.ts'
-import { geometryOf, type Launch, waitsOf } from './launch.ts'
+import { type DispatchResult, geometryOf, type Launch, waitsOf } from './launch.ts'
 import { type PassReport, runPass } from './pass.ts'
 import type { ReachTable } from './reach.ts'
 import { touchReached } from './reached.ts'
@@ -44,6 +44,12 @@ export async function runSteadyPass(mirror: Mirror, { launch, reach, window, ste
   noteStores(mirror, launch, report, steady)
   if (steady.reached !== null && mirror.incomplete > 0) touchReached(mirror, steady.reached)
   return report
+}
+
+/** One more round: a launch ran as its rounds did, and as the least special of them where they differ. */
+export function countRound(result: DispatchResult, { variant }: Steady): void {
+  if (result.rounds++ === 0) result.variant = variant
+  else if (result.variant !== variant && result.variant !== 'attempt') result.variant = 'resident'
 }
 
 /** Tells of a pass in which no fault was possible. */

@@ -301,7 +301,9 @@ describe('what a launch like this one will need', () => {
     await run()
     await checkInvariants(rig)
     sent.length = 0
-    const { faults, evictions } = await run()
+    const { faults, evictions, variant, rounds } = await run()
+    expect(rounds).toBeGreaterThan(1)
+    expect(variant).toBe('resident')
     expect({ faults, looked: sent.filter((variant) => !variant.endsWith('+')) }).toEqual({ faults: 0, looked: [] })
     expect(evictions).toBeGreaterThan(0)
     first(ALL, await moved())
