@@ -295,6 +295,18 @@ describe('what a launch like this one will need', () => {
     first(flags, await moved())
   })
 
+  it('may be wrong: a window is looked at unless all that any of it reaches is here', async () => {
+    const flags = ALL.map((_, page) => Number(page === 0))
+    const { rig, args, run, moved } = await place(flags, 24)
+    await run()
+    await run()
+    // What the first workgroup reaches is here, and nothing else was ever wanted.
+    flags[7] = 1
+    await rig.svm.write(args.flags, Uint32Array.from(flags))
+    expect((await run()).faults).toBe(1)
+    first(flags, await moved())
+  })
+
   it('is brought window by window where it does not all fit, and nobody looks at an access', async () => {
     const { rig, args, sent, run, moved } = await place(ALL, 9)
     await there(rig, args.flags)
