@@ -1,5 +1,5 @@
 // What the last launch like this one needed is brought before it is decided how this one runs: if nothing else is missing, no fault is possible any more.
-// Always: it is a guess that costs copies and never decides what is right; what did not all fit the last time is brought window by window (driver/replay).
+// Always: it is a guess that costs copies and never decides what is right; what does not all fit is brought window by window (driver/replay).
 
 import { NEED } from '../abi/fault-record.ts'
 import { PTE } from '../abi/pte.ts'
@@ -20,7 +20,7 @@ export function foreseenWant({ vmm, space }: Mirror, vpn: Vpn, bits: number): Wa
 }
 
 /** What is missing of what was needed. */
-function missingOf(mirror: Mirror, needs: NeedHistory['needs']): Want[] {
+export function missingOf(mirror: Mirror, needs: NeedHistory['needs']): Want[] {
   const wants: Want[] = []
   for (const [vpn, bits] of needs) {
     const want = foreseenWant(mirror, vpn, bits)
@@ -29,20 +29,19 @@ function missingOf(mirror: Mirror, needs: NeedHistory['needs']): Want[] {
   return wants
 }
 
-/** Not all of that fits now. That it did not the last time says nothing: other memory may have been in the way. */
-export function isCrowded(mirror: Mirror, evictor: Evictor, needs: NeedHistory['needs']): boolean {
+/** Not all of it fits now. That it did not the last time says nothing: other memory may have been in the way. @param wants what is missing of it */
+export function isCrowded(mirror: Mirror, evictor: Evictor, needs: NeedHistory['needs'], wants: readonly Want[]): boolean {
   const { dmem } = mirror
-  if (needs.size <= dmem.available) return false
   if (needs.size > dmem.capacity) return true
-  const frames = framesWanted(mirror, missingOf(mirror, needs))
+  const frames = framesWanted(mirror, wants)
   return frames > dmem.available && frames > evictor.obtainable(frames, (vpn) => needs.has(vpn))
 }
 
 /** @throws DeviceFailure, SvmError pager-failed */
 export async function bringForeseen(mirror: Mirror, evictor: Evictor, { kernel, historyKey }: Launch): Promise<void> {
   const { needs } = kernel.history(historyKey)
-  if (isCrowded(mirror, evictor, needs)) return
   const wants = missingOf(mirror, needs)
+  if (wants.length === 0 || isCrowded(mirror, evictor, needs, wants)) return
   // All of it fits, so none of it need go for another of it.
-  if (wants.length > 0) await serve(mirror, evictor, wants, { pinned: (vpn) => needs.has(vpn), nextUse: never })
+  await serve(mirror, evictor, wants, { pinned: (vpn) => needs.has(vpn), nextUse: never })
 }

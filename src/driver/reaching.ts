@@ -7,7 +7,7 @@ import type { Vpn } from '../base/units.ts'
 import type { Demand } from './forecast.ts'
 import { both, type Groups, type LaunchGroups, NO_GROUPS } from './groups.ts'
 import type { Launch, NeedHistory } from './launch.ts'
-import { type Reached, reachedBy } from './reached.ts'
+import { reachedBy } from './reached.ts'
 import type { Mirror } from './svmm.ts'
 
 /** Who reaches more than so many times what there is room for is taken to touch little of it. */
@@ -45,7 +45,7 @@ export function reachingOf(mirror: Mirror, launch: Launch): Reaching | null {
 export function withReach(mirror: Mirror, launch: Launch, reaching: Reaching, told: NeedHistory, groups: LaunchGroups | null): NeedHistory {
   let asked = 0
   for (const vpn of reaching.missing) if (told.needs.has(vpn)) asked++
-  if (asked * 2 < reaching.missing.size) return told
+  if (asked === 0 || asked * 2 < reaching.missing.size) return told
   const needs = new Map(told.needs)
   for (const [vpn, bits] of reaching.needs) needs.set(vpn, (needs.get(vpn) ?? 0) | bits)
   const demands = groups !== null && told.demands.size < needs.size ? reachedDemands(mirror, launch, groups) : null
@@ -56,7 +56,7 @@ export function withReach(mirror: Mirror, launch: Launch, reaching: Reaching, to
 function reachedDemands(mirror: Mirror, launch: Launch, groups: LaunchGroups): Map<Vpn, Demand> | null {
   const wanting = new Map<Vpn, Groups>()
   for (const { first, last } of groups.spans) {
-    const reached: Reached | null = reachedBy(mirror, launch, first, last + 1)
+    const reached = reachedBy(mirror, launch, first, last + 1)
     if (reached === null) return null
     const mine = groups.groupOf(first)
     for (const { start, end } of reached.parts) for (let vpn = start; vpn < end; vpn++) wanting.set(vpn, both(wanting.get(vpn) ?? NO_GROUPS, mine))

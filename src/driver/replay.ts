@@ -13,7 +13,7 @@ import type { Vpn } from '../base/units.ts'
 import { type Evictor, never } from './evict.ts'
 import { accessError, fatalAccess, forEachFault, mustAbort, storedPages, traceFaults } from './fault.ts'
 import { bestStart, type Demand, demandsFor, Forecast, type Foreseen } from './forecast.ts'
-import { foreseenWant, isCrowded } from './foresee.ts'
+import { foreseenWant, isCrowded, missingOf } from './foresee.ts'
 import { Grants } from './grants.ts'
 import { firstOf, type Groups, LaunchGroups } from './groups.ts'
 import { type DispatchResult, geometryOf, type Launch, type NeedHistory, type ProgramShape, refuseIfAborted } from './launch.ts'
@@ -210,8 +210,8 @@ export class Replay {
   /** What the last launch needed is granted; all of it is here, if it fits. A wrong guess costs a copy, never correctness. */
   async #predict(): Promise<void> {
     const history = this.#launch.kernel.history(this.#launch.historyKey)
-    const wants: Want[] = []
-    const crowded = isCrowded(this.#mirror, this.#evictor, history.needs)
+    const wants = missingOf(this.#mirror, history.needs)
+    const crowded = isCrowded(this.#mirror, this.#evictor, history.needs, wants)
     let untold = false
     for (const [vpn, bits] of history.needs) {
       // Where not all fits, what nobody knows the workgroups of must be asked for.
@@ -219,22 +219,19 @@ export class Replay {
         untold = true
         continue
       }
-      const want = foreseenWant(this.#mirror, vpn, bits)
-      if (want === null) continue
-      this.#grants.add(vpn, bits)
-      if (!isServed(this.#mirror, want)) wants.push(want)
+      if (foreseenWant(this.#mirror, vpn, bits) !== null) this.#grants.add(vpn, bits)
     }
     this.#again = untold || this.#grants.needs.size === 0
     if (crowded) await this.#foresee(wants, history)
   }
 
-  /** What did not fit the last time either is brought window by window, beginning where the most is here. */
+  /** What does not all fit is brought window by window, beginning where the most is here. */
   async #foresee(wants: readonly Want[], { demands, workgroups }: NeedHistory): Promise<void> {
     const { total } = this.#remaining
     const forThis = demandsFor(this.#groups, workgroups)
     const demandOf = (vpn: Vpn) => forThis(demands.get(vpn) as Demand)
     this.#split = true
-    const missing = wants.flatMap(({ vpn }) => demandOf(vpn) ?? [])
+    const missing = wants.flatMap(({ vpn }) => (demands.has(vpn) ? (demandOf(vpn) ?? []) : []))
     this.#remaining = new Remaining(total, bestStart(total, missing))
     for (const vpn of this.#grants.needs.keys()) {
       const demand = demandOf(vpn)
