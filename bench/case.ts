@@ -1,7 +1,7 @@
 // What a benchmark is, and how its samples are taken. Always: both sides run in turns in one run, each as often, after a warm-up; what differs
 // between their results is an error, not a number.
 
-import type { PolicyOptions, Svm } from '../src/index.ts'
+import type { Svm, SvmOptions } from '../src/index.ts'
 
 export interface BenchResult {
   readonly name: string
@@ -44,10 +44,7 @@ export interface Goal {
   of(software: boolean, plain: number | null): number | null
 }
 
-export interface SpaceOptions {
-  readonly policy?: PolicyOptions
-  readonly pageSize?: number
-}
+export type SpaceOptions = Pick<SvmOptions, 'policy' | 'pageSize' | 'trace'>
 
 /** What a benchmark runs on: one GPUDevice for both sides. */
 export interface Bed {
@@ -81,6 +78,8 @@ export interface Measured extends Samples {
 export interface Side {
   prepare?(round: number): Promise<void>
   timed(round: number): Promise<void>
+  /** Milliseconds that it took down itself while it was timed; left out: the whole is one sample. */
+  own?(): readonly number[]
   after?(round: number): Promise<void>
 }
 
@@ -123,7 +122,7 @@ export async function alternateAll<Name extends string>(
       await side.timed(round)
       const milliseconds = performance.now() - started
       await side.after?.(round)
-      if (round >= warm) samples[name].push(milliseconds)
+      if (round >= warm) samples[name].push(...(side.own?.() ?? [milliseconds]))
     }
     bed.tick(round + 1, warm + rounds)
   }

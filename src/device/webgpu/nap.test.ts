@@ -24,35 +24,63 @@ test('timers are served while somebody waits long, and nobody naps when nobody w
   naps.mockRestore()
 })
 
-test('after a long wait shorter ones are naps too, until many in a row were short', async () => {
-  const naps = vi.spyOn(Atomics, 'wait')
-  let now = 1000
-  const clock = vi.spyOn(performance, 'now').mockImplementation(() => now)
-  const turns = async () => {
-    for (let n = 0; n < 5; n++) await new Promise((resolve) => setTimeout(resolve, 2))
+/** Waits on a clock of the test's own. */
+class Waits {
+  readonly naps = vi.spyOn(Atomics, 'wait')
+  #now = 1000
+  readonly #clock = vi.spyOn(performance, 'now').mockImplementation(() => this.#now)
+
+  quick(count: number): void {
+    for (let n = 0; n < count; n++) {
+      wait()
+      this.#now += 0.05
+      wake()
+    }
   }
-  /** Naps while somebody waits so long. */
-  const during = async (milliseconds: number) => {
+
+  /** The naps while somebody waits so long, in milliseconds. */
+  async during(milliseconds: number): Promise<number[]> {
+    const turns = async () => {
+      for (let n = 0; n < 5; n++) await new Promise((resolve) => setTimeout(resolve, 2))
+    }
     wait()
     await turns()
-    const before = naps.mock.calls.length
-    now += milliseconds
+    const before = this.naps.mock.calls.length
+    this.#now += milliseconds
     await turns()
     wake()
     await turns()
-    return naps.mock.calls.length - before
+    return this.naps.mock.calls.slice(before).map(([, , , length]) => length as number)
   }
-  const short = () => {
-    wait()
-    now += 0.05
-    wake()
+
+  end(): void {
+    this.#clock.mockRestore()
+    this.naps.mockRestore()
   }
-  for (let n = 0; n < 20; n++) short()
-  expect(await during(0.5)).toBe(0)
-  expect(await during(1.5)).toBeGreaterThan(0)
-  expect(await during(0.5)).toBeGreaterThan(0)
-  for (let n = 0; n < 20; n++) short()
-  expect(await during(0.5)).toBe(0)
-  clock.mockRestore()
-  naps.mockRestore()
+}
+
+test('after long waits in a row shorter ones are naps too, until one was quick', async () => {
+  const waits = new Waits()
+  waits.quick(1)
+  for (let n = 0; n < 3; n++) expect((await waits.during(1.5)).length).toBeGreaterThan(0)
+  expect((await waits.during(0.5)).length).toBeGreaterThan(0)
+  waits.quick(1)
+  expect((await waits.during(1.5)).length).toBeGreaterThan(0)
+  expect(await waits.during(0.5)).toEqual([])
+  waits.end()
+})
+
+test('who was quick for long and is not now gets a nap that is longer than a thread of the device looks for work, and others do not', async () => {
+  const waits = new Waits()
+  const isLong = (length: number) => length > 1
+  waits.quick(20)
+  for (let n = 0; n < 3; n++) {
+    const [first, ...others] = await waits.during(1.5)
+    expect(first).toSatisfy(isLong)
+    expect(others.some(isLong)).toBe(false)
+  }
+  expect((await waits.during(1.5)).some(isLong)).toBe(false)
+  waits.quick(2)
+  expect((await waits.during(1.5)).some(isLong)).toBe(false)
+  waits.end()
 })
