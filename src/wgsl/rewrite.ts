@@ -29,8 +29,8 @@ interface Edit {
 }
 
 /** Group and binding of the arguments in the translated module. */
-const RUNTIME_GROUP = '3'
-const RUNTIME_ARGS_BINDING = '3'
+export const RUNTIME_GROUP = 3
+export const ARGUMENTS_BINDING = 3
 const ACCESSOR = /^svm_(load|store|atomic)_/
 
 function applyEdits(source: string, edits: readonly Edit[]): string {
@@ -61,6 +61,8 @@ export interface RewriteWish {
   readonly loopGuards: LoopGuards
   readonly entry: FunctionDeclaration
   readonly args: VariableDeclaration | null
+  /** Each invocation has a copy of them (held.ts). */
+  readonly held: boolean
   readonly loops: readonly Loop[]
   readonly waits: WaitsFound
   readonly watch?: boolean
@@ -82,7 +84,7 @@ export class Rewriter {
   program(wish: RewriteWish): string {
     return applyEdits(this.#module.source, [
       ...this.#entryEdits(wish.entry),
-      ...(wish.args === null ? [] : this.#argumentEdits(wish.args)),
+      ...(wish.args === null ? [] : this.#argumentEdits(wish.args, wish.held)),
       ...this.#callEdits(wish.watch === true ? wish.waits.loads : null),
       ...[...this.#strides].map(([token, name]) => this.#replace(token, name)),
       ...this.#loopEdits(wish),
@@ -125,13 +127,14 @@ export class Rewriter {
     return [...[...own, ...builtins].map((attribute) => this.#blank(attribute)), this.#replace(entry.nameToken, ENTRY_PREFIX + entry.name)]
   }
 
-  #argumentEdits(args: VariableDeclaration): Edit[] {
+  #argumentEdits(args: VariableDeclaration, held: boolean): Edit[] {
+    if (held) return [...args.attributes.map((attribute) => this.#blank(attribute)), this.#replace(args.spaceToken, 'private')]
     return (['group', 'binding'] as const).flatMap((name) => {
       const attribute = attributeOf(args.attributes, name)
       if (attribute === undefined || attribute.value.end <= attribute.value.start) return []
       const start = (this.#module.tokens[attribute.value.start] as Token).start
       const end = (this.#module.tokens[attribute.value.end - 1] as Token).end
-      const number = name === 'group' ? RUNTIME_GROUP : RUNTIME_ARGS_BINDING
+      const number = String(name === 'group' ? RUNTIME_GROUP : ARGUMENTS_BINDING)
       return [{ start, end, text: number + blanked(this.#module.source.slice(start, end)).slice(number.length) }]
     })
   }

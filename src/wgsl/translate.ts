@@ -17,6 +17,7 @@ import { Bounds } from './bounds.ts'
 import { directPrologue, STORED_DIRECT } from './direct.ts'
 import { evaluateInteger, overrideKey } from './evaluate.ts'
 import { findings } from './findings.ts'
+import { heldDeclaration, heldPrologue, isHeld } from './held.ts'
 import { attributeOf, type FunctionDeclaration, readModule, type SourceModule, type VariableDeclaration } from './module.ts'
 import { checkNames } from './names.ts'
 import { preludeText } from './prelude.ts'
@@ -24,15 +25,12 @@ import type { ArgumentLayout, KernelAnalysis, StructLayout, TranslatedKernel, Tr
 import { provenPrologue } from './proven.ts'
 import { argumentLayout, authorBinding, bindingNumber, layoutConstants, plainType, structLayouts } from './reflect.ts'
 import { STORED_RESIDENT } from './resident.ts'
-import { guardOf, Rewriter, type WaitsFound } from './rewrite.ts'
+import { ARGUMENTS_BINDING, guardOf, Rewriter, RUNTIME_GROUP, type WaitsFound } from './rewrite.ts'
 import { splitAtCommas, type Token, textError } from './scanner.ts'
 import { steadyEpilogue } from './steady.ts'
 import { knownStrides } from './strides.ts'
 import { Waits } from './waits.ts'
 import { WRAPPER_ENTRY, wrapperText } from './wrapper.ts'
-
-/** The group of the runtime's bindings. */
-export const RUNTIME_GROUP = 3
 
 type VariantWish = Parameters<TranslatedKernel['variant']>[0]
 
@@ -60,6 +58,8 @@ class Translation implements TranslatedKernel {
   readonly #loops: readonly Loop[]
   readonly #waits: WaitsFound
   readonly #constantsText: string
+  /** The arguments, where each invocation holds them. */
+  readonly #held: VariableDeclaration | null
   readonly #workgroupMemory: boolean
 
   constructor(options: TranslateOptions) {
@@ -84,6 +84,9 @@ class Translation implements TranslatedKernel {
     this.#rewriter = new Rewriter(this.#module, this.#analyser, knownStrides(this.#module, options.constants, known))
     this.#argsVariable = this.#findArguments()
     this.args = argumentLayout(this.#module, this.#argsVariable, this.layouts, options.addressBits)
+    const isHere =
+      this.#argsVariable !== null && isHeld(this.#module, this.#argsVariable, this.args.byteLength, { behaviour: this.#behaviour, loops: this.#loops })
+    this.#held = isHere ? this.#argsVariable : null
     this.authorBindings = this.#findBindings()
     this.#workgroupMemory = this.#mentioned().some(({ space }) => space === 'workgroup')
     this.analysis = this.#analyse()
@@ -117,7 +120,14 @@ class Translation implements TranslatedKernel {
     const marks = (wish.variant === 'sealed' || wish.variant === 'resident') && wish.marks !== false
     const proven = wish.proof !== undefined && wish.proof !== 'none'
     const changes = this.analysis.stores || this.analysis.atomics
-    const author = this.#rewriter.program({ ...wish, entry: this.#entry, args: this.#argsVariable, loops: this.#loops, waits: this.#waits })
+    const author = this.#rewriter.program({
+      ...wish,
+      entry: this.#entry,
+      args: this.#argsVariable,
+      held: this.#held !== null,
+      loops: this.#loops,
+      waits: this.#waits,
+    })
     const wrapper = wrapperText(this.#module, {
       entry: this.#entry,
       geometry: wish.geometry ?? 'any',
@@ -126,9 +136,12 @@ class Translation implements TranslatedKernel {
       workgroupSize,
       guard: wish.guard,
       collective,
-      prologue: attempt
-        ? attemptPrologue(startTainted)
-        : [...this.#prologue(wish, proven, changes), ...(wish.watch === true && startTainted ? ['svm_tainted = true;'] : [])],
+      prologue: [
+        ...(this.#held === null ? [] : [heldPrologue(this.#held)]),
+        ...(attempt
+          ? attemptPrologue(startTainted)
+          : [...this.#prologue(wish, proven, changes), ...(wish.watch === true && startTainted ? ['svm_tainted = true;'] : [])]),
+      ],
       epilogue: attempt || proven ? [] : steadyEpilogue(!changes || marks ? null : direct ? STORED_DIRECT : STORED_RESIDENT),
     })
     const prelude = preludeText(
@@ -151,7 +164,7 @@ class Translation implements TranslatedKernel {
     return {
       label: `${this.label} (${wish.variant})`,
       variant: wish.variant,
-      code: [author, this.#constantsText, prelude, wrapper, ''].join('\n'),
+      code: [author, this.#constantsText, prelude, this.#argumentsText(), wrapper, ''].join('\n'),
       entryPoint: WRAPPER_ENTRY,
       constants: this.#options.constants,
       pools: wish.pools,
@@ -169,6 +182,10 @@ class Translation implements TranslatedKernel {
       pageShift: this.#options.pageShift,
       ...(this.#options.twin === undefined ? {} : { twin: this.#options.twin }),
     }
+  }
+
+  #argumentsText(): string {
+    return this.#held === null ? '' : heldDeclaration(this.#held, RUNTIME_GROUP, ARGUMENTS_BINDING)
   }
 
   #prologue({ variant }: VariantWish, proven: boolean, changes: boolean): string[] {
