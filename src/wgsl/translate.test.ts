@@ -94,6 +94,23 @@ describe("the author's text in the module", () => {
     expect(lines[6]).toBe('  svm_sbarrier  ();')
   })
 
+  test.each([
+    ['a loop reads them', 'for (var i = 0u; i < args.n; i++) { svm_store_u32(args.a, i); }', true],
+    ['no loop does', 'svm_store_u32(args.a, args.n); svm_store_u32(args.a, args.n + 1u);', false],
+    ['a loop reads a member of that name', 'let x = Other(1u); for (var i = 0u; i < x.args; i++) { i++; } svm_store_u32(args.a, args.n);', false],
+    ['somebody points to them', 'for (var i = 0u; i < args.n; i++) { look(&args); }', false],
+    ['the workgroup meets', 'for (var i = 0u; i < args.n; i++) { workgroupBarrier(); }', false],
+  ] as const)('arguments are held by each invocation: %s: %s', (_, body, held) => {
+    const text = `struct Args { a: svm_ptr, n: u32 }\nstruct Other { args: u32 }\n@group(0) @binding(0) var<uniform> args: Args;\nfn look(p: ptr<uniform, Args>) {}\n${K} { ${body} }`
+    for (const variant of ['attempt', 'resident', 'direct'] as const) {
+      const lines = codeOf(text, { variant }).split('\n')
+      expect(lines[2]).toBe(held ? `${''.padEnd(22)}var<private> args: Args;` : '@group(3) @binding(3) var<uniform> args: Args;')
+      expect(lines.filter((line) => line.includes('svm_arguments')).map((line) => line.trim())).toEqual(
+        held ? ['@group(3) @binding(3) var<uniform> svm_arguments: Args;', 'args = svm_arguments;'] : [],
+      )
+    }
+  })
+
   test('loops with a barrier, by themselves or by a call, are left as one, or as they are when they count', () => {
     const text = `fn sync() { inner(); }\nfn inner() { workgroupBarrier(); }\n${K} {\n  for (;;) { sync(); break; }\n  loop { break; }\n  for (var i = 0; i < 9; i++) { sync(); }\n}`
     const kernel = translate(text)
