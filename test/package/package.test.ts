@@ -62,6 +62,15 @@ describe('the package', () => {
 
   it('works in a plain Node program', () => expect(runProgram('node.mjs', inNode)).toEqual(answer))
 
+  it("runs README's first example, which prints what it says", () => {
+    const text = /^```js\n(.*?)^```/ms.exec(readFileSync(join(installed, 'README.md'), 'utf8'))?.[1] ?? ''
+    writeFileSync(join(project, 'readme.mjs'), text)
+    const printed = runIn(project, process.execPath, ['readme.mjs'])
+    const said = [...text.matchAll(/console\.log\(.*\)\s+\/\/ (.+)$/gm)].map(([, line]) => line)
+    expect(said).toHaveLength(1)
+    expect(printed).toContain(said[0])
+  })
+
   it('has declarations that a strict compiler takes, their own text included', () => {
     writeFileSync(join(project, 'typed.ts'), typed)
     const compiler = join(root, 'node_modules', 'typescript', 'bin', 'tsc')
