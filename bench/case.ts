@@ -16,6 +16,10 @@ export interface BenchResult {
   /** The most that the ratio may be (the figure itself, where there is no ratio); null: it is only reported. */
   readonly goal: number | null
   readonly met: boolean | null
+  /** It was measured with less of everything, so the figure is rougher: rows of one file may come from several runs. */
+  readonly quick: boolean
+  /** The day it was measured: YYYY-MM-DD, UTC. */
+  readonly date: string
   /** What else was seen: sizes, the variant that ran, faults, bytes. */
   readonly notes?: Notes
   /** All samples, in the order in which they were taken. */

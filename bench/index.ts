@@ -78,7 +78,7 @@ export async function runBenches({ benches, rounds, quick, gpu, onProgress }: Be
         openBeside: async (deviceMemory, options) => devices.open(await devices.make(), deviceMemory, options),
         tick: (done, of) => onProgress?.(bench.name, done / of),
       }
-      report.results.push(resultOf(bench, await bench.run(bed, rounds), found.software))
+      report.results.push(resultOf(bench, await bench.run(bed, rounds), bed))
     } catch (error) {
       report.failures.push({ name: bench.name, error: String(error) })
     } finally {
@@ -112,7 +112,7 @@ class Devices {
   }
 }
 
-function resultOf({ name, goal: wanted, unit = 'ms' }: Bench, { notes, ...samples }: Measured, software: boolean): BenchResult {
+function resultOf({ name, goal: wanted, unit = 'ms' }: Bench, { notes, ...samples }: Measured, { software, quick }: Bed): BenchResult {
   const svm = median(samples.svm)
   const plain = samples.plain.length === 0 ? null : median(samples.plain)
   const base = samples.base && median(samples.base)
@@ -120,5 +120,6 @@ function resultOf({ name, goal: wanted, unit = 'ms' }: Bench, { notes, ...sample
   const ratio = against === null ? null : svm / against
   const goal = wanted === null || typeof wanted === 'number' ? wanted : wanted.of(software, plain)
   const met = goal === null ? null : (ratio ?? svm) <= goal
-  return { name, svm, plain, ...(base !== undefined && { base }), unit, ratio, goal, met, ...(notes && { notes }), samples }
+  const date = new Date().toISOString().slice(0, 10)
+  return { name, svm, plain, ...(base !== undefined && { base }), unit, ratio, goal, met, quick, date, ...(notes && { notes }), samples }
 }

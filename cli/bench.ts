@@ -17,7 +17,8 @@ export const bench: Command = {
 Measures, in turns and in one run, the same work with this library and with plain WebGPU; prints medians of N samples (${ROUNDS_DEFAULT} if left out,
 at least ${ROUNDS_MIN}) and their ratio. Both sides' results are checked and compared; a difference is an error. --json prints an array. A NAME
 is one of those below, or a beginning that several share. --quick takes ${ROUNDS_QUICK} samples of smaller work: rough figures in a quarter of the time.
---out writes FOLDER/DEVICE.json and a plot, FOLDER/DEVICE.svg; what the file had from other cases stays in it.
+--out writes FOLDER/DEVICE.json and a plot, FOLDER/DEVICE.svg; what the file had from other cases stays in it: each row has its date, and whether
+it was a quick one.
 
 ${BENCHES.map((bench) => `  ${bench.name.padEnd(20)} ${goalOf(bench)}: ${bench.about}`).join('\n')}
 `,

@@ -10,7 +10,7 @@ import { fileNameOf, keepResults, merged } from '../../bench/results.ts'
 
 function result(name: string, ratio: number | null, goal: number | null): BenchResult {
   const met = goal === null ? null : (ratio ?? 3) <= goal
-  return { name, svm: 3, plain: 2, unit: 'ms', ratio, goal, met, samples: { svm: [3], plain: [2] } }
+  return { name, svm: 3, plain: 2, unit: 'ms', ratio, goal, met, quick: true, date: '2026-01-31', samples: { svm: [3], plain: [2] } }
 }
 
 test('every result is in the picture with its figure; missed goals are told in words and by a pattern', () => {
@@ -52,8 +52,8 @@ test('what was kept is an array of results, one a line, and is read again', asyn
     const [json] = await keepResults(folder, 'swiftshader', [result('b', 3, null)], ['a', 'b'])
     const text = await readFile(json as string, 'utf8')
     expect(JSON.parse(text)).toMatchObject([
-      { name: 'a', ratio: 1 },
-      { name: 'b', ratio: 3 },
+      { name: 'a', ratio: 1, quick: true, date: '2026-01-31' },
+      { name: 'b', ratio: 3, quick: true, date: '2026-01-31' },
     ])
     expect(text.trim().split('\n')).toHaveLength(2)
   } finally {

@@ -140,7 +140,9 @@ describe('svm', () => {
 
   it('bench: both sides of a measure agree', () => {
     const results: unknown = json(svm('bench', 'fault-round', '--rounds', '5', '--json'))
-    expect(results).toMatchObject([{ name: 'fault-round', unit: 'ms', goal: expect.closeTo(1.53, 1) }])
+    const date = expect.stringMatching(/^\d{4}-\d\d-\d\d$/)
+    const figures = { svm: expect.any(Number), plain: expect.any(Number), ratio: expect.any(Number) }
+    expect(results).toMatchObject([{ name: 'fault-round', unit: 'ms', goal: expect.closeTo(1.53, 1), quick: false, date, ...figures }])
   })
 })
 
