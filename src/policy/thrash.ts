@@ -284,13 +284,15 @@ export class Refaults {
   }
 }
 
-/** Pages, and times, since the space was opened; `pinned` is what is so now. */
+/** Pages, and times, since the space was opened; `bouncing` and `pinned` are what is so now. */
 export interface ThrashCounts {
   /** Pages found to go to and fro between this device and the host or another device; one that does so again after an epoch counts again. */
   readonly pingPongs: number
   /** Pages that were evicted and wanted again before as many others were evicted as there are frames. */
   readonly refaults: number
-  /** Pages that are treated as such now: those that go to and fro do so together, those that came back too soon are evicted last. */
+  /** Pages that go to and fro now: those of a block do so together, and none is evicted by the command that it came for while another can go. */
+  readonly bouncing: number
+  /** Pages that came back too soon, and are evicted last for that. */
   readonly pinned: number
   /** Times that nothing was read ahead, since too much of what had gone came back. */
   readonly throttled: number
@@ -317,7 +319,8 @@ export class Thrash {
     return {
       pingPongs: this.#bounces?.found ?? 0,
       refaults: this.#refaults?.found ?? 0,
-      pinned: (this.#bounces?.count(this.turn) ?? 0) + (this.#refaults?.pins ?? 0),
+      bouncing: this.#bounces?.count(this.turn) ?? 0,
+      pinned: this.#refaults?.pins ?? 0,
       throttled: this.#throttled,
     }
   }

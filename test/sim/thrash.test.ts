@@ -4,7 +4,7 @@
 import { describe, expect, it } from 'vitest'
 import { Random } from '../../src/base/world.ts'
 import { Bounces, Refaults, THRASH_RULES, Thrash } from '../../src/policy/thrash.ts'
-import type { KernelTwin, PolicyOptions, SvmKernel } from '../../src/types.ts'
+import type { EvictionPolicy, KernelTwin, PolicyOptions, SvmKernel } from '../../src/types.ts'
 import { checkInvariants, codeOf, makeKernel, openRig, PAGE_BYTES, PAGE_WORDS, type Rig, sequence } from './rig.ts'
 
 const BLOCK = 16
@@ -133,8 +133,69 @@ describe('pages that come back', () => {
       thrash.evicted(1)
       thrash.arrived(1)
     }
-    expect(thrash.counts).toEqual({ pingPongs: 0, refaults: 0, pinned: 0, throttled: 0 })
+    expect(thrash.counts).toEqual({ pingPongs: 0, refaults: 0, bouncing: 0, pinned: 0, throttled: 0 })
     expect(thrash.byteLength).toBe(0)
+  })
+})
+
+describe('the time slice of a page that bounces', () => {
+  it('is the command that it came for: then it goes when nobody else can, later like any other', () => {
+    const thrash = new Thrash(BLOCK, 8, { moves: 3, lapse: 4, epoch: 20 })
+    // The first move of each side in the block only says that it is worth a look.
+    thrash.arrived(3)
+    thrash.left(3)
+    const stays: boolean[] = []
+    for (let n = 0; n < 2; n++) {
+      thrash.turn++
+      thrash.arrived(1)
+      stays.push(thrash.staysLonger(1))
+      thrash.turn++
+      thrash.left(1)
+    }
+    thrash.turn++
+    thrash.arrived(1)
+    thrash.arrived(2)
+    expect([...stays, thrash.staysLonger(1), thrash.staysLonger(2)]).toEqual([false, true, true, false])
+    expect(thrash.counts).toEqual({ pingPongs: 1, refaults: 0, bouncing: 1, pinned: 0, throttled: 0 })
+    thrash.turn++
+    expect([thrash.staysLonger(1), thrash.isBouncing(1)]).toEqual([false, true])
+  })
+
+  it('keeps it on a full device through the rounds of its launch, though the policy would take who came last', async () => {
+    const frames = 16
+    const newest: EvictionPolicy = {
+      name: 'newest',
+      victims: (lastUse, _dirty, wanted) =>
+        Array.from(lastUse.keys())
+          .sort((a, b) => lastUse[b] - lastUse[a] || a - b)
+          .slice(0, wanted),
+    }
+    const rounds: number[] = []
+    for (const thrash of [{}, false] as const) {
+      const rig = await openRig({ frames, policy: { thrash, eviction: newest } })
+      const [a, b, sums] = [rig.svm.alloc(PAGE_BYTES), rig.svm.alloc(3 * PAGE_BYTES), rig.svm.alloc(PAGE_BYTES)]
+      for (const [page, word] of [1, 10, 20].entries()) await rig.svm.write(b + page * PAGE_BYTES, Uint32Array.of(word))
+      // What the first load gives says where the second goes. Workgroup 0 is done in the second round, and its pages may go then, though 2 wants `a` too.
+      const twice: KernelTwin = ({ globalId: [i] }, args, memory) => {
+        const page = memory.loadU32((i === 1 ? args.b : args.a) as number)
+        if (i > 0) memory.storeU32((args.sums as number) + 4 * i, memory.loadU32((args.b as number) + page * PAGE_BYTES))
+      }
+      const kernel = await makeKernel(rig.svm, twice, { pointers: ['a', 'b', 'sums'] })
+      const bump = await makeKernel(rig.svm, increment)
+      for (let turn = 0; turn < 4; turn++) {
+        await rig.svm.queue.enqueue(bump, { args: { a }, global: 1 }).done
+        await rig.svm.write(a, Uint32Array.of(2))
+      }
+      const others = rig.svm.allocFrom(sequence(frames * PAGE_WORDS))
+      await rig.svm.queue.migrate({ pointer: others }).done
+      expect(rig.svm.stats().devices[0].framesUsed).toBe(frames)
+      rounds.push((await rig.svm.queue.enqueue(kernel, { args: { a, b, sums }, global: 3 }).done).rounds)
+      expect([...(await rig.svm.read(sums, Uint32Array, 3))]).toEqual([0, 10, 20])
+      await checkInvariants(rig)
+      await rig.svm.close()
+    }
+    // Without it `a` goes for what others lack, and has to come once more.
+    expect(rounds).toEqual([4, 5])
   })
 })
 
@@ -202,9 +263,9 @@ describe('a host that reads page by page what a kernel wrote', () => {
       await rig.svm.queue.enqueue(kernel, { args: { a }, global: PAGES }).done
       await rig.svm.read(a, PAGES * PAGE_BYTES)
     }
-    expect(thrash()).toEqual({ pingPongs: PAGES, refaults: 0, pinned: PAGES, throttled: 0 })
+    expect(thrash()).toEqual({ pingPongs: PAGES, refaults: 0, bouncing: PAGES, pinned: 0, throttled: 0 })
     await rig.svm.queue.migrate({ pointer: a }).done
-    expect(thrash()).toEqual({ pingPongs: PAGES, refaults: 0, pinned: 0, throttled: 0 })
+    expect(thrash()).toEqual({ pingPongs: PAGES, refaults: 0, bouncing: 0, pinned: 0, throttled: 0 })
     await rig.svm.close()
   })
 
