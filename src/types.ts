@@ -6,7 +6,7 @@ import type { SvmDevice } from './cl/svm-device.ts'
 import type { KernelTwin } from './device/twin.ts'
 import type { MigrateResult } from './driver/bind.ts'
 import type { DispatchResult } from './driver/launch.ts'
-import type { Advice, AdviceResult, MirrorStats as DeviceStats, SpaceStats as SvmStats } from './drm/request.ts'
+import type { Advice, AdviceAnswer, AdviceDone, MirrorStats as DeviceStats, SpaceStats as SvmStats } from './drm/request.ts'
 import type { Pager } from './pager/pager.ts'
 import type { PolicyOptions } from './policy/policy.ts'
 import type { TraceSink } from './trace/event.ts'
@@ -21,7 +21,7 @@ export type { ThrashCounts, ThrashRules } from './policy/thrash.ts'
 export type { MigrateReason, TraceEvent } from './trace/event.ts'
 export type {
   Advice,
-  AdviceResult,
+  AdviceDone,
   DeviceStats,
   DispatchResult,
   KernelAccess,
@@ -191,6 +191,15 @@ export interface SvmQueue {
   finish(): Promise<void>
 }
 
+/** What is so at the call of `advise`, and what came of it. */
+export interface AdviceResult extends AdviceAnswer {
+  /**
+   * What was really done, when it was done in its place in the order. Rejects where that failed (`pager-failed`, `device-lost`, or `not-mapped` by then):
+   * what was not done is left undone, nothing else fails for it, and a rejection that nobody reads never ends the process.
+   */
+  readonly done: Promise<AdviceDone>
+}
+
 /** The whole space as plain data. */
 export interface SvmSnapshot {
   readonly pageSize: number
@@ -246,17 +255,17 @@ export interface Svm {
    * - `normal`: takes all advice back (cudaMemAdviseUnset…, MADV_NORMAL).
    * - `read-mostly`: reads leave copies on every device that reads, even where a launch's history says that it will store, and `will-need` makes copies
    *   too; a store ends the copies of the others (cudaMemAdviseSetReadMostly). It beats a preferred location.
-   * - `preferred-location`, with a device: a read fault there brings the page with every right, evictions there take other pages first, and no other
-   *   device reads it ahead. Without a device, the host: devices that read get copies, and give up first what they have of it. No page moves for it
+   * - `preferred-location`, with a device: a read fault there brings the page with every right (a copy, where kernels may not store to it or mostly read
+   *   it), evictions there take other pages first, and no other device reads it ahead. Without a device, the host: devices that read get copies, and give up first what they have of it. No page moves for it
    *   now, and `migrate` moves it all the same (cudaMemAdviseSetPreferredLocation).
-   * - `sequential`, `random`: read far ahead, and give up first what was passed; or read nothing ahead (MADV_SEQUENTIAL, MADV_RANDOM). Each replaces the other.
+   * - `sequential`, `random`: ask the pager far ahead, and give up first what was passed; or read nothing ahead (MADV_SEQUENTIAL, MADV_RANDOM). Each replaces the other.
    * - `will-need`: brings it to the device; without one, to where it is preferred, else to the first device there is. It evicts nobody and takes what free
    *   frames there are (cudaMemPrefetchAsync, MADV_WILLNEED).
    * - `dont-need`: devices (or the one that is named) give up what costs no copy now, and the rest first when frames are short (MADV_COLD). The bytes are
    *   kept, unlike by MADV_DONTNEED.
    *
    * The answer says what is so at the call. What brings or drops pages takes its place in the one order: what is called later on Svm waits for it, and so
-   * does `finish()` of any queue; `residency` says what came of it.
+   * does `finish()` of any queue; its `done` says how many pages came, went or were marked.
    *
    * Properties stay with the pages until `normal`, or until they are unmapped. @throws SvmError invalid-value, not-mapped, closed
    */

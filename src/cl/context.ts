@@ -203,20 +203,20 @@ export class Context implements Svm, QueueHome {
     }))
   }
 
-  /** Answered at once, heeded in its place in the order. Like madvise it never fails later: what cannot be done by then is left undone. */
+  /** Answered at once, heeded in its place in the order. Like madvise it fails nobody later: what cannot be done by then is left undone. */
   advise(pointer: SvmPointer, byteLength: number, advice: Advice, device?: SvmDevice): AdviceResult {
     this.checkOpen()
     const memory = device === undefined ? -1 : this.devices.indexOf(device)
     if (device !== undefined && memory < 0) throw new SvmError('invalid-value', 'advise: this is not a device of this space. Name one of svm.devices.')
     if (memory >= 0) this.checkDevice(memory)
     const request = { pointer, byteLength, advice, memory }
-    const result = this.port.ioctl('SVM_ADVISE', request)
-    if (result.applied) {
-      this.heeded = this.#barrier(() => this.port.ioctl('SVM_HEED', request)).catch((error: unknown) => {
-        if (!(error instanceof SvmError) || error.code === 'internal') this.report(error)
-      })
-    }
-    return result
+    const answer = this.port.ioctl('SVM_ADVISE', request)
+    if (!answer.applied) return { ...answer, done: Promise.resolve({ brought: 0, dropped: 0, marked: 0 }) }
+    const done = this.#barrier(() => this.port.ioctl('SVM_HEED', request))
+    this.heeded = done.catch((error: unknown) => {
+      if (!(error instanceof SvmError) || error.code === 'internal') this.report(error)
+    })
+    return { ...answer, done }
   }
 
   createQueue(options: { device?: SvmDevice; outOfOrder?: boolean; label?: string } = {}): SvmQueue {

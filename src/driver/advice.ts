@@ -17,9 +17,14 @@ export function staysMapped(vma: Vma): boolean {
  * device has a copy, and the host does not hold the page. Compare the second choice of block_select_processor_residency().
  */
 export function ownsOnRead(mirror: Mirror, vma: Vma, vpn: Vpn): boolean {
-  if (vma.advice.preferred !== mirror.memory || vma.advice.readMostly || !deviceMayWrite(vma)) return false
+  if (vma.advice.preferred !== mirror.memory || !mayOwnOnRead(vma)) return false
   const { pages, hostMappings } = mirror.space
   return (pages.mappedOn(vpn) & ~(1 << mirror.memory)) === 0 && (hostMappings.count === 0 || hostMappings.holdOn(vpn) === 'none')
+}
+
+/** Where it is best on a device, may a read there make it that device's own? What kernels may not store to, or mostly read, stays a copy. */
+export function mayOwnOnRead(vma: Vma): boolean {
+  return !vma.advice.readMostly && deviceMayWrite(vma)
 }
 
 /** Nobody asked for the page yet: may it come along? */

@@ -56,33 +56,37 @@ export async function fetchToHost(space: Space, range: VpnRange): Promise<number
     if (!hostMayRead(vma)) continue
     for (const run of space.pages.touchedRuns({ start, end })) {
       const { away } = groupByMemory(space, pagesOf(run))
-      for (const pages of away.values()) came += pages.length
       await bringHome(space, away, { keepCopy: true, discard: false })
+      for (const pages of away.values()) for (const vpn of pages) if (!space.pages.isDevicePrivate(vpn)) came++
     }
     if (vma.backing.kind === 'anonymous') continue
     const stop = Math.min(end, start + populateWindow(space, vma))
-    const missing = pagesOf({ start, end: stop }).filter((vpn) => !space.cache.has(vpn) && !space.pages.isDevicePrivate(vpn)).length
-    if ((await populate(space, vma, start, stop)) === 'ok') came += missing
+    const missing = pagesOf({ start, end: stop }).filter((vpn) => !space.cache.has(vpn) && !space.pages.isDevicePrivate(vpn))
+    await populate(space, vma, start, stop)
+    for (const vpn of missing) if (space.cache.has(vpn)) came++
   }
   return came
 }
 
 /**
  * What the device can give up without a copy it gives up; what would cost one goes first when frames are short. No byte is lost, unlike by
- * MADV_DONTNEED of anonymous memory: this is MADV_COLD, and MADV_PAGEOUT where that is free. @throws DeviceFailure
+ * MADV_DONTNEED of anonymous memory: this is MADV_COLD (`cooled` pages), and MADV_PAGEOUT where that is free (`dropped`). @throws DeviceFailure
  */
-export async function giveUp(mirror: Mirror, range: VpnRange): Promise<number> {
+export async function giveUp(mirror: Mirror, range: VpnRange): Promise<{ dropped: number; cooled: number }> {
   const { space, dmem } = mirror
   const { pages } = space
   const clean: Vpn[] = []
   let copies = 0
+  let cooled = 0
   pages.forEachTouched(range, (start, end) => {
     for (let vpn = start; vpn < end; vpn++) {
       const frame = mirror.frameOf(vpn)
       const state = pages.state(vpn)
       if (frame < 0 || state === PAGE.migrating) continue
-      if (state === PAGE.dirty) dmem.cool(frame)
-      else if (state === PAGE.clean) clean.push(vpn)
+      if (state === PAGE.dirty) {
+        dmem.cool(frame)
+        cooled++
+      } else if (state === PAGE.clean) clean.push(vpn)
       else {
         mirror.dropSystemCopy(vpn)
         mirror.refreshPage(vpn)
@@ -90,9 +94,9 @@ export async function giveUp(mirror: Mirror, range: VpnRange): Promise<number> {
       }
     }
   })
-  if (clean.length === 0) return copies
+  if (clean.length === 0) return { dropped: copies, cooled }
   const { moved } = await mirror.sendHome(clean, { keepCopy: false, discard: false, why: 'advice' })
-  return copies + moved
+  return { dropped: copies + moved, cooled }
 }
 
 function pagesOf({ start, end }: VpnRange): Vpn[] {

@@ -2,13 +2,14 @@
 // a byte, and a page that cannot move for it stays where it is.
 
 import { pagesAround, type VpnRange } from '../base/units.ts'
+import { mayOwnOnRead } from '../driver/advice.ts'
 import type { Evictor } from '../driver/evict.ts'
 import { fetchToDevice, fetchToHost, giveUp } from '../driver/heed.ts'
 import type { Mirror } from '../driver/svmm.ts'
 import { PAGE } from '../mm/page-table.ts'
 import type { Space } from '../mm/space.ts'
-import { deviceMayRead, NO_ADVICE, type VmaAdvice } from '../mm/vma.ts'
-import type { Advice, AdviceRequest, AdviceResult } from './request.ts'
+import { deviceMayRead, isSameAdvice, NO_ADVICE, type Vma, type VmaAdvice } from '../mm/vma.ts'
+import type { Advice, AdviceAnswer, AdviceDone, AdviceRequest } from './request.ts'
 
 /** Whom advice is about. */
 export interface Advised {
@@ -50,20 +51,24 @@ export function forgetPreference(space: Space, memory: number): void {
 }
 
 /** What heeding it will do, as things are now. */
-export function answerAdvice(advised: Advised, request: AdviceRequest): AdviceResult {
+export function answerAdvice(advised: Advised, request: AdviceRequest): AdviceAnswer {
   const lost = lostDevice(advised, request)
   if (lost !== undefined) return { applied: false, why: `${lost.label} was lost (${lost.device.lostReason}): no page can be there.` }
   if (request.advice === 'will-need') return answerWillNeed(advised, request)
   if (request.advice === 'dont-need') return answerDontNeed(advised, request)
-  return { applied: true, why: sentenceOf(request.advice, advised.live.find(({ memory }) => memory === request.memory)?.label ?? null) }
+  const vmas = [...advised.space.addresses.pieces(rangeOf(advised.space, request))].map(({ vma }) => vma)
+  return { applied: true, why: sentenceOf(request.advice, vmas, advised.live.find(({ memory }) => memory === request.memory)?.label ?? null) }
 }
 
-function sentenceOf(advice: Exclude<Advice, 'will-need' | 'dont-need'>, device: string | null): string {
+function sentenceOf(advice: Exclude<Advice, 'will-need' | 'dont-need'>, vmas: readonly Vma[], device: string | null): string {
   switch (advice) {
     case 'normal':
       return 'It has no advice any more. Pages stay where they are.'
     case 'sequential':
-      return 'Faults read far ahead, and pages that were passed are the first to go when frames are short.'
+      // All pages are of one allocation, and so of one backing.
+      return vmas.some(({ backing }) => backing.kind === 'pager')
+        ? 'Its pager is asked far ahead of what is wanted, and pages that were passed are the first to go when frames are short.'
+        : 'Pages that were passed are the first to go when frames are short. Nothing is read ahead: only memory from mmap has a pager to ask.'
     case 'random':
       return 'Only pages that are asked for come: nothing is read ahead.'
     case 'read-mostly':
@@ -71,11 +76,22 @@ function sentenceOf(advice: Exclude<Advice, 'will-need' | 'dont-need'>, device: 
     case 'preferred-location':
       if (device === null)
         return 'The host keeps these pages: devices that read get copies, fetch none ahead, and give up those that they have first. Stores and migrate still move them.'
-      return `${device} keeps these pages: a read fault there brings a page with every right, evictions there take others first, and no other device fetches them ahead.`
+      return `${device} keeps these pages: ${readsThere(vmas)}, evictions there take others first, and no other device fetches them ahead.`
   }
 }
 
-function answerWillNeed(advised: Advised, request: AdviceRequest): AdviceResult {
+/** What a read fault brings on the device where the pages are best. */
+function readsThere(vmas: readonly Vma[]): string {
+  const readable = vmas.filter(deviceMayRead)
+  const owned = readable.filter(mayOwnOnRead).length
+  const every = 'a read fault there brings a page with every right, if neither the host nor another device holds it'
+  if (readable.length === 0) return 'no access to them is allowed now'
+  if (owned === readable.length) return every
+  const copied = owned > 0 ? 'where kernels may not store, or mostly read' : 'since kernels may not store to it, or mostly read it'
+  return owned > 0 ? `${every} (only a copy ${copied})` : `a read fault there brings a copy, ${copied}`
+}
+
+function answerWillNeed(advised: Advised, request: AdviceRequest): AdviceAnswer {
   const sentences: string[] = []
   let applied = false
   for (const [destination, ranges] of destinationsOf(advised, request)) {
@@ -95,7 +111,7 @@ function answerWillNeed(advised: Advised, request: AdviceRequest): AdviceResult 
   return { applied, why: sentences.join(' ') || 'No access is allowed to any page of it.' }
 }
 
-function answerDontNeed({ space, live }: Advised, request: AdviceRequest): AdviceResult {
+function answerDontNeed({ space, live }: Advised, request: AdviceRequest): AdviceAnswer {
   let free = 0
   let dirty = 0
   for (const mirror of devicesOf(live, request)) {
@@ -133,25 +149,42 @@ function countThere(space: Space, destination: Mirror | 'host', ranges: readonly
   return { there, pages }
 }
 
-/** Heeds it. What was unmapped since the answer is left out. @throws DeviceFailure, SvmError pager-failed */
-export async function heedAdvice(advised: Advised, runs: readonly VpnRange[], request: AdviceRequest): Promise<null> {
+export const NOTHING_DONE: AdviceDone = { brought: 0, dropped: 0, marked: 0 }
+
+/** Heeds it, and counts what came of it. What was unmapped since the answer is left out. @throws DeviceFailure, SvmError pager-failed */
+export async function heedAdvice(advised: Advised, runs: readonly VpnRange[], request: AdviceRequest): Promise<AdviceDone> {
   const { space, live } = advised
   const { pointer, byteLength, advice } = request
-  if (lostDevice(advised, request) !== undefined) return null
+  if (lostDevice(advised, request) !== undefined) return NOTHING_DONE
   const properties = propertiesOf(request)
-  let pages = 0
-  if (properties !== null) for (const run of runs) space.addresses.advise(run, properties)
-  else if (advice === 'dont-need') for (const mirror of devicesOf(live, request)) for (const run of runs) pages += await giveUp(mirror, run)
-  else {
+  const done = { ...NOTHING_DONE }
+  if (properties !== null) for (const run of runs) done.marked += mark(space, run, properties)
+  else if (advice === 'dont-need') {
+    for (const mirror of devicesOf(live, request)) {
+      for (const run of runs) {
+        const { dropped, cooled } = await giveUp(mirror, run)
+        done.dropped += dropped
+        done.marked += cooled
+      }
+    }
+  } else {
     for (const [destination, ranges] of destinationsOf(advised, request, runs)) {
       for (const range of ranges)
-        pages += destination === 'host' ? await fetchToHost(space, range) : await fetchToDevice(destination, advised.evictorOf(destination), range)
+        done.brought += destination === 'host' ? await fetchToHost(space, range) : await fetchToDevice(destination, advised.evictorOf(destination), range)
     }
   }
   // What the program moves itself is no thrash.
   if (properties === null) for (const run of runs) for (const { thrash } of live) thrash.reset(run.start, run.end)
-  space.tracer.emit({ kind: 'advise', pointer, byteLength, advice, pages })
-  return null
+  space.tracer.emit({ kind: 'advise', pointer, byteLength, advice, pages: done.brought + done.dropped })
+  return done
+}
+
+/** Pages whose advice changes by it. */
+function mark(space: Space, run: VpnRange, properties: Partial<VmaAdvice>): number {
+  let pages = 0
+  for (const { vma, start, end } of space.addresses.pieces(run)) if (!isSameAdvice(vma.advice, { ...vma.advice, ...properties })) pages += end - start
+  space.addresses.advise(run, properties)
+  return pages
 }
 
 function lostDevice({ live }: Advised, request: AdviceRequest): Mirror | undefined {

@@ -14,7 +14,7 @@ import type { DispatchResult } from '../driver/launch.ts'
 import { Mirror, type MirrorOptions } from '../driver/svmm.ts'
 import type { Space } from '../mm/space.ts'
 import type { EvictionPolicy } from '../policy/policy.ts'
-import { type Advised, answerAdvice, forgetPreference, heedAdvice } from './advice.ts'
+import { type Advised, answerAdvice, forgetPreference, heedAdvice, NOTHING_DONE } from './advice.ts'
 import { copyBytes, fillBytes, transferBuffer } from './copy.ts'
 import { launchOf } from './exec.ts'
 import { makeBytes, mapBytes, readBytes, refuseSegments, writeBytes } from './host-access.ts'
@@ -206,10 +206,10 @@ export class LocalPort implements Port {
     return answerAdvice(this.#advised, request)
   }
 
-  async #heed(request: Requests['SVM_HEED']): Promise<null> {
+  async #heed(request: Requests['SVM_HEED']): Promise<Awaited<Replies['SVM_HEED']>> {
     const { pointer, byteLength, memory } = request
     if (memory >= 0) this.#mirror(memory)
-    if (byteLength === 0) return null
+    if (byteLength === 0) return NOTHING_DONE
     return heedAdvice(this.#advised, livingSpanOf(this.space, pointer, byteLength, 'advise').runs, request)
   }
 

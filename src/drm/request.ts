@@ -37,11 +37,22 @@ export interface AdviceRequest {
   readonly memory: number
 }
 
-export interface AdviceResult {
+/** What is so at the call. */
+export interface AdviceAnswer {
   /** False: nothing will change. */
   readonly applied: boolean
-  /** What was done, or is done next in the order of the calls, or why nothing is. */
+  /** What is done in its place in the order of the calls, or why nothing is. */
   readonly why: string
+}
+
+/** What heeding advice really did, in pages. */
+export interface AdviceDone {
+  /** Came to where they will be needed. */
+  readonly brought: number
+  /** Given up by a device; two devices that give up a page count two. */
+  readonly dropped: number
+  /** Whose advice changed; by `dont-need`, those that go first when frames are short. */
+  readonly marked: number
 }
 
 export interface Requests {
@@ -61,7 +72,7 @@ export interface Requests {
   SVM_MPROTECT: { readonly pointer: number; readonly byteLength: number; readonly access: Access }
   /** Says what heeding the advice will do, or why it can do nothing. Compare the two halves of free: SVM_DOOM and SVM_FREE. */
   SVM_ADVISE: AdviceRequest
-  /** Does it, in the one order; what was unmapped meanwhile is left out. */
+  /** Does it, in the one order, and says what was done; what was unmapped meanwhile is left out. */
   SVM_HEED: AdviceRequest
   SVM_BIND: {
     readonly memory: number
@@ -201,8 +212,8 @@ export interface Replies {
   SVM_FREE: Promise<null>
   SVM_MUNMAP: Promise<null>
   SVM_MPROTECT: Promise<null>
-  SVM_ADVISE: AdviceResult
-  SVM_HEED: Promise<null>
+  SVM_ADVISE: AdviceAnswer
+  SVM_HEED: Promise<AdviceDone>
   SVM_BIND: Promise<MigrateResult>
   SVM_MAP: Promise<{ readonly mapping: number; readonly bytes: Uint8Array }>
   SVM_UNMAP: null

@@ -93,7 +93,10 @@ describe('properties', () => {
     ;(devices[0].device as SimDevice).lose('pulled out')
     await svm.read(p, 4)
     expect(advices({ svm })).toEqual([undefined])
-    expect(svm.advise(p, PAGE_BYTES, 'preferred-location', devices[0])).toEqual({ applied: false, why: 'one was lost (pulled out): no page can be there.' })
+    expect(svm.advise(p, PAGE_BYTES, 'preferred-location', devices[0])).toMatchObject({
+      applied: false,
+      why: 'one was lost (pulled out): no page can be there.',
+    })
     expect(svm.advise(p, PAGE_BYTES, 'will-need', devices[0]).applied).toBe(false)
     expect(port.space.addresses.vmas).toHaveLength(1)
     await svm.close()
@@ -138,7 +141,7 @@ describe('read-mostly', () => {
     svm.advise(p, 2 * PAGE_BYTES, 'read-mostly')
     await launch(svm, increment, p, 2)
     expect(draw(p, 2)).toBe('dirty in memory 0, dirty in memory 0')
-    expect(svm.advise(p, 2 * PAGE_BYTES, 'will-need', devices[1])).toEqual({
+    expect(svm.advise(p, 2 * PAGE_BYTES, 'will-need', devices[1])).toMatchObject({
       applied: true,
       why: 'Of 2 pages those come to other, after what was called before, for which a frame is free then; 2 are free now.',
     })
@@ -173,6 +176,35 @@ describe('preferred-location', () => {
     await svm.close()
   })
 
+  it('says what a read brings: copies where kernels may not store or mostly read, every right elsewhere', async () => {
+    const rig = await openRig({ frames: 24 })
+    const [device] = rig.svm.devices
+    /** What it says that reads bring, and what they brought. */
+    const said = async (p: SvmPointer, pages: number) => {
+      const { why } = rig.svm.advise(p, pages * PAGE_BYTES, 'preferred-location', device)
+      await launch(rig.svm, load, p, pages)
+      await checkInvariants(rig)
+      return [why.replace(/^.* keeps these pages: (.*), evictions there .*$/, '$1'), rig.draw(p, pages)]
+    }
+    const every = 'a read fault there brings a page with every right, if neither the host nor another device holds it'
+    const copy = 'a read fault there brings a copy, since kernels may not store to it, or mostly read it'
+    const plain = rig.svm.allocFrom(sequence(2 * PAGE_WORDS))
+    expect(await said(plain, 2)).toEqual([every, 'cc'])
+    const file = await rig.svm.mmap({ size: 2 * PAGE_BYTES, read: async (_, into) => into.fill(1).length })
+    expect(await said(file, 2)).toEqual([copy, 'mm'])
+    const mostly = rig.svm.allocFrom(sequence(2 * PAGE_WORDS))
+    await rig.svm.advise(mostly, 2 * PAGE_BYTES, 'read-mostly').done
+    expect(await said(mostly, 2)).toEqual([copy, 'mm'])
+    const mixed = rig.svm.allocFrom(sequence(4 * PAGE_WORDS))
+    await rig.svm.mprotect(mixed + PAGE_BYTES, PAGE_BYTES, 'read')
+    await rig.svm.advise(mixed + 2 * PAGE_BYTES, PAGE_BYTES, 'read-mostly').done
+    expect(await said(mixed, 4)).toEqual([`${every} (only a copy where kernels may not store, or mostly read)`, 'cmmc'])
+    await rig.svm.mprotect(plain, 2 * PAGE_BYTES, 'none')
+    expect(rig.svm.advise(plain, 4, 'preferred-location', device).why).toMatch(/: no access to them is allowed now, evictions/)
+    expect(await wordsOfAll(rig, mixed, 4)).toEqual([...sequence(4 * PAGE_WORDS)])
+    await rig.svm.close()
+  })
+
   it('evictions take others first, whatever the policy; pages that are best at the host go before all', async () => {
     const rig = await openRig({ frames: 8 })
     const [best, usual, host] = [0, 1, 2].map((n) => rig.svm.allocFrom(sequence((n === 1 ? 4 : 2) * PAGE_WORDS, n)))
@@ -198,10 +230,10 @@ describe('preferred-location', () => {
     rig.svm.advise(p, 2 * PAGE_BYTES, 'preferred-location')
     await launch(rig.svm, increment, p, 2)
     expect(rig.draw(p, 2)).toBe('dd')
-    expect(rig.svm.advise(p, 2 * PAGE_BYTES, 'will-need')).toEqual({ applied: true, why: '2 pages come to the host, after what was called before.' })
+    expect(rig.svm.advise(p, 2 * PAGE_BYTES, 'will-need')).toMatchObject({ applied: true, why: '2 pages come to the host, after what was called before.' })
     await settled(rig.svm)
     expect(rig.draw(p, 2)).toBe('mm')
-    expect(rig.svm.advise(p, 2 * PAGE_BYTES, 'will-need')).toEqual({ applied: false, why: 'All 2 pages are there already (the host).' })
+    expect(rig.svm.advise(p, 2 * PAGE_BYTES, 'will-need')).toMatchObject({ applied: false, why: 'All 2 pages are there already (the host).' })
     await rig.svm.queue.migrate({ pointer: p }).done
     expect(rig.draw(p, 2)).toBe('cc')
     await checkInvariants(rig)
@@ -210,6 +242,24 @@ describe('preferred-location', () => {
 })
 
 describe('sequential', () => {
+  it('says, and does, what there is to do: a pager is asked far ahead, other memory has none', async () => {
+    const rig = await openRig({ frames: 16, hostCache: 512 * PAGE_BYTES })
+    let asked = 0
+    const read = async (_: number, into: Uint8Array) => {
+      asked += into.length
+      return into.fill(1).length
+    }
+    const file = await rig.svm.mmap({ size: 8 * PAGE_BYTES, read })
+    const memory = rig.svm.allocFrom(sequence(8 * PAGE_WORDS))
+    expect(rig.svm.advise(file, 8 * PAGE_BYTES, 'sequential').why).toMatch(/^Its pager is asked far ahead .* first to go/)
+    expect(rig.svm.advise(memory, 8 * PAGE_BYTES, 'sequential').why).toMatch(/first to go .* Nothing is read ahead/)
+    await launch(rig.svm, load, file, 1)
+    await launch(rig.svm, load, memory, 1)
+    expect([asked, rig.draw(file, 8), rig.draw(memory, 8)]).toEqual([8 * PAGE_BYTES, 'mhhhhhhh', 'mhhhhhhh'])
+    await checkInvariants(rig)
+    await rig.svm.close()
+  })
+
   it('pages below the one that came last go first', async () => {
     const rig = await openRig({ frames: 8 })
     const stream = rig.svm.allocFrom(sequence(8 * PAGE_WORDS))
@@ -240,7 +290,7 @@ describe('will-need', () => {
     await rig.svm.queue.migrate({ pointer: old }).done
     const p = rig.svm.allocFrom(sequence(6 * PAGE_WORDS))
     await rig.svm.read(p, 4)
-    expect(rig.svm.advise(p, 6 * PAGE_BYTES, 'will-need')).toEqual({
+    expect(rig.svm.advise(p, 6 * PAGE_BYTES, 'will-need')).toMatchObject({
       applied: true,
       why: `Of 6 pages those come to ${rig.mirror.label}, after what was called before, for which a frame is free then; 3 are free now.`,
     })
@@ -306,7 +356,7 @@ describe('dont-need', () => {
     expect(await wordsOfAll(rig, p, 6)).toEqual(
       [...sequence(6 * PAGE_WORDS)].map((word, at) => (at % PAGE_WORDS === 0 && at >= 4 * PAGE_WORDS ? word + 1 : word)),
     )
-    expect(rig.svm.advise(p, 4 * PAGE_BYTES, 'dont-need')).toEqual({ applied: false, why: 'No device has a page of it.' })
+    expect(rig.svm.advise(p, 4 * PAGE_BYTES, 'dont-need')).toMatchObject({ applied: false, why: 'No device has a page of it.' })
     await checkInvariants(rig)
     await rig.svm.close()
   })
@@ -319,6 +369,62 @@ describe('dont-need', () => {
     svm.advise(p, 4, 'dont-need', devices[0])
     await settled(svm)
     expect(draw(p, 1)).toBe('mapped on 10')
+    await svm.close()
+  })
+})
+
+describe('done', () => {
+  const NONE = { brought: 0, dropped: 0, marked: 0 }
+
+  it('counts what was done in its place in the order, not what was so at the call', async () => {
+    const rig = await openRig({ frames: 8 })
+    const { svm } = rig
+    const p = svm.allocFrom(sequence(6 * PAGE_WORDS))
+    await svm.read(p, 4)
+    // 8 frames are free at the call, 3 when it is its turn.
+    const other = svm.allocFrom(sequence(5 * PAGE_WORDS))
+    const moved = svm.queue.migrate({ pointer: other }).done
+    const need = svm.advise(p, 6 * PAGE_BYTES, 'will-need', svm.devices[0])
+    expect(need.why).toMatch(/6 are free now/)
+    await moved
+    expect(await need.done).toEqual({ ...NONE, brought: 3 })
+    expect(rig.draw(p, 6)).toBe('ccchhh')
+    await launch(svm, increment, p, 1)
+    expect(await svm.advise(p, 6 * PAGE_BYTES, 'dont-need').done).toEqual({ ...NONE, dropped: 2, marked: 1 })
+    expect(rig.draw(p, 6)).toBe('dhhhhh')
+    await svm.advise(p, 6 * PAGE_BYTES, 'preferred-location').done
+    expect(await svm.advise(p, 6 * PAGE_BYTES, 'will-need').done).toEqual({ ...NONE, brought: 1 })
+    expect((await svm.read(p, Uint32Array, 1))[0]).toBe(1)
+    await checkInvariants(rig)
+    await svm.close()
+  })
+
+  it('counts the pages whose advice changed, and nothing where nothing is to be done', async () => {
+    const { svm } = await openRig()
+    const p = svm.alloc(8 * PAGE_BYTES)
+    expect(await svm.advise(p + 2 * PAGE_BYTES, 3 * PAGE_BYTES, 'random').done).toEqual({ ...NONE, marked: 3 })
+    expect(await svm.advise(p, 8 * PAGE_BYTES, 'random').done).toEqual({ ...NONE, marked: 5 })
+    expect(await svm.advise(p, 8 * PAGE_BYTES, 'random').done).toEqual(NONE)
+    await svm.munmap(p, PAGE_BYTES)
+    expect(await svm.advise(p + PAGE_BYTES, 7 * PAGE_BYTES, 'normal').done).toEqual({ ...NONE, marked: 7 })
+    const refused = svm.advise(p + PAGE_BYTES, PAGE_BYTES, 'dont-need')
+    expect([refused.applied, await refused.done]).toEqual([false, NONE])
+    expect(await svm.advise(p, 0, 'random').done).toEqual(NONE)
+    await svm.close()
+  })
+
+  it('rejects where the pager failed or the range was unmapped first; unread it ends nothing, and finish() goes on', async () => {
+    const { svm } = await openRig({ frames: 8 })
+    const file = await svm.mmap({ size: 4 * PAGE_BYTES, read: () => Promise.reject(new Error('a bad sector')) })
+    const p = svm.alloc(PAGE_BYTES)
+    const need = svm.advise(file, 4 * PAGE_BYTES, 'will-need')
+    svm.advise(file, PAGE_BYTES, 'will-need')
+    const gone = svm.munmap(p)
+    const late = svm.advise(p, 4, 'random')
+    await svm.queue.finish()
+    await gone
+    await expect(need.done).rejects.toMatchObject({ code: 'pager-failed' })
+    await expect(late.done).rejects.toMatchObject({ code: 'not-mapped' })
     await svm.close()
   })
 })

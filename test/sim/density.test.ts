@@ -76,6 +76,7 @@ describe('density', () => {
 describe('at work', () => {
   const open = (prefetch: 'density' | 'none', frames = 256) => openRig({ frames, policy: { prefetch } })
   const PAGES = 64
+  const readOne: KernelTwin = ({ globalId: [i] }, { a, page }, m) => void m.loadU32((a as number) + ((page as number) + i) * PAGE_BYTES)
 
   it('brings 64 KiB for one page, in the mapping and with the same rights', async () => {
     const rig = await open('density')
@@ -91,6 +92,24 @@ describe('at work', () => {
     await checkInvariants(rig)
   })
 
+  it('brings of a file only what the host has at hand, and asks its pager for no more', async () => {
+    const rig = await open('density')
+    let asked = 0
+    const read = async (_offset: number, into: Uint8Array) => {
+      asked += into.length
+      return into.fill(7).length
+    }
+    const a = await rig.svm.mmap({ size: 4 * PAGES * PAGE_BYTES, read })
+    const kernel = await makeKernel(rig.svm, readOne, { numbers: ['page'] })
+    const launch = (page: number) => rig.svm.queue.enqueue(kernel, { args: { a, page }, global: 1 }).done
+    expect([(await launch(20)).bytesIn, asked]).toEqual([PAGE_BYTES, PAGE_BYTES])
+    // All of it is at the host now.
+    await rig.svm.read(a, 4 * PAGES * PAGE_BYTES)
+    asked = 0
+    expect([(await launch(3 * PAGES)).bytesIn, asked]).toEqual([16 * PAGE_BYTES, 0])
+    await checkInvariants(rig)
+  })
+
   it('never evicts: where frames are short only what was wanted comes', async () => {
     const rig = await open('density', 8)
     const a = rig.svm.allocFrom(sequence(PAGES * PAGE_WORDS))
@@ -99,8 +118,6 @@ describe('at work', () => {
     expect(result).toMatchObject({ rounds: 2, bytesIn: PAGE_BYTES, evictions: 0 })
     await checkInvariants(rig)
   })
-
-  const readOne: KernelTwin = ({ globalId: [i] }, { a, page }, m) => void m.loadU32((a as number) + ((page as number) + i) * PAGE_BYTES)
 
   it.each(['random', 'preferred-location'] as const)('leaves mappings alone that are advised %s', async (advice) => {
     const rig = await open('density')
