@@ -101,10 +101,11 @@ export function alternate(bed: Bed, rounds: number, svm: Side, plain: Side, warm
 
 /**
  * Samples of all sides, taken in turns; the side that goes first changes from round to round. Milliseconds.
- * @param patience of the whole, in milliseconds: when half of it is over the warm-up ends, and when all of it is no round is begun, if each side has a sample
+ * @param patience of the whole, in milliseconds: when half of it is over the warm-up ends, and when all of it is no round is begun, if each side has a sample.
+ *   A side whose first round takes more than half of it has that round as its only sample.
  */
 export async function alternateAll<Name extends string>(
-  bed: Bed,
+  bed: Pick<Bed, 'tick'>,
   rounds: number,
   sides: Readonly<Record<Name, Side>>,
   warmUp: number,
@@ -112,21 +113,24 @@ export async function alternateAll<Name extends string>(
 ): Promise<Record<Name, number[]>> {
   const names = Object.keys(sides) as Name[]
   const samples = Object.fromEntries(names.map((name) => [name, [] as number[]])) as Record<Name, number[]>
+  const slow = new Set<Name>()
   const begun = performance.now()
   let warm = warmUp
-  for (let round = 0; round < warm + rounds; round++) {
+  for (let round = 0; round < warm + rounds && slow.size < names.length; round++) {
     const elapsed = performance.now() - begun
     if (round > 0 && elapsed > patience / 2) warm = Math.min(warm, round)
     if (round > warm && elapsed > patience) break
     for (let turn = 0; turn < names.length; turn++) {
       const name = names[(turn + round) % names.length] as Name
+      if (slow.has(name)) continue
       const side = sides[name]
       await side.prepare?.(round)
       const started = performance.now()
       await side.timed(round)
       const milliseconds = performance.now() - started
       await side.after?.(round)
-      if (round >= warm) samples[name].push(...(side.own?.() ?? [milliseconds]))
+      if (round === 0 && milliseconds > patience / 2) slow.add(name)
+      if (round >= warm || slow.has(name)) samples[name].push(...(side.own?.() ?? [milliseconds]))
     }
     bed.tick(round + 1, warm + rounds)
   }
