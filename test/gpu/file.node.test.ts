@@ -1,10 +1,11 @@
-// A real file as memory, in Node: larger than the device's budget and the host cache, of an odd size, read on demand; and a file that shrinks.
+// A real file as memory, in Node: larger than the device's budget and the host cache, of an odd size, read on demand; and a file that shrinks,
+// loses its name, or is closed while it is mapped. Always: an open file stays what it was mapped as, whatever becomes of its name.
 
-import { mkdtemp, open, rm, truncate, writeFile } from 'node:fs/promises'
+import { access, mkdtemp, open, rename, rm, truncate, unlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { filePager, openNodeSvm } from '../../src/node.ts'
+import { filePager, openNodeSvm, type Pager } from '../../src/node.ts'
 import { KIB, MIB, PAGE, useGpu } from './device.ts'
 import { expectSame, expectWithinBudget, noise, words } from './regime.ts'
 
@@ -99,6 +100,91 @@ test('a file that shrinks while it is mapped fails what needs the lost part, by 
   await launch(BYTES)
   expect((await svm.read(found, Uint32Array, 1))[0]).toBe(wantedCount)
   await svm.munmap(file)
+  await pager.close?.()
+})
+
+/** Mapped and read up to MIB / 2, then something happens to the file. */
+async function mappedThen(happens: (path: string, pager: Pager) => Promise<void> | undefined) {
+  const own = join(folder, 'own.bin')
+  await writeFile(own, data)
+  const svm = await gpu.open({ deviceMemory: MIB, hostCache: 512 * KIB })
+  const pager = await filePager(own)
+  const file = await svm.mmap(pager, { label: 'own.bin' })
+  const found = svm.alloc(4)
+  const kernel = await svm.createKernel({ code: COUNT, entryPoint: 'k' })
+  const launch = (pointer: number, size: number) =>
+    svm.queue.enqueue(kernel, { args: { file: pointer, size, wanted: 0x5a, found }, global: Math.ceil(size / 64) }).done
+  expectSame(await svm.read(file, MIB / 2), data.subarray(0, MIB / 2))
+  await happens(own, pager)
+  return { svm, pager, file, found, launch }
+}
+
+const EXCHANGED = data.slice().reverse()
+
+/** Windows lets nobody take the name of an open file. */
+test.skipIf(process.platform === 'win32').each([
+  ['unlinked', (own: string) => unlink(own)],
+  [
+    'replaced by rename',
+    async (own: string) => {
+      await writeFile(`${own}.new`, EXCHANGED)
+      await rename(`${own}.new`, own)
+    },
+  ],
+])('a file that is %s while it is mapped is read on through the open handle', async (what, happens) => {
+  const { svm, pager, file, found, launch } = await mappedThen(happens)
+  if (what === 'unlinked') await expect(access(join(folder, 'own.bin'))).rejects.toMatchObject({ code: 'ENOENT' })
+  const { bytesIn } = await launch(file, BYTES)
+  expect(bytesIn).toBeGreaterThanOrEqual(BYTES)
+  expect((await svm.read(found, Uint32Array, 1))[0]).toBe(wantedCount)
+  expectSame(await svm.read(file, BYTES), data)
+  if (what !== 'unlinked') {
+    const next = await filePager(join(folder, 'own.bin'))
+    const file2 = await svm.mmap(next)
+    expectSame(await svm.read(file2, BYTES), EXCHANGED)
+    expectSame(await svm.read(file, MIB), data.subarray(0, MIB))
+    await svm.munmap(file2)
+    await next.close?.()
+  }
+  await svm.munmap(file)
+  await pager.close?.()
+})
+
+test('a file that is closed under its mapping fails what needs it, by name, and changes nothing else', async () => {
+  const { svm, file, found, launch } = await mappedThen((_, pager) => pager.close?.())
+  const other = svm.allocFrom(data.subarray(0, 2 * PAGE))
+  await svm.queue.migrate([{ pointer: other }, { pointer: found }]).done
+  const cold = file + 2 * MIB
+  const look = () => ({
+    mappings: svm.snapshot().mappings,
+    other: svm.residency(other, 2 * PAGE),
+    found: svm.residency(found, 4),
+    cold: svm.residency(cold, MIB),
+  })
+  const before = look()
+  expect(before).toMatchObject({ other: [{ where: 'device' }], cold: [{ where: 'none' }] })
+  const closed = expect.objectContaining({ code: 'pager-failed', message: expect.stringMatching(/own\.bin.*file closed/s) })
+  for (const call of [
+    () => svm.read(cold, 16),
+    () => svm.map(cold, 16, 'read'),
+    () => svm.queue.migrate({ pointer: cold, byteLength: PAGE }).done,
+    () => svm.queue.memcpy(other, cold, 2 * PAGE).done,
+  ]) {
+    await expect(call()).rejects.toEqual(closed)
+    expect(look()).toEqual(before)
+  }
+  await expect(launch(file, BYTES)).rejects.toEqual(closed)
+  expect(look().mappings).toEqual(before.mappings)
+  expect(svm.stats().hostMappings).toBe(0)
+  expectSame(await svm.read(other, 2 * PAGE), data.subarray(0, 2 * PAGE))
+  await svm.write(found, new Uint32Array(1))
+  await launch(other, 2 * PAGE)
+  expect((await svm.read(found, Uint32Array, 1))[0]).toBe(data.subarray(0, 2 * PAGE).reduce((sum, byte) => sum + Number(byte === 0x5a), 0))
+  await svm.munmap(file)
+  const pager = await filePager(path)
+  const again = await svm.mmap(pager)
+  expectSame(await svm.read(again, BYTES), data)
+  await svm.munmap(again)
   await pager.close?.()
 })
 
