@@ -17,7 +17,7 @@ export async function fileOf(bytes: Uint8Array<ArrayBuffer>): Promise<SourceFile
 }
 
 /** The whole of what a pager must do. */
-function blobPager(blob: Blob): Pager {
+export function blobPager(blob: Blob): Pager {
   return {
     size: blob.size,
     async read(offset, into) {

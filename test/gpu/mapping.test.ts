@@ -1,6 +1,7 @@
 // Host mappings: the table of what a live mapping lets others do (ARCHITECTURE.md, SYSTEM.md section 4), views, pointers, and debug copies; and pagers.
 
 import { describe, expect, test } from 'vitest'
+import { blobPager } from '../../examples/workloads/file.ts'
 import type { MapMode, Pager, Svm } from '../../src/index.ts'
 import { KIB, PAGE, useGpu } from './device.ts'
 import { expectSame, words } from './regime.ts'
@@ -209,6 +210,27 @@ describe('a pager', () => {
     await svm.using(p + 64 * PAGE - 8, 17, 'read', ({ bytes }) => expectSame(bytes, source.subarray(64 * PAGE - 8)))
     await svm.munmap(p)
     await expect(svm.read(p, 4)).rejects.toMatchObject({ code: 'not-mapped' })
+  })
+
+  test('over a Blob: kernels and the host read it, a File and a slice of one too, larger than the budget and the host cache', async () => {
+    const svm = await gpu.open({ deviceMemory: 448 * KIB, hostCache: 8 * PAGE })
+    const kernel = await svm.createKernel({ code: SUM, entryPoint: 'k' })
+    const parts = [source.subarray(0, 5000), source.subarray(5000)]
+    const padded = new Blob([source.subarray(0, 77), ...parts, source.subarray(0, 99)])
+    for (const blob of [new Blob(parts), new File(parts, 'data.bin'), padded.slice(77, 77 + source.length)]) {
+      const pager = blobPager(blob)
+      expect(pager.size).toBe(source.length)
+      const p = await svm.mmap(pager)
+      const sum = svm.alloc(4)
+      const result = await svm.queue.enqueue(kernel, { args: { src: p, sum, count: 0 }, global: (64 * PAGE) / 64 }).done
+      expect((await svm.read(sum, Uint32Array, 1))[0]).toBe(wantedSum)
+      expect(result.bytesIn).toBeGreaterThanOrEqual(64 * PAGE)
+      expect(result.evictions).toBeGreaterThan(0)
+      expectSame(await svm.read(p, source.length), source)
+      expect(svm.stats().hostCacheBytes).toBeLessThanOrEqual(8 * PAGE)
+      await svm.munmap(p)
+      svm.free(sum)
+    }
   })
 
   test('a part of it, and its zero tail as kernels see it', async () => {
