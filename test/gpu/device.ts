@@ -56,6 +56,11 @@ export class TestGpu {
     return this.#device
   }
 
+  /** Those that the running test opened. */
+  get spaces(): readonly Svm[] {
+    return this.#spaces
+  }
+
   /** A device of the test's own, to be lost. */
   async another(): Promise<GPUDevice> {
     const device = await requestDevice(this.#wishes)
