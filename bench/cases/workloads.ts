@@ -55,6 +55,7 @@ const ROWS: Readonly<Record<string, Row>> = {
   'histogram-local': { kind: 'other', mebibytes: 2, hostWrites: true },
   'scatter-add': { kind: 'other', mebibytes: 4, hostWrites: true },
   hash: { kind: 'other', mebibytes: 4, hostWrites: true },
+  'hash-random': { kind: 'other', mebibytes: 4, hostWrites: true },
   'linked-list': { kind: 'chase', mebibytes: 8, named: true },
   'b-tree': { kind: 'chase', mebibytes: 8, named: true },
   'radix-sort': { kind: 'other', mebibytes: 3, hostWrites: true },

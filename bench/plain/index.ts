@@ -44,6 +44,7 @@ export const PLAIN: Readonly<Record<string, PlainWorkload>> = {
   'histogram-local': histogramLocal,
   'scatter-add': scatterAdd,
   hash,
+  'hash-random': hash,
   'linked-list': linkedList,
   'b-tree': bTree,
   'radix-sort': radixSort,

@@ -1,11 +1,13 @@
 // A hash table, built and probed by kernels: open addressing, a slot is a key and a value. Inserting is the loop that everybody writes (compare-and-
 // exchange a slot, step to the next while it is somebody else's); it shows that such a loop needs nothing special in shared virtual memory: a page of
 // the table that is not there ends it and runs the workgroup again, no key is lost or there twice, and the value lies beside its key.
+//
+// Twice: `hash` has its keys in parts, `hash-random` in any order, so that each workgroup inserts all over the table.
 
 import type { Svm } from '../../src/index.ts'
 import { expectSame, numbersOf, shuffled } from './data.ts'
 import { MIX_WGSL, mix } from './mix.ts'
-import type { Placed, Results, Workload } from './workload.ts'
+import type { Placed, Problem, Results, Workload } from './workload.ts'
 
 const CODE = /* wgsl */ `
 struct Slot { key: u32, value: u32 }
@@ -53,32 +55,40 @@ const PARTS = 8
 export const hash: Workload = {
   name: 'hash',
   about: 'compare-and-exchange inserts anywhere in an eighth of a table at a time, then as many probes, half of which find nothing',
-  make(bytes) {
-    // A key: its slots, itself and its value; a query and its answer.
-    const count = Math.ceil(bytes / (SLOTS_A_KEY * SLOT_BYTES + 16) / 64) * 64
-    const capacity = count * SLOTS_A_KEY
-    // Keys are 1 to count; queries from 1 to twice as many.
-    const keys = inParts(shuffled(count, 17), capacity)
-    const values = keys.map((key) => mix(key ^ 0x5bd1e995) | 1)
-    const queries = shuffled(2 * count, 171)
-      .subarray(0, count)
-      .map((n) => n + 1)
-    return {
-      workingSetBytes: capacity * SLOT_BYTES + count * 16,
-      inputs: { keys, values, queries },
-      numbers: { count, capacity },
-      exact: false,
-      place: (svm) => place(svm, keys, values, queries, capacity),
-      check: (results) => check(results, keys, values, queries, capacity),
-    }
-  },
+  make: (bytes) => make(bytes, PARTS),
+}
+
+export const hashRandom: Workload = {
+  name: 'hash-random',
+  about: 'the same with keys in any order: each workgroup inserts anywhere in the table',
+  make: (bytes) => make(bytes, 1),
+}
+
+function make(bytes: number, parts: number): Problem {
+  // A key: its slots, itself and its value; a query and its answer.
+  const count = Math.ceil(bytes / (SLOTS_A_KEY * SLOT_BYTES + 16) / 64) * 64
+  const capacity = count * SLOTS_A_KEY
+  // Keys are 1 to count; queries from 1 to twice as many.
+  const keys = inParts(shuffled(count, 17), capacity, parts)
+  const values = keys.map((key) => mix(key ^ 0x5bd1e995) | 1)
+  const queries = shuffled(2 * count, 171)
+    .subarray(0, count)
+    .map((n) => n + 1)
+  return {
+    workingSetBytes: capacity * SLOT_BYTES + count * 16,
+    inputs: { keys, values, queries },
+    numbers: { count, capacity },
+    exact: false,
+    place: (svm) => place(svm, keys, values, queries, capacity),
+    check: (results) => check(results, keys, values, queries, capacity),
+  }
 }
 
 /** The numbers plus one, since 0 is no key. */
-function inParts(numbers: Uint32Array, capacity: number): Uint32Array<ArrayBuffer> {
-  const partOf = (key: number) => Math.floor(((mix(key) % capacity) * PARTS) / capacity)
+function inParts(numbers: Uint32Array, capacity: number, parts: number): Uint32Array<ArrayBuffer> {
+  const partOf = (key: number) => Math.floor(((mix(key) % capacity) * parts) / capacity)
   const keys = Array.from(numbers, (n) => n + 1)
-  return Uint32Array.from(Array.from({ length: PARTS }, (_, part) => keys.filter((key) => partOf(key) === part)).flat())
+  return Uint32Array.from(Array.from({ length: parts }, (_, part) => keys.filter((key) => partOf(key) === part)).flat())
 }
 
 function check(results: Results, keys: Uint32Array, values: Uint32Array, queries: Uint32Array, capacity: number): void {

@@ -6,7 +6,7 @@ import { bfsQueue } from './bfs-queue.ts'
 import { gatherUniform, gatherZipf } from './gather.ts'
 import { grep } from './grep.ts'
 import { gups } from './gups.ts'
-import { hash } from './hash.ts'
+import { hash, hashRandom } from './hash.ts'
 import { histogramGlobal, histogramLocal } from './histogram.ts'
 import { jacobi } from './jacobi.ts'
 import { linkedList } from './linked-list.ts'
@@ -43,6 +43,7 @@ export const WORKLOADS: readonly Workload[] = [
   histogramLocal,
   scatterAdd,
   hash,
+  hashRandom,
   linkedList,
   bTree,
   radixSort,
