@@ -11,7 +11,7 @@ import { migrateToDevice } from './cases/migrate-to-device.ts'
 import { migrateToHost } from './cases/migrate-to-host.ts'
 import { ROUNDS_BENCHES } from './cases/rounds.ts'
 import { secondMigrate } from './cases/second-migrate.ts'
-import { sparseTouch } from './cases/sparse-touch.ts'
+import { SPARSE_BENCHES } from './cases/sparse-touch.ts'
 import { WORKLOAD_BENCHES } from './cases/workloads.ts'
 import { INSIDE_BENCHES } from './inside/migrate-cost.ts'
 
@@ -27,7 +27,7 @@ export const BENCHES: readonly Bench[] = [
   ...ROUNDS_BENCHES,
   ...CHAIN_BENCHES,
   ...INSIDE_BENCHES,
-  sparseTouch,
+  ...SPARSE_BENCHES,
   ...WORKLOAD_BENCHES,
 ]
 export const ROUNDS_MIN = 5

@@ -1,27 +1,36 @@
-// sparse-touch. Always: the pages are on the host before each sample, each sample touches others than the one before, and nothing tells in advance which.
+// The sparse touches. Always: the pages are on the host before each sample, each sample touches other words than the one before, and nothing tells in
+// advance which. The notes have the amplification: bytes that came to the device, for each byte that the kernel asked for.
 
-import { sparseTouch as workload } from '../../examples/workloads/sparse-touch.ts'
+import { sparseTouch, sparseTouchBlocks, sparseTouchPages } from '../../examples/workloads/sparse-touch.ts'
+import type { Workload } from '../../examples/workloads/workload.ts'
 import { alternate, type Bed, type Bench, expect, expectSameBytes, type Measured } from '../case.ts'
 import { PLAIN } from '../plain/index.ts'
 
 const MIB = 2 ** 20
-const BYTES = 512 * MIB
-const BYTES_QUICK = 128 * MIB
-/** Not much more than what is touched: the library needs no memory for the rest. */
+/** Where a hundredth is touched, not much more than that: the library needs no memory for the rest. */
 const BUDGET = 64 * MIB
 const WARM_UP = 4
 
-export const sparseTouch: Bench = {
-  name: 'sparse-touch',
-  about: `${workload.about}: 512 MiB (128 with --quick) | upload of all of it with one writeBuffer, the same kernel`,
-  goal: 0.05,
-  run,
+export const SPARSE_BENCHES: readonly Bench[] = [
+  sparse(sparseTouch, 512, 128, 0.05),
+  // All of it comes, so a little tells as much.
+  sparse(sparseTouchPages, 32, 16, null),
+  sparse(sparseTouchBlocks, 512, 128, null),
+]
+
+function sparse(workload: Workload, mebibytes: number, quickMebibytes: number, goal: number | null): Bench {
+  return {
+    name: workload.name,
+    about: `${workload.about}: ${mebibytes} MiB (${quickMebibytes} with --quick) | upload of all of it with one writeBuffer, the same kernel`,
+    goal,
+    run: (bed, rounds) => run(bed, rounds, workload, (bed.quick ? quickMebibytes : mebibytes) * MIB),
+  }
 }
 
-async function run(bed: Bed, rounds: number): Promise<Measured> {
-  const problem = await workload.make(bed.quick ? BYTES_QUICK : BYTES)
+async function run(bed: Bed, rounds: number, workload: Workload, bytes: number): Promise<Measured> {
+  const problem = await workload.make(bytes)
   const plain = await PLAIN[workload.name]?.(bed.device, problem)
-  if (plain === undefined) throw new Error('sparse-touch has no plain side.')
+  if (plain === undefined) throw new Error(`${workload.name} has no plain side.`)
   const svm = await bed.open(BUDGET)
   try {
     const placed = await problem.place(svm)
@@ -36,7 +45,7 @@ async function run(bed: Bed, rounds: number): Promise<Measured> {
           const [result] = await placed.run()
           bytesIn = result?.bytesIn ?? 0
           passes = result?.rounds ?? 0
-          expect(bytesIn > 0, 'sparse-touch: the pages were on the device already.')
+          expect(bytesIn > 0, `${workload.name}: the pages were on the device already.`)
         },
       },
       { timed: () => plain.run() },
@@ -45,8 +54,10 @@ async function run(bed: Bed, rounds: number): Promise<Measured> {
     const [mine, others] = [await placed.results(), await plain.results()]
     problem.check(mine)
     problem.check(others)
-    expectSameBytes('sparse-touch', mine.found as Uint8Array, others.found as Uint8Array)
-    return { ...samples, notes: { bytes: problem.workingSetBytes, pages: problem.numbers.count as number, bytesIn, rounds: passes } }
+    expectSameBytes(workload.name, mine.found as Uint8Array, others.found as Uint8Array)
+    const words = problem.numbers.count as number
+    const amplification = bytesIn / (words * Uint32Array.BYTES_PER_ELEMENT)
+    return { ...samples, notes: { bytes: problem.workingSetBytes, pages: words, bytesIn, amplification, rounds: passes } }
   } finally {
     await svm.close({ discard: true })
     plain.destroy()

@@ -62,7 +62,7 @@ const ROWS: Readonly<Record<string, Row>> = {
 }
 
 /** They are measured in a way of their own. */
-const OWN_CASE = ['sparse-touch']
+const OWN_CASE = ['sparse-touch', 'sparse-touch-pages', 'sparse-touch-blocks']
 const POOLS = 3
 /** Three pools are in use while less than a third of their frames is free. */
 const TO_SPARE = 1.15

@@ -34,6 +34,8 @@ export const PLAIN: Readonly<Record<string, PlainWorkload>> = {
   grep,
   'ping-pong': pingPong,
   'sparse-touch': sparseTouch,
+  'sparse-touch-pages': sparseTouch,
+  'sparse-touch-blocks': sparseTouch,
   'bfs-mask': bfsMask,
   'bfs-queue': bfsQueue,
   pagerank,

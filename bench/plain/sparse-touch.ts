@@ -30,7 +30,7 @@ export const sparseTouch: PlainWorkload = async (device, { inputs, numbers }) =>
       kit.write(words, all)
       await kit.run([{ pipeline, group: groups[runs++ % sets] as GPUBindGroup, workgroups: [Math.ceil(count / 64)] }])
     },
-    results: async () => ({ found: await kit.read(found) }),
+    results: async () => ({ found: await kit.read(found), runs: new Uint8Array(Uint32Array.of(runs).buffer) }),
     destroy: () => kit.destroy(),
   }
 }

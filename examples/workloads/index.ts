@@ -15,7 +15,7 @@ import { pingPong } from './ping-pong.ts'
 import { radixSort } from './radix-sort.ts'
 import { scatterAdd } from './scatter-add.ts'
 import { sgemm } from './sgemm.ts'
-import { sparseTouch } from './sparse-touch.ts'
+import { sparseTouch, sparseTouchBlocks, sparseTouchPages } from './sparse-touch.ts'
 import { transpose } from './transpose.ts'
 import { triad, triadWide } from './triad.ts'
 import { triadInPlace } from './triad-in-place.ts'
@@ -33,6 +33,8 @@ export const WORKLOADS: readonly Workload[] = [
   grep,
   pingPong,
   sparseTouch,
+  sparseTouchPages,
+  sparseTouchBlocks,
   bfsMask,
   bfsQueue,
   pagerank,
