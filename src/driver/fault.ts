@@ -41,11 +41,17 @@ export function mustAbort(report: PassReport, anyFault: boolean): boolean {
   return faulted.some((word, at) => (anyFault ? word : word & (dirty[at] as number)) !== 0)
 }
 
-/** A bad access is fatal unless its workgroup took a fault that was serviced: then it may be an echo of that. */
-export function fatalAccess(report: PassReport, misses: Misses): BadAccess | null {
-  if (misses.covered > 0) return null
+/**
+ * A bad access is fatal unless it may be an echo: of a fault of its workgroup, which is serviced; of a loop that ran out of fuel, which gets more; or, in a pass that is
+ * dropped, of what another workgroup that could not go on left on a private page.
+ */
+export function fatalAccess(report: PassReport, misses: Misses, dropped: boolean): BadAccess | null {
+  if (misses.covered > 0 || report.fuelOut > 0) return null
   const serviceable = report.workgroups[WORKGROUP_BITMAP.serviceable] as Uint32Array
-  for (const bad of [report.bad, ...misses.bad]) if (bad !== null && !testBit(serviceable, bad.slot)) return bad
+  const touched = report.workgroups[WORKGROUP_BITMAP.touched] as Uint32Array
+  const anyEcho = dropped && serviceable.some((word) => word !== 0)
+  const isEcho = (slot: number) => testBit(serviceable, slot) || (anyEcho && testBit(touched, slot))
+  for (const bad of [report.bad, ...misses.bad]) if (bad !== null && !isEcho(bad.slot)) return bad
   return null
 }
 

@@ -156,7 +156,7 @@ export class Replay {
     }
     // What it wanted the next pass will say, which is an attempt.
     if (refused) return
-    const bad = fatalAccess(report, learned.misses)
+    const bad = fatalAccess(report, learned.misses, aborted)
     if (bad !== null) throw accessError(this.#mirror, this.#launch, window, bad, this.#remaining.retired)
     const outcome = { slots: window.slots, retired, barren: aborted || retired === 0, split: this.#split }
     this.#pace.passed(report, outcome, this.#remaining.retired)
@@ -485,7 +485,7 @@ export class Replay {
     // Alone, the lead can learn at most a few needs of every page before it retires.
     const bound = LEAD_ROUNDS + 4 * (this.#mirror.dmem.capacity + this.#grants.needs.size)
     if (this.#idleRounds <= IDLE_ROUNDS && this.#leadRounds <= bound) return
-    throw noProgress(this.#launch, this.#remaining, Math.max(this.#idleRounds, this.#leadRounds), this.#remaining.workgroupAt(this.#lead))
+    throw noProgress(this.#mirror, this.#launch, this.#remaining, Math.max(this.#idleRounds, this.#leadRounds), this.#pins.size)
   }
 
   /** All bytes as before: the host has them still. */

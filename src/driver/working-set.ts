@@ -2,15 +2,14 @@
 
 import { SvmError } from '../base/error.ts'
 import { printBytes } from '../base/units.ts'
+import { split } from './fault.ts'
 import type { Launch } from './launch.ts'
 import type { Remaining } from './remaining.ts'
 import type { Mirror } from './svmm.ts'
 
 /** The lead alone needs more pages than there are frames. */
 export function tooGreedy({ dmem, space, plan }: Mirror, launch: Launch, remaining: Remaining, needed: number): SvmError {
-  const [x, y] = launch.workgroups
-  const lead = remaining.workgroupAt(remaining.lead)
-  const workgroup = [lead % x, Math.floor(lead / x) % y, Math.floor(lead / (x * y))]
+  const workgroup = split(remaining.workgroupAt(remaining.lead), launch.workgroups)
   const why =
     needed <= dmem.capacity && !launch.atomic
       ? ', but what evictions could have freed of them was not given away. Look at policy.eviction, or raise deviceMemory.'
@@ -22,10 +21,13 @@ export function tooGreedy({ dmem, space, plan }: Mirror, launch: Launch, remaini
   )
 }
 
-export function noProgress({ kernel }: Launch, remaining: Remaining, rounds: number, workgroup: number): SvmError {
+/** @param pages that the lead has touched meanwhile */
+export function noProgress({ dmem, space }: Mirror, launch: Launch, remaining: Remaining, rounds: number, pages: number): SvmError {
+  const { label } = launch.kernel
+  const workgroup = split(remaining.workgroupAt(remaining.lead), launch.workgroups)
   return new SvmError(
     'working-set',
-    `Kernel ${kernel.label} made no progress in ${rounds} rounds: workgroup ${workgroup} faults again and again. If its workgroups wait for each other, declare class 'unsplittable'; otherwise raise deviceMemory.`,
-    { kernel: kernel.label, retiredWorkgroups: remaining.retired },
+    `Kernel ${label} made no progress in ${rounds} rounds: workgroup (${workgroup.join(', ')}) faults again and again, and has touched ${pages} pages of ${printBytes(space.geometry.pageBytes)} of the ${dmem.capacity} that there are. If its workgroups wait for each other, declare class 'unsplittable'; otherwise raise deviceMemory.`,
+    { kernel: label, workgroup, retiredWorkgroups: remaining.retired },
   )
 }

@@ -112,3 +112,63 @@ describe('by a workgroup atomic, without a barrier: nobody is told', () => {
     expect([...words.subarray(0, GROUPS * 4)]).toEqual(new Array(GROUPS * 4).fill(PAGE))
   })
 })
+
+describe('across workgroups, and by who has no fuel: an address that comes of it is no error', () => {
+  test('an atomic of a neighbour who was not told puts it where another workgroup follows it', async () => {
+    const svm = await gpu.open()
+    const words = PAGE / 4
+    const FAR = 0x1000000
+    const code = `struct Args { chain: svm_ptr, slot: svm_ptr, out: svm_ptr, good: svm_ptr }
+@group(0) @binding(0) var<uniform> args: Args;
+var<workgroup> box: atomic<u32>;
+fn late() -> u32 { var at = 0u; for (var n = 0u; n < ${ROUNDS}u; n++) { at = svm_load_u32(svm_add(args.chain, at)); } return at; }
+@compute @workgroup_size(4) fn k(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) i: u32) {
+  if (group.x == 0u) {
+    if (i == 1u) { atomicStore(&box, late() | 1u); }
+    let seen = atomicLoad(&box);
+    if (i == 2u && seen != 0u) { svm_atomic_store_u32(args.slot, seen); }
+  } else {
+    let seen = svm_atomic_load_u32(args.slot);
+    if (seen != 0u) { svm_store_u32(svm_index(args.out, group.x * 4u + i, 4u), svm_load_u32(svm_add(svm_sub(args.good, ${FAR}u), seen & 0xfffffffeu))); }
+  }
+}`
+    const chain = svm.allocFrom(
+      Uint32Array.from({ length: ROUNDS * words }, (_, w) => (w % words > 0 ? 0 : w / words + 1 < ROUNDS ? (w / words + 1) * PAGE : FAR)),
+    )
+    const args = { chain, slot: svm.alloc(PAGE), out: svm.alloc(PAGE), good: svm.allocFrom(new Uint32Array(words).fill(9)) }
+    const kernel = await svm.createKernel({ code, entryPoint: 'k' })
+    await svm.queue.enqueue(kernel, { args, global: 4 * 64 }).done
+    const out = await svm.read(args.out, Uint32Array, words)
+    // Who looked before it was there has stored nothing.
+    expect([...out].every((word) => word === 0 || word === 9)).toBe(true)
+  })
+
+  test('a loop that needs more fuel than the first pass has', async () => {
+    const TURNS = 300_000
+    const svm = await gpu.open()
+    const code = `struct Args { good: svm_ptr, out: svm_ptr }
+@group(0) @binding(0) var<uniform> args: Args;
+var<workgroup> box: atomic<u32>;
+@compute @workgroup_size(4) fn k(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) i: u32) {
+  if (i == 1u) {
+    var n = 0u;
+    var x = 1u;
+    while (n < ${TURNS}u) { n += 1u; x = x * 1664525u + n; }
+    atomicStore(&box, (n << 2u) | 1u | select(0u, 2u, x == 77u));
+  }
+  let seen = atomicLoad(&box);
+  var v = 1u;
+  if (seen != 0u) { v = svm_load_u32(svm_add(svm_sub(args.good, ${TURNS * 4}u), seen & 0xfffffffcu)); }
+  svm_store_u32(svm_index(args.out, group.x * 4u + i, 4u), v);
+}`
+    // The turns that were not made lead below, where nothing is.
+    const args = { good: svm.allocFrom(new Uint32Array(PAGE / 4).fill(9)), out: svm.alloc(PAGE) }
+    const elsewhere = svm.alloc(PAGE)
+    await svm.queue.migrate([{ pointer: args.good }, { pointer: args.out }]).done
+    const kernel = await svm.createKernel({ code, entryPoint: 'k' })
+    await svm.queue.enqueue(kernel, { args, global: 16 }).done
+    const out = await svm.read(args.out, Uint32Array, 16)
+    expect([...out].every((word) => word === 1 || word === 9)).toBe(true)
+    expect(svm.residency(elsewhere, PAGE)).toHaveLength(1)
+  })
+})
