@@ -73,7 +73,7 @@ const HISTORY_MAX = 8
 const STEADY_MAX = 32
 const UNCHAINED_MAX = 64
 const NOTHING_KNOWN: NeedHistory = { needs: new Map(), demands: new Map(), workgroups: 1 }
-const GUARD_ORDER: readonly LoopGuards[] = ['all', 'accessing', 'apart', 'none']
+const GUARD_ORDER: readonly LoopGuards[] = ['all', 'accessing', 'apart', 'uncounted', 'none']
 
 export class DriverKernel {
   readonly translated: TranslatedKernel
@@ -185,6 +185,7 @@ export class DriverKernel {
       try {
         const program = await this.device.createProgram(descriptor)
         await this.#check()
+        if (loopGuards === 'none') this.#refuseEndless(variant)
         return program
       } catch (thrown) {
         if (!(thrown instanceof ProgramFailure)) throw thrown
@@ -192,6 +193,20 @@ export class DriverKernel {
       }
     }
     throw failure as SvmError
+  }
+
+  /** In a pass that may fault a loop that memory ends must end early. @throws SvmError unsupported */
+  #refuseEndless(variant: ProgramVariant): void {
+    const { loops, variants } = this.translated.analysis
+    // Of a kernel that is never attempted the text is only checked.
+    if ((variant !== 'attempt' && variant !== 'sealed') || !variants.includes(variant)) return
+    const lines = loops.filter(({ guard }) => guard === 'all').map(({ line }) => line)
+    if (lines.length === 0) return
+    throw new SvmError(
+      'unsupported',
+      `Kernel ${this.label} cannot run where a fault is possible: a barrier depends on what a loop leaves behind (line ${lines.join(', ')}), so its work-items cannot leave it early. Count it with a bound of its own, or bring all memory with queue.migrate() and declare class 'unsplittable'.`,
+      { kernel: this.label },
+    )
   }
 
   /** Operators on svm_ptr are refused in both widths; see wgsl/. */

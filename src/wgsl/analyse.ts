@@ -2,6 +2,7 @@
 //
 // Always: the answers err on the safe side. A name that only might be a call, a result that only might be used, counts.
 
+import { stepsOn } from './counting.ts'
 import type { FunctionDeclaration, SourceModule, TokenRange } from './module.ts'
 import { closingOf, type Token } from './scanner.ts'
 
@@ -12,7 +13,7 @@ export interface Loop {
   readonly range: TokenRange
   /** Token of the `{` that opens the body. */
   readonly open: number
-  /** A `for` that counts: its condition calls nothing, and what its update changes is changed nowhere else. It ends whatever memory holds. */
+  /** A `for` that counts: its condition calls nothing, what its update changes is changed nowhere else, by a step that memory does not say. It ends whatever memory holds. */
   readonly counted: boolean
   /** It holds a barrier or a subgroup operation, itself or by a call: one that leaves it early splits the workgroup. */
   readonly collective: boolean
@@ -178,7 +179,7 @@ export class Analyser {
           owner: owner.name,
           range,
           open,
-          counted: this.#counts(kind, range, open),
+          counted: this.#counts(owner, kind, range, open),
           collective,
           barriers: this.#does(range, isBarrier),
           handed,
@@ -189,7 +190,7 @@ export class Analyser {
     return loops
   }
 
-  #counts(kind: Loop['kind'], { start, end }: TokenRange, open: number): boolean {
+  #counts(owner: FunctionDeclaration, kind: Loop['kind'], { start, end }: TokenRange, open: number): boolean {
     if (kind !== 'for') return false
     const text = (i: number) => (this.#module.tokens[i] as Token).text
     const close = closingOf(this.#module.tokens, start + 1)
@@ -203,7 +204,7 @@ export class Analyser {
       if (this.#module.tokens[i]?.kind === 'word' && text(i + 1) === '(') return false
       tested ||= i < second && text(i) === counter
     }
-    if (!tested) return false
+    if (!tested || !stepsOn(this.#module, owner, { start: first + 1, end: second }, { start: second + 1, end: close }, counter)) return false
     // Another assignment to the counter, or a pointer to it.
     for (let i = open; i < end; i++) {
       if (text(i) !== counter || text(i - 1) === '.') continue

@@ -175,3 +175,45 @@ describe('a plain load for which a loop waits for sure is watched as a question'
   ]
   test.each(works)('not where %s', (_, text) => expect(asked(text)).toEqual([]))
 })
+
+describe('a loop counts', () => {
+  const guardOf = (before: string, head: string, outside = '') =>
+    analyse(body(`${before} for (var x = 1u; ${head}) { svm_store_u32(args.b, x); }`, outside)).loops[0]?.guard
+  const LOADED = 'let d = svm_load_u32(args.a);'
+
+  test.each([
+    ['', 'x < args.n; x++'],
+    [LOADED, 'x < d; x++'],
+    ['', 'x > 0u; x--'],
+    ['', 'x < args.n; x += 2u'],
+    ['', 'x < args.n; x = x + args.n'],
+    ['let stride = max(id.y, 1u) * 64u; let more = stride + 1u;', 'x < args.n; x += more'],
+    ['', 'x < args.n; x += STEP'],
+    ['', 'x > 0u; x >>= 1u'],
+    ['', 'x < args.n; x <<= 1u'],
+    ['', 'x > 0u; x /= 2u'],
+    ['', 'x < 64u; x = x * 3u'],
+  ])('%s for (%s)', (before, head) => {
+    expect(guardOf(before, head, 'const STEP = 4u;\n')).toBe('attempt')
+  })
+
+  test.each([
+    [LOADED, 'x < args.n; x += d'],
+    [`${LOADED} let more = d + 1u;`, 'x < args.n; x -= more'],
+    ['var d = 1u;', 'x < args.n; x += d'],
+    ['var<function> d = 1u;', 'x < args.n; x += d'],
+    [LOADED, 'x < d; x <<= 1u'],
+    [LOADED, 'x > 0u; x >>= d'],
+    [LOADED, 'x != 7u; x = d'],
+    ['', 'x != 3u; x = links[x & 3u]'],
+    ['', 'x < args.n; x += links[0]'],
+    ['', 'x != 3u; x = 5u - x'],
+  ])('but not where memory says the step: %s for (%s)', (before, head) => {
+    expect(guardOf(before, head, 'var<private> links: array<u32, 4>;\n')).toBe('all')
+  })
+
+  test('nor where a caller does', () => {
+    const code = `${HEAD}fn sum(step: u32) -> u32 { var s = 0u; for (var x = 0u; x < 9u; x += step) { s += x; } return s; }\n${K} { svm_store_u32(args.b, sum(svm_load_u32(args.a))); }`
+    expect(analyse(code).loops[0]?.guard).toBe('all')
+  })
+})

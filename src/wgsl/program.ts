@@ -111,8 +111,11 @@ export interface TranslateOptions {
   readonly twin?: KernelTwin
 }
 
-/** Which loops get the poison test: the fallback order when a text does not compile. 'apart': work-items leave loops with subgroup operations each for itself. */
-export type LoopGuards = 'all' | 'accessing' | 'apart' | 'none'
+/**
+ * Which loops get the poison test: the fallback order when a text does not compile. 'apart': work-items leave loops with subgroup operations each for itself;
+ * 'uncounted': besides, loops that count are left alone, which end anyway; 'none': not for passes that may fault, unless all loops count.
+ */
+export type LoopGuards = 'all' | 'accessing' | 'apart' | 'uncounted' | 'none'
 
 export interface TranslatedKernel {
   readonly label: string

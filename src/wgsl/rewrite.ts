@@ -196,10 +196,11 @@ export class Rewriter {
  * ends by what memory holds: loops that count keep their speed. Where invocations meet, one that counts goes astray only by a count that was handed around.
  */
 export function guardOf(loop: Loop, variant: ProgramVariant, loopGuards: LoopGuards): 'stop' | 'meet' | null {
-  if (loopGuards === 'none' || (loop.counted && variant !== 'attempt' && variant !== 'sealed')) return null
+  if (loopGuards === 'none' || (loop.counted && (loopGuards === 'uncounted' || (variant !== 'attempt' && variant !== 'sealed')))) return null
   if (!loop.collective) return loopGuards === 'all' || loop.accessing ? 'stop' : null
-  if (loop.counted && !loop.handed) return null
-  return loop.barriers || loopGuards !== 'apart' ? 'meet' : 'stop'
+  // A barrier must be met by all: what a loop with one counts to came from no memory, or was handed around.
+  if (loop.counted && loop.barriers && !loop.handed) return null
+  return loop.barriers || (loopGuards !== 'apart' && loopGuards !== 'uncounted') ? 'meet' : 'stop'
 }
 
 /** The author's column for a column of a rewritten line. */

@@ -120,14 +120,7 @@ class Translation implements TranslatedKernel {
     const marks = (wish.variant === 'sealed' || wish.variant === 'resident') && wish.marks !== false
     const proven = wish.proof !== undefined && wish.proof !== 'none'
     const changes = this.analysis.stores || this.analysis.atomics
-    const author = this.#rewriter.program({
-      ...wish,
-      entry: this.#entry,
-      args: this.#argsVariable,
-      held: this.#held !== null,
-      loops: this.#loops,
-      waits: this.#waits,
-    })
+    const author = this.#authorText(wish)
     const wrapper = wrapperText(this.#module, {
       entry: this.#entry,
       geometry: wish.geometry ?? 'any',
@@ -136,12 +129,7 @@ class Translation implements TranslatedKernel {
       workgroupSize,
       guard: wish.guard,
       collective,
-      prologue: [
-        ...(this.#held === null ? [] : [heldPrologue(this.#held)]),
-        ...(attempt
-          ? attemptPrologue(startTainted)
-          : [...this.#prologue(wish, proven, changes), ...(wish.watch === true && startTainted ? ['svm_tainted = true;'] : [])]),
-      ],
+      prologue: this.#prologue(wish, proven, changes),
       epilogue: attempt || proven ? [] : steadyEpilogue(!changes || marks ? null : direct ? STORED_DIRECT : STORED_RESIDENT),
     })
     const prelude = preludeText(
@@ -184,13 +172,23 @@ class Translation implements TranslatedKernel {
     }
   }
 
+  /** Edited in place. */
+  #authorText(wish: VariantWish): string {
+    const held = this.#held !== null
+    return this.#rewriter.program({ ...wish, entry: this.#entry, args: this.#argsVariable, held, loops: this.#loops, waits: this.#waits })
+  }
+
   #argumentsText(): string {
     return this.#held === null ? '' : heldDeclaration(this.#held, RUNTIME_GROUP, ARGUMENTS_BINDING)
   }
 
-  #prologue({ variant }: VariantWish, proven: boolean, changes: boolean): string[] {
-    if (proven) return provenPrologue(variant)
-    return variant === 'direct' ? directPrologue(this.#options.addressBits, changes) : []
+  #prologue({ variant, watch }: VariantWish, proven: boolean, changes: boolean): string[] {
+    const { startTainted } = this.analysis
+    const held = this.#held === null ? [] : [heldPrologue(this.#held)]
+    if (variant === 'attempt') return [...held, ...attemptPrologue(startTainted)]
+    const watched = watch === true && startTainted ? ['svm_tainted = true;'] : []
+    if (proven) return [...held, ...provenPrologue(variant), ...watched]
+    return [...held, ...(variant === 'direct' ? directPrologue(this.#options.addressBits, changes) : []), ...watched]
   }
 
   #fail(token: number, sentence: string): never {

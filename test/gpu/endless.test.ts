@@ -49,3 +49,60 @@ describe.each(['cold', 'resident'])('%s', (state) => {
     expect(await svm.read(b, Uint32Array, 16)).toEqual(Uint32Array.from({ length: 16 }, (_, n) => n))
   })
 })
+
+// Placeholders of a poisoned work-item, and 0 for a bad access, in what loops end by.
+describe('what a fault leaves behind keeps no loop going', () => {
+  const fives = new Uint32Array(PAGE / 4).fill(5)
+  const run = async (code: string, resident: boolean, options: { class?: 'unsplittable' } = {}) => {
+    const svm = await gpu.open()
+    const args = { a: svm.allocFrom(fives), b: svm.alloc(PAGE) }
+    const kernel = await svm.createKernel({ code, entryPoint: 'k', label: 'k', ...options })
+    if (resident) await svm.queue.migrate([{ pointer: args.a }, { pointer: args.b }]).done
+    await svm.queue.enqueue(kernel, { args, global: 16 }).done
+    return [...(await svm.read(args.b, Uint32Array, 16))]
+  }
+
+  test('a loop that counts to it, with a subgroup operation', async () => {
+    const code = `enable subgroups;
+diagnostic(off, subgroup_uniformity);
+${HEAD.replace('var<workgroup> told: u32;\n', '')}let last = svm_load_u32(args.a) - 1u; var s = 0u;
+  for (var x = 0u; x < last; x++) { s += subgroupAdd(0u) + 1u; }
+  svm_store_u32(svm_index(args.b, id.x, 4u), s);
+}`
+    expect(await run(code, false)).toEqual(new Array(16).fill(4))
+  })
+
+  test('a loop that memory ends, in a kernel whose counted loops cannot be left early', async () => {
+    // What the first loop counts says how often all meet.
+    const code = `${HEAD.replace('var<workgroup> told: u32;\n', '')}var n = 0u; var s = 0u;
+  for (var q = 0u; q < 4u; q++) { s += svm_load_u32(svm_index(args.a, q, 4u)); n++; }
+  for (var j = 0u; j < n; j++) { workgroupBarrier(); }
+  while (svm_load_u32(args.a) != 5u) { }
+  svm_store_u32(svm_index(args.b, id.x, 4u), s);
+}`
+    expect(await run(code, false)).toEqual(new Array(16).fill(20))
+  })
+
+  // Each turn counts, and `n` says how often all meet: nobody may leave the loop before the others.
+  const MEETS = `${HEAD.replace('var<workgroup> told: u32;\n', '')}var n = 0u; var s = 0u;
+  loop { s += svm_load_u32(svm_index(args.a, n, 4u)); n++; if (n >= 4u) { break; } }
+  for (var j = 0u; j < n; j++) { workgroupBarrier(); }
+  svm_store_u32(svm_index(args.b, id.x, 4u), s);
+}`
+
+  test('no such loop goes without a guard where a fault is possible', async () => {
+    await expect(run(MEETS, false)).rejects.toMatchObject({ code: 'unsupported', message: expect.stringContaining('(line 5)') })
+  })
+
+  test('but where none is', async () => {
+    expect(await run(MEETS, true, { class: 'unsplittable' })).toEqual(new Array(16).fill(20))
+  })
+
+  test.each(['resident', 'cold'])('a step that a bad access gave: %s', async (state) => {
+    const code = `${HEAD.replace('var<workgroup> told: u32;\n', '')}let step = svm_load_u32(svm_add(SVM_NULL, 64u)); var s = 0u;
+  for (var x = 0u; x < 1000u; x += step) { s += 1u; }
+  svm_store_u32(svm_index(args.b, id.x, 4u), s);
+}`
+    await expect(run(code, state === 'resident')).rejects.toMatchObject({ code: 'access-violation', pointer: 64 })
+  })
+})
