@@ -5,6 +5,7 @@ import { NEED } from '../abi/fault-record.ts'
 import { assert } from '../base/assert.ts'
 import { SvmError } from '../base/error.ts'
 import { printBytes, type Vpn } from '../base/units.ts'
+import { DeviceFailure } from '../device/device.ts'
 import { deviceMayRead } from '../mm/vma.ts'
 import type { Evictor } from './evict.ts'
 import { accessError } from './fault.ts'
@@ -17,6 +18,7 @@ import { Replay } from './replay.ts'
 import { chooseSteady, type Steady } from './steady.ts'
 import { countRound, runSteadyPass, settleSteady, traceSteady } from './steady-pass.ts'
 import type { Mirror } from './svmm.ts'
+import { noMemory } from './working-set.ts'
 
 export async function dispatch(mirror: Mirror, evictor: Evictor, launch: Launch): Promise<DispatchResult> {
   const total = launch.workgroups[0] * launch.workgroups[1] * launch.workgroups[2]
@@ -27,17 +29,26 @@ export async function dispatch(mirror: Mirror, evictor: Evictor, launch: Launch)
   const started = mirror.device.now()
   if (!launch.atomic) promote(mirror, launch.reach)
   const reach = new ReachTable(mirror, launch.reach)
+  let running: { readonly retired: number } = { retired: 0 }
   try {
     const steady = chooseSteady(mirror, launch, reach) ?? (await steadyWithForeseen(mirror, evictor, launch, reach))
     if (steady !== null) {
       result.variant = steady.variant
-      await runSteady(mirror, launch, reach, total, result, steady)
+      const remaining = new Remaining(total)
+      running = remaining
+      await runSteady(mirror, launch, reach, remaining, result, steady)
     } else {
       refuseIfAllMustBeHere(mirror, launch, reach.incomplete)
-      await new Replay(mirror, evictor, launch, reach, total, result).run()
+      const replay = new Replay(mirror, evictor, launch, reach, total, result)
+      running = replay
+      await replay.run()
       noteNeeds(launch)
     }
     await mirror.watch?.refuseRace(launch)
+  } catch (failure) {
+    // What the device refuses it refuses half way: who has retired has stored.
+    if (!(failure instanceof DeviceFailure) || failure.reason === 'lost') throw failure
+    throw noMemory(failure, { kernel: launch.kernel.label, retiredWorkgroups: running.retired })
   } finally {
     reach.release()
   }
@@ -62,8 +73,8 @@ async function steadyWithForeseen(mirror: Mirror, evictor: Evictor, launch: Laun
 }
 
 /** No fault is possible: no grants, no copies, no poison; the passes only bound the time of one submission. */
-async function runSteady(mirror: Mirror, launch: Launch, reach: ReachTable, total: number, result: DispatchResult, first: Steady): Promise<void> {
-  const remaining = new Remaining(total)
+async function runSteady(mirror: Mirror, launch: Launch, reach: ReachTable, remaining: Remaining, result: DispatchResult, first: Steady): Promise<void> {
+  const { total } = remaining
   let steady = first
   // Where accesses are looked at, what is added meanwhile changes nothing. Else what is known must hold still; what a pass stored to is dirty, which may allow more.
   const choose = () => (steady.proof === 'none' ? steady : chooseSteady(mirror, launch, reach))

@@ -105,6 +105,10 @@ export class Replay {
     this.#pace = new Pace(launch, mirror.plan.windowMax, total)
   }
 
+  get retired(): number {
+    return this.#remaining.retired
+  }
+
   async run(): Promise<void> {
     try {
       await this.#predict()

@@ -1,7 +1,8 @@
 // The errors of a launch that memory is too small for. Always: the message says what was needed and what there is, and the way out.
 
-import { SvmError } from '../base/error.ts'
+import { SvmError, type SvmErrorDetails } from '../base/error.ts'
 import { printBytes } from '../base/units.ts'
+import type { DeviceFailure } from '../device/device.ts'
 import { split } from './fault.ts'
 import type { Launch } from './launch.ts'
 import type { Remaining } from './remaining.ts'
@@ -30,4 +31,12 @@ export function noProgress({ dmem, space }: Mirror, launch: Launch, remaining: R
     `Kernel ${label} made no progress in ${rounds} rounds: workgroup (${workgroup.join(', ')}) faults again and again, and has touched ${pages} pages of ${printBytes(space.geometry.pageBytes)} of the ${dmem.capacity} that there are. If its workgroups wait for each other, declare class 'unsplittable'; otherwise raise deviceMemory.`,
     { kernel: label, workgroup, retiredWorkgroups: remaining.retired },
   )
+}
+
+/** The device refused something. */
+export function noMemory(failure: DeviceFailure, details: SvmErrorDetails = {}): SvmError {
+  return new SvmError('device-memory', `The device has no memory left (${failure.message}). Lower deviceMemory, or free buffers of your own.`, {
+    ...details,
+    cause: failure,
+  })
 }

@@ -12,6 +12,7 @@ import { dispatch } from '../driver/dispatch.ts'
 import { Evictor } from '../driver/evict.ts'
 import type { DispatchResult } from '../driver/launch.ts'
 import { Mirror, type MirrorOptions } from '../driver/svmm.ts'
+import { noMemory } from '../driver/working-set.ts'
 import type { Space } from '../mm/space.ts'
 import type { EvictionPolicy } from '../policy/policy.ts'
 import { type Advised, answerAdvice, forgetPreference, heedAdvice, NOTHING_DONE } from './advice.ts'
@@ -145,9 +146,7 @@ export class LocalPort implements Port {
         { cause: failure },
       )
     }
-    return new SvmError('device-memory', `The device has no memory left (${failure.message}). Lower deviceMemory, or free buffers of your own.`, {
-      cause: failure,
-    })
+    return noMemory(failure)
   }
 
   #reapLosses(): void {

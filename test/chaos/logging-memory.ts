@@ -23,7 +23,7 @@ const STORES: Readonly<Record<string, number>> = {
 type Accessor = (pointer: number, ...rest: unknown[]) => unknown
 
 /** @param onPoison told after an access that left, or found, the work-item poisoned */
-export function loggingMemory(inner: KernelMemory, stored: Set<number>, onPoison: () => void): TwinMemory {
+export function loggingMemory(inner: KernelMemory, stored: { add(at: number): void }, onPoison: () => void): TwinMemory {
   return new Proxy(inner, {
     get(target, name) {
       const accessor = Reflect.get(target, name) as Accessor

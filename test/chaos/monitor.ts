@@ -8,7 +8,7 @@ import { CONTROL, CONTROL_MODE, FAULT_HEADER_WORDS, PAGE_BITMAP, PAGE_BITMAPS, W
 import { POOL_HEAD_WORDS } from '../../src/abi/pool.ts'
 import { PTE, PTE_RIGHTS, pteFrameWords, ptePool } from '../../src/abi/pte.ts'
 import { forEachBit, testBit } from '../../src/base/bitmap.ts'
-import { type Device, type DeviceBuffer, DeviceFailure, type PassMischief, type Readback, type Work } from '../../src/device/device.ts'
+import { type BufferRole, type Device, type DeviceBuffer, DeviceFailure, type PassMischief, type Readback, type Work } from '../../src/device/device.ts'
 import { SimDevice } from '../../src/device/sim/sim-device.ts'
 import type { KernelMemory } from '../../src/device/twin.ts'
 import type { Mirror } from '../../src/driver/svmm.ts'
@@ -66,6 +66,10 @@ export class Monitor {
   #reads: Readback[] = []
   /** Words that unpoisoned work-items stored to in this pass, or chain. */
   #stored = new Set<number>()
+  /** Who stored last to each of them. */
+  #storedBy = new Map<number, number>()
+  /** The same of all passes of the launch, without what went to private pages. */
+  readonly #inPlace = new Map<number, number>()
   /** Workgroups that their twins saw poisoned in this pass. */
   #poisoned = new Set<number>()
   /** Of the chain that runs: where its pages were when it began, and the entries that its links may store by. */
@@ -82,12 +86,12 @@ export class Monitor {
   #idleAlone = 0
 
   /** The device to open the space on, on a real device with mischief: a simulated one has its own. Where the text is not read, no reach is known. */
-  watch<T extends Device>(device: T, mischief?: { passes: PassMischief; refusesPool: () => boolean; readsText: boolean }): T {
+  watch<T extends Device>(device: T, mischief?: { passes: PassMischief; refuses: (role: BufferRole) => boolean; readsText: boolean }): T {
     this.#sim = device instanceof SimDevice ? device : null
     return watched(device, {
       ...(mischief === undefined ? {} : { passMischief: mischief.passes, runsText: mischief.readsText }),
       createBuffer: async (role, byteLength, label) => {
-        if (role === 'pool' && mischief?.refusesPool()) throw new DeviceFailure('no-memory', 'this pool is refused')
+        if (mischief?.refuses(role)) throw new DeviceFailure('no-memory', `this ${role} is refused`)
         return device.createBuffer(role, byteLength, label)
       },
       write: (buffer, offset, bytes) => {
@@ -109,14 +113,33 @@ export class Monitor {
     this.#mirror = mirror
   }
 
-  /** What an atomic launch gives up when it fails is not read back. */
-  rolledBack(): void {
+  /** A launch failed: what it gives up is not read back. */
+  failed(): void {
     this.#noteDirty()
+  }
+
+  /** Workgroups that have retired in this launch. */
+  get retired(): ReadonlySet<number> {
+    return this.#done
+  }
+
+  /** The last to store to this word, not counting private copies, has not retired: it may have stored or not. */
+  isUnsettled(address: number): boolean {
+    const by = this.#inPlace.get(address)
+    return by !== undefined && !this.#done.has(by)
+  }
+
+  #noteInPlace(pass: Pass): void {
+    for (const [address, by] of this.#storedBy) {
+      const index = this.#mirror.vmm.indexOf(Math.floor(address / (PAGE_WORDS * 4)))
+      if ((this.#entry(pass, index) & PTE.private) === 0) this.#inPlace.set(address, by)
+    }
   }
 
   /** A launch begins. */
   begin({ transactional }: { transactional: boolean }): void {
     this.#transactional = transactional
+    this.#inPlace.clear()
     this.#forget()
     this.#noteDirty()
   }
@@ -136,8 +159,12 @@ export class Monitor {
 
   /** The memory of one work-item of a twin, with its stores logged, and whether its workgroup was poisoned. */
   memory(inner: KernelMemory, workgroup: number): TwinMemory {
-    const poisoned = this.#poisoned
-    return loggingMemory(inner, this.#stored, () => poisoned.add(workgroup))
+    const [poisoned, stored, storedBy] = [this.#poisoned, this.#stored, this.#storedBy]
+    const add = (at: number) => {
+      stored.add(at)
+      storedBy.set(at, workgroup)
+    }
+    return loggingMemory(inner, { add }, () => poisoned.add(workgroup))
   }
 
   /**
@@ -220,9 +247,11 @@ export class Monitor {
     this.#below = Number.POSITIVE_INFINITY
     this.#checkFrames(pass)
     this.#stored = new Set()
+    this.#storedBy = new Map()
     this.#poisoned = new Set()
     const copies = this.#sim === null ? [] : this.#copiesOf(pass)
-    await device.submit(copies.length === 0 ? work : [...copies, ...work], readbacks, again)
+    // Also where the report does not arrive.
+    await device.submit(copies.length === 0 ? work : [...copies, ...work], readbacks, again).finally(() => this.#noteInPlace(pass))
     this.#last = pass
     this.#checkConstant(pass, dispatch)
     this.#checkStores(pass)

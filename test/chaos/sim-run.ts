@@ -6,7 +6,7 @@
 import { expect } from 'vitest'
 import { Random } from '../../src/base/world.ts'
 import type { SimDevice } from '../../src/device/sim/sim-device.ts'
-import type { SvmKernel } from '../../src/index.ts'
+import type { SvmError, SvmKernel } from '../../src/index.ts'
 import { KERNELS, REPEATABLE } from '../kernels/all.ts'
 import { type Kernel, PAGE_BYTES, type Run } from '../kernels/kernel.ts'
 import { type LoggedStep, logged, ReferenceMemory, runSchedule, startTwin, witness } from '../sim/reference.ts'
@@ -14,6 +14,7 @@ import { checkInvariants, openRig, prefetchOf, type Rig } from '../sim/rig.ts'
 import { neediest, Placed } from './launch.ts'
 import { RandomMischief } from './mischief.ts'
 import { Monitor } from './monitor.ts'
+import { Refusals } from './refusals.ts'
 
 /** Frames that a space must have. */
 const FRAMES_LEAST = 7
@@ -30,6 +31,7 @@ export interface Met {
   readonly frames: number
   readonly monitor: Monitor
   readonly mischief: RandomMischief
+  readonly refusals: Refusals
 }
 
 export async function runChaos(seed: number, options: ChaosOptions = {}): Promise<Met> {
@@ -44,18 +46,21 @@ export async function runChaos(seed: number, options: ChaosOptions = {}): Promis
   const mischief = new RandomMischief(random)
   const monitor = new Monitor()
   mischief.onRound = () => monitor.round(mischief.acts)
+  const refusals = new Refusals(seed)
+  const { failBuffer, failReadback } = refusals.mischief
+  const first = refuses ? refuseOnce() : () => false
   const rig = await openRig({
     seed,
     frames,
     faithfulTwins: seed % 4 !== 0,
     policy: { prefetch: prefetchOf(seed) },
     addressBits: random.chance(1, 4) ? 64 : 32,
-    mischief: { latency: random.below(3), passes: mischief, failBuffer: refuses ? refuseOnce() : undefined },
+    mischief: { latency: random.below(3), passes: mischief, failReadback, failBuffer: (_nth, role) => first(role) || failBuffer(role) },
     wrap: (device: SimDevice) => monitor.watch(device),
     trace: (event) => monitor.event(event),
   })
   monitor.attach(rig.mirror)
-  const chaos = new SeedRun(rig, { kernel, run, random, monitor, mischief })
+  const chaos = new SeedRun(rig, { kernel, run, random, monitor, mischief, refusals })
   const launches = 1 + random.below(REPEATABLE.has(kernel) ? 5 : 3)
   try {
     for (let launch = 0; launch < launches; launch++) await chaos.launch()
@@ -72,13 +77,13 @@ export async function runChaos(seed: number, options: ChaosOptions = {}): Promis
       },
     )
   }
-  return { kernel: kernel.name, frames, monitor, mischief }
+  return { kernel: kernel.name, frames, monitor, mischief, refusals }
 }
 
 /** The first pool that is asked for. */
-function refuseOnce(): (nth: number, role: string) => boolean {
+function refuseOnce(): (role: string) => boolean {
   let left = 1
-  return (_nth, role) => role === 'pool' && left-- > 0
+  return (role) => role === 'pool' && left-- > 0
 }
 
 interface Parts {
@@ -87,7 +92,11 @@ interface Parts {
   readonly random: Random
   readonly monitor: Monitor
   readonly mischief: RandomMischief
+  readonly refusals: Refusals
 }
+
+/** Unfit: an atomic launch that does not fit. Refused: failed for what the device refused. */
+type Outcome = 'ran' | 'unfit' | 'refused'
 
 class SeedRun {
   readonly #rig: Rig
@@ -105,61 +114,110 @@ class SeedRun {
   }
 
   async launch(): Promise<void> {
-    const { kernel, random, monitor, mischief } = this.#parts
+    const { kernel, random, monitor } = this.#parts
     const placed = this.#placed
     this.#made ??= await placed.make((item, args, memory) => {
       const attempt = kernel.twin(item, args, monitor.memory(memory, item.workgroupId[0]))
       return logged(attempt, { group: item.workgroupId[0], local: item.localIndex }, this.#log)
     })
     // What stays where it is, dirty and in order, is where the variants that cannot fault run.
-    const anew = !REPEATABLE.has(kernel) || this.#memory === null || random.chance(1, 2)
-    const memory = anew ? await this.#fill() : (this.#memory as ReferenceMemory)
-    if (anew && random.chance(1, 3)) await this.#moveAll()
+    let anew = !REPEATABLE.has(kernel) || this.#memory === null || random.chance(1, 2)
+    let memory = anew ? await this.#fill() : (this.#memory as ReferenceMemory)
+    if (anew && random.chance(1, 3)) await this.#migrateAll('device')
     else if (anew || random.chance(1, 3)) await this.#move()
     const atomic = random.chance(1, 8)
-    const ran = await this.#runOnce(this.#made, atomic)
-    mischief.end()
+    let outcome = await this.#runRefused(this.#made, atomic, memory)
+    if (outcome === 'refused') {
+      // All bytes are as before an atomic launch: it runs over them. Any other may have done a part.
+      if (!atomic) memory = await this.#fill()
+      anew ||= !atomic
+      outcome = await this.#runOnce(this.#made, atomic)
+    }
     monitor.finish()
     await checkInvariants(this.#rig)
-    if (ran) this.#follow(memory)
+    if (outcome === 'ran') this.#follow(memory)
     if (REPEATABLE.has(kernel) && random.chance(1, 2)) return
     await this.compare(memory)
-    if (ran && anew) this.#parts.run.check(await placed.read(), placed.addresses)
+    if (outcome === 'ran' && anew) this.#parts.run.check(await placed.read(), placed.addresses)
     monitor.finish()
   }
 
   /** The memory is what the reference has, word by word. */
-  async compare(memory = this.#memory): Promise<void> {
+  async compare(memory = this.#memory, excepted: (address: number) => boolean = () => false): Promise<void> {
     if (memory === null) return
     const after = await this.#placed.read()
     for (const [name, words] of Object.entries(after)) {
-      const wanted = memory.words(this.#placed.addresses[name], words.length)
-      const at = words.findIndex((word, i) => word !== wanted[i])
+      const first = this.#placed.addresses[name]
+      const wanted = memory.words(first, words.length)
+      const at = words.findIndex((word, i) => word !== wanted[i] && !excepted(first + 4 * i))
       expect(at, `I5: ${name}[${at}] is ${words[at]}, and ${wanted[at]} in the all-resident run`).toBe(-1)
     }
   }
 
-  async #runOnce(made: SvmKernel, atomic: boolean): Promise<boolean> {
+  /** Once, while the device refuses something: a launch that fails for that leaves what it must. */
+  async #runRefused(made: SvmKernel, atomic: boolean, memory: ReferenceMemory): Promise<Outcome> {
+    const { refusals } = this.#parts
+    // What a launch makes lasts until something larger is needed: it is made anew, as then.
+    if (refusals.begin()) {
+      this.#rig.mirror.tables.drop()
+      this.#rig.mirror.copies.release()
+    }
+    const outcome = await this.#runOnce(made, atomic).finally(() => refusals.end())
+    if (outcome === 'refused') await this.#checkFailed(atomic, memory)
+    // A pool that is smaller than planned stays so until it is empty.
+    if (refusals.refused === 'pool') await this.#migrateAll('host')
+    return outcome
+  }
+
+  async #runOnce(made: SvmKernel, atomic: boolean): Promise<Outcome> {
     const { kernel, monitor, mischief } = this.#parts
     this.#log = []
     monitor.begin({ transactional: kernel.class === 'transactional' })
     mischief.begin()
     try {
       await this.#placed.launch(made, atomic)
-      return true
+      return 'ran'
     } catch (error) {
-      // An atomic launch keeps every page that it writes: it may not fit. Then nothing has happened.
-      if (!atomic || (error as { code?: string }).code !== 'working-set') throw error
-      monitor.rolledBack()
-      return false
+      const outcome = this.#outcomeOf(error as SvmError, atomic)
+      if (outcome === null) throw error
+      monitor.failed()
+      return outcome
+    } finally {
+      mischief.end()
     }
   }
 
-  /** The reference takes the same way. */
-  #follow(memory: ReferenceMemory): void {
+  /** Null: nothing may fail like this. */
+  #outcomeOf({ code, retiredWorkgroups }: SvmError, atomic: boolean): Outcome | null {
+    const { monitor, refusals } = this.#parts
+    const { refused } = refusals
+    if (refused !== null && (code === 'device-memory' || (code === 'working-set' && refused === 'pool'))) {
+      const { size } = monitor.retired
+      if (code === 'device-memory') expect(retiredWorkgroups, `what the error says of the ${size} workgroups that have retired`).toBe(size)
+      refusals.failed(size, atomic)
+      return 'refused'
+    }
+    // An atomic launch keeps every page that it writes: it may not fit. Then nothing has happened.
+    return atomic && code === 'working-set' ? 'unfit' : null
+  }
+
+  /** SYSTEM.md section 5: an atomic launch has left nothing; of any other, what retired workgroups wrote stays, and no private page has changed. */
+  async #checkFailed(atomic: boolean, before: ReferenceMemory): Promise<void> {
+    const { monitor } = this.#parts
+    monitor.finish()
+    await checkInvariants(this.#rig)
+    if (atomic) return this.compare(before)
+    const partial = before.copy()
+    this.#follow(partial, new Set(monitor.retired))
+    await this.compare(partial, (address) => monitor.isUnsettled(address))
+  }
+
+  /** The reference takes the same way. @param only of these workgroups; missing: of all */
+  #follow(memory: ReferenceMemory, only?: ReadonlySet<number>): void {
     const { kernel, run } = this.#parts
-    const running = startTwin(kernel.twin, run.workgroups, kernel.size, { ...this.#placed.addresses, ...run.numbers }, memory)
-    runSchedule(running, witness(this.#log))
+    const all = startTwin(kernel.twin, run.workgroups, kernel.size, { ...this.#placed.addresses, ...run.numbers }, memory)
+    const running = only === undefined ? all : all.map((items, group) => (only.has(group) ? items : []))
+    runSchedule(running, witness(only === undefined ? this.#log : this.#log.filter(({ step }) => only.has(step.group))))
   }
 
   async #fill(): Promise<ReferenceMemory> {
@@ -171,10 +229,13 @@ class SeedRun {
     return memory
   }
 
-  async #moveAll(): Promise<void> {
+  async #migrateAll(to: 'device' | 'host'): Promise<void> {
     const { run, kernel } = this.#parts
     const ranges = kernel.pointers.map((name) => ({ pointer: this.#placed.addresses[name], byteLength: run.arrays[name].byteLength }))
-    await this.#rig.svm.queue.migrate(ranges.sort((a, b) => a.pointer - b.pointer)).done
+    await this.#rig.svm.queue.migrate(
+      ranges.sort((a, b) => a.pointer - b.pointer),
+      { to },
+    ).done
   }
 
   /** Random residency. */

@@ -5,13 +5,16 @@ import { expect, test } from 'vitest'
 import { Random } from '../../src/base/world.ts'
 import type { Context } from '../../src/cl/context.ts'
 import { SvmDevice } from '../../src/cl/svm-device.ts'
+import type { BufferRole } from '../../src/device/device.ts'
 import { budgetMin, planMemory } from '../../src/driver/budget.ts'
+import type { Mirror } from '../../src/driver/svmm.ts'
 import type { LocalPort } from '../../src/drm/local-port.ts'
 import { webgpuDevice } from '../../src/index.ts'
 import { neediest, Placed } from '../chaos/launch.ts'
 import { LinkScene } from '../chaos/links.ts'
 import { RandomMischief } from '../chaos/mischief.ts'
 import { Monitor } from '../chaos/monitor.ts'
+import { Refusals } from '../chaos/refusals.ts'
 import { KERNELS, ONCE } from '../kernels/all.ts'
 import { type Kernel, PAGE_BYTES } from '../kernels/kernel.ts'
 import { drawSequence } from '../kernels/links.ts'
@@ -21,7 +24,7 @@ const gpu = useGpu()
 const FRAMES_LEAST = 7
 const seed = Number((globalThis as { process?: { env: Record<string, string | undefined> } }).process?.env.SVM_SEED ?? 1)
 
-const met = { absent: 0, evicted: 0, truncated: 0, aborted: 0, hints: 0, replayed: 0 }
+const met = { absent: 0, evicted: 0, truncated: 0, aborted: 0, hints: 0, replayed: 0, refused: 0 }
 
 /** A budget that gives so many frames. */
 function budgetFor(frames: number, device: SvmDevice): number {
@@ -29,6 +32,12 @@ function budgetFor(frames: number, device: SvmDevice): number {
   const { limits } = device.device
   while (planMemory({ budgetBytes, pageBytes: PAGE_BYTES, limits, authorStorageBuffers: 0 }).frames < frames) budgetBytes += 256
   return budgetBytes
+}
+
+/** The next launch makes its buffers anew. */
+function makeAnew({ tables, copies }: Mirror): void {
+  tables.drop()
+  copies.release()
 }
 
 async function underMischief(kernel: Kernel, random: Random, spare: number): Promise<void> {
@@ -40,24 +49,35 @@ async function underMischief(kernel: Kernel, random: Random, spare: number): Pro
   // Half of a pool that is refused is given up.
   let refusals = spare === 0 ? 0 : 1
   const room = 1 + refusals
-  const refusesPool = () => refusals-- > 0
-  const device = new SvmDevice(monitor.watch(plain.device, { passes: mischief, refusesPool, readsText: spare > 0 }))
+  const refusing = new Refusals(seed * 1000 + KERNELS.indexOf(kernel))
+  const refuses = (role: BufferRole) => (role === 'pool' && refusals-- > 0) || refusing.mischief.failBuffer(role)
+  const device = new SvmDevice(monitor.watch(plain.device, { passes: mischief, refuses, readsText: spare > 0 }))
   const frames = Math.max(FRAMES_LEAST, neediest({ kernel, run, twin: kernel.twin }) + spare) * room
   const deviceMemory = budgetFor(frames, plain)
   const svm = await gpu.openOn([device], { deviceMemory, trace: (event) => monitor.event(event) })
-  monitor.attach(((svm as Context).port as LocalPort).mirrors[0])
+  const [mirror] = ((svm as Context).port as LocalPort).mirrors
+  monitor.attach(mirror)
   const placed = new Placed(svm, kernel, run)
   const made = await placed.make()
-  // The second launch has the history of the first.
-  for (let launch = 0; launch < room; launch++) {
+  const launchOnce = async () => {
     await placed.fill()
     monitor.begin({ transactional: kernel.class === 'transactional' })
     mischief.begin()
+    await placed.launch(made).finally(() => mischief.end())
+  }
+  // The second launch has the history of the first.
+  for (let launch = 0; launch < room; launch++) {
+    if (launch > 0 && refusing.begin()) makeAnew(mirror)
     // An invariant that broke is the reason of what went wrong after it.
-    await placed.launch(made).catch((error) => {
-      throw monitor.broken ?? error
-    })
-    mischief.end()
+    const failure = await launchOnce().catch((error) => monitor.broken ?? error)
+    refusing.end()
+    if (failure !== undefined) {
+      if (failure.code !== 'device-memory' || refusing.refused === null) throw failure
+      expect(failure.retiredWorkgroups).toBe(monitor.retired.size)
+      monitor.failed()
+      met.refused++
+      await launchOnce()
+    }
     monitor.finish()
     await placed.check()
     monitor.finish()
@@ -100,7 +120,7 @@ async function chainsUnderMischief(random: Random, { kernels, inMemory = false, 
   const monitor = new Monitor()
   mischief.onRound = () => monitor.round(mischief.acts)
   const plain = webgpuDevice(gpu.device)
-  const device = new SvmDevice(monitor.watch(plain.device, { passes: mischief, refusesPool: () => false, readsText: known }))
+  const device = new SvmDevice(monitor.watch(plain.device, { passes: mischief, refuses: () => false, readsText: known }))
   const frames = (sequence.arrays * sequence.count * 4) / PAGE_BYTES + 8
   const svm = await gpu.openOn([device], {
     deviceMemory: budgetFor(Math.max(FRAMES_LEAST, frames), plain),
@@ -148,5 +168,5 @@ test('chaos over chains met everything that it was made for', () => {
 })
 
 test('chaos met everything that it was made for', () => {
-  for (const [kind, count] of Object.entries(met)) expect(count, kind).toBeGreaterThan(10)
+  for (const [kind, count] of Object.entries(met)) expect(count, kind).toBeGreaterThan(kind === 'refused' ? 2 : 10)
 })

@@ -2,6 +2,7 @@
 // shuffled, pools refused, pages evicted between rounds, on budgets down to what the neediest workgroup needs; I1 to I8 are looked at in every pass.
 
 import { describe, expect, it } from 'vitest'
+import { REFUSABLE } from '../chaos/refusals.ts'
 import { type Met, runChaos } from '../chaos/sim-run.ts'
 import { KERNELS } from '../kernels/all.ts'
 import { only, overSeeds, seedsWanted } from '../seeds.ts'
@@ -17,6 +18,18 @@ describe('chaos leaves what an all-resident run leaves', () => {
         sum(({ mischief }) => mischief.done[kind]),
         kind,
       ).toBeGreaterThan(met.length / 4)
+    // Each kind of buffer was refused, and the bytes of read-backs; launches failed for it, some when workgroups had retired, some with all to be undone.
+    for (const kind of REFUSABLE)
+      expect(
+        sum(({ refusals }) => refusals.done[kind]),
+        kind,
+      ).toBeGreaterThan(0)
+    for (const kind of ['failed', 'midway', 'atomic'] as const)
+      expect(
+        sum(({ refusals }) => refusals.launches[kind]),
+        `launches ${kind}`,
+      ).toBeGreaterThan(0)
+    expect(sum(({ refusals }) => refusals.launches.failed)).toBeGreaterThan(met.length / 4)
     for (const kind of ['sealed', 'refused', 'resident', 'direct', 'proven'] as const)
       expect(
         sum(({ monitor }) => monitor.seen[kind]),

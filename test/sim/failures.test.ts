@@ -133,6 +133,34 @@ describe('a device without memory', () => {
     expect(failed).toBe('no error')
   })
 
+  it('a launch that fails half way says how many workgroups have retired, and what those wrote stays', async () => {
+    let fails = 0
+    const rig = await openRig({ frames: 8, mischief: { failReadback: () => fails > 0 && --fails === 0 } })
+    const pointer = rig.svm.alloc(2 * PAGES * PAGE_BYTES)
+    const store = await makeKernel(rig.svm, (item, args, m) => m.storeU32(args.a + item.globalId[0] * PAGE_BYTES, 9))
+    const met: number[] = []
+    for (let nth = 1; nth < 30; nth++) {
+      await rig.svm.write(pointer, new Uint8Array(2 * PAGES * PAGE_BYTES))
+      fails = nth
+      const error = await rig.svm.queue.enqueue(store, { args: { a: pointer }, global: 2 * PAGES }).done.then(
+        () => null,
+        (thrown) => thrown,
+      )
+      if (error === null) break
+      expect(error).toMatchObject({ code: 'device-memory', kernel: 'k' })
+      const words = await rig.svm.read(pointer, Uint32Array, 2 * PAGES * PAGE_WORDS)
+      const stored = words.filter((word) => word === 9).length
+      // Of the pass whose report was lost nobody knows who has.
+      expect(stored).toBeGreaterThanOrEqual(error.retiredWorkgroups)
+      met.push(error.retiredWorkgroups)
+      await checkInvariants(rig)
+    }
+    fails = 0
+    expect(met[0]).toBe(0)
+    expect(Math.max(...met)).toBeGreaterThan(PAGES)
+    await rig.svm.close()
+  })
+
   it('half a pool is better than none', async () => {
     const rig = await openRig({ frames: 64, mischief: { failBuffer: (_n, role, bytes) => role === 'pool' && bytes > 20 * PAGE_BYTES } })
     const pointer = rig.svm.allocFrom(sequence(30 * PAGE_WORDS))
