@@ -1,4 +1,4 @@
-// The plain side of the radix sort: two pairs of buffers in turns, all 24 dispatches in one submission. Always: after an even number of passes the
+// The plain side of the radix sort: two pairs of buffers in turns, all 12 dispatches in one submission. Always: after an even number of passes the
 // result is where the input was.
 
 import { type Dispatch, PlainKit } from './kit.ts'
@@ -12,38 +12,45 @@ struct Numbers { tiles: u32, shift: u32 }
 @group(0) @binding(3) var<storage, read_write> next_values: array<u32>;
 @group(0) @binding(4) var<storage, read_write> counts: array<u32>;
 @group(0) @binding(5) var<uniform> numbers: Numbers;
-const ITEMS = 64u;
-const DIGITS = 16u;
-var<workgroup> table: array<u32, ITEMS * DIGITS>;
+const ITEMS = 16u;
+const VECTORS = 32u;
+const DIGITS = 256u;
+const HALF = DIGITS / 2u;
+const EACH = HALF / ITEMS;
+const SCANNERS = 64u;
+var<workgroup> table: array<u32, ITEMS * HALF>;
+var<workgroup> begins: array<u32, DIGITS>;
+var<workgroup> sums: array<u32, SCANNERS>;
 
 fn count_mine(tile: u32, item: u32) {
-  for (var d = 0u; d < DIGITS; d++) { table[d * ITEMS + item] = 0u; }
-  for (var n = 0u; n < 4u; n++) {
-    let digits = (keys[(tile * ITEMS + item) * 4u + n] >> vec4(numbers.shift)) & vec4(DIGITS - 1u);
-    for (var k = 0u; k < 4u; k++) { table[digits[k] * ITEMS + item]++; }
+  for (var d = 0u; d < HALF; d++) { table[d * ITEMS + item] = 0u; }
+  for (var n = 0u; n < VECTORS; n++) {
+    let digits = (keys[(tile * ITEMS + item) * VECTORS + n] >> vec4(numbers.shift)) & vec4(DIGITS - 1u);
+    for (var k = 0u; k < 4u; k++) { table[(digits[k] % HALF) * ITEMS + item] += 1u << (digits[k] / HALF * 16u); }
   }
 }
 
 @compute @workgroup_size(ITEMS) fn count(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) item: u32) {
   count_mine(group.x, item);
   workgroupBarrier();
-  if (item < DIGITS) {
+  for (var d = item * EACH; d < (item + 1u) * EACH; d++) {
     var sum = 0u;
-    for (var i = 0u; i < ITEMS; i++) { sum += table[item * ITEMS + i]; }
-    counts[item * numbers.tiles + group.x] = sum;
+    for (var i = 0u; i < ITEMS; i++) { sum += table[d * ITEMS + i]; }
+    counts[d * numbers.tiles + group.x] = sum & 0xffffu;
+    counts[(HALF + d) * numbers.tiles + group.x] = sum >> 16u;
   }
 }
 
-@compute @workgroup_size(ITEMS) fn scan(@builtin(local_invocation_index) item: u32) {
+@compute @workgroup_size(SCANNERS) fn scan(@builtin(local_invocation_index) item: u32) {
   let length = DIGITS * numbers.tiles;
-  let mine = (length + ITEMS - 1u) / ITEMS;
+  let mine = (length + SCANNERS - 1u) / SCANNERS;
   let end = min(length, (item + 1u) * mine);
   var sum = 0u;
   for (var n = item * mine; n < end; n++) { sum += counts[n]; }
-  table[item] = sum;
+  sums[item] = sum;
   workgroupBarrier();
   var place = 0u;
-  for (var i = 0u; i < item; i++) { place += table[i]; }
+  for (var i = 0u; i < item; i++) { place += sums[i]; }
   for (var n = item * mine; n < end; n++) {
     let here = counts[n];
     counts[n] = place;
@@ -54,22 +61,27 @@ fn count_mine(tile: u32, item: u32) {
 @compute @workgroup_size(ITEMS) fn scatter(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) item: u32) {
   count_mine(group.x, item);
   workgroupBarrier();
-  if (item < DIGITS) {
-    var place = counts[item * numbers.tiles + group.x];
+  for (var d = item * EACH; d < (item + 1u) * EACH; d++) {
+    begins[d] = counts[d * numbers.tiles + group.x];
+    begins[HALF + d] = counts[(HALF + d) * numbers.tiles + group.x];
+    var place = 0u;
     for (var i = 0u; i < ITEMS; i++) {
-      let here = table[item * ITEMS + i];
-      table[item * ITEMS + i] = place;
+      let here = table[d * ITEMS + i];
+      table[d * ITEMS + i] = place;
       place += here;
     }
   }
   workgroupBarrier();
-  for (var n = 0u; n < 4u; n++) {
-    let four_keys = keys[(group.x * ITEMS + item) * 4u + n];
-    let four_values = values[(group.x * ITEMS + item) * 4u + n];
+  for (var n = 0u; n < VECTORS; n++) {
+    let four_keys = keys[(group.x * ITEMS + item) * VECTORS + n];
+    let four_values = values[(group.x * ITEMS + item) * VECTORS + n];
     for (var k = 0u; k < 4u; k++) {
-      let mine = ((four_keys[k] >> numbers.shift) & (DIGITS - 1u)) * ITEMS + item;
-      let place = table[mine];
-      table[mine] = place + 1u;
+      let digit = (four_keys[k] >> numbers.shift) & (DIGITS - 1u);
+      let mine = (digit % HALF) * ITEMS + item;
+      let half = digit / HALF * 16u;
+      let next = table[mine];
+      table[mine] = next + (1u << half);
+      let place = begins[digit] + ((next >> half) & 0xffffu);
       next_keys[place] = four_keys[k];
       next_values[place] = four_values[k];
     }
@@ -93,7 +105,7 @@ export const radixSort: PlainWorkload = async (device, { inputs, numbers }) => {
   const dispatches: Dispatch[] = []
   for (let pass = 0; pass < passes; pass++) {
     const [from, to] = pass % 2 === 0 ? pairs : [pairs[1], pairs[0]]
-    const buffers = [...from, ...to, counts, kit.uniform([tiles, pass * 4])]
+    const buffers = [...from, ...to, counts, kit.uniform([tiles, pass * 8])]
     names.forEach((name, n) => {
       const pipeline = pipelines[n] as GPUComputePipeline
       const used = USED[name]

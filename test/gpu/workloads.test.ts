@@ -12,7 +12,7 @@ const gpu = useGpu()
 /** Small pages, so that a small working set has many; but the runtime needs some memory for itself, which is not small beside a small budget. */
 const BYTES = MIB
 /** Where one workgroup touches so many pages that two thirds of that do not hold them beside the runtime. */
-const MORE_BYTES: Readonly<Record<string, number>> = { 'bfs-queue': 1.5 * MIB, 'bfs-mask': 1.25 * MIB }
+const MORE_BYTES: Readonly<Record<string, number>> = { 'bfs-queue': 1.5 * MIB, 'bfs-mask': 1.25 * MIB, 'radix-sort': 5 * MIB }
 const PAGE_BYTES = 4 * KIB
 
 type Mode = readonly [name: string, isShort: boolean, budget: (bytes: number) => number]
