@@ -67,6 +67,7 @@ export async function runChaos(seed: number, options: ChaosOptions = {}): Promis
     await chaos.compare()
     monitor.finish()
     await rig.svm.close()
+    expect(rig.device.liveBytes, 'bytes that a closed space leaves on its device').toBe(0)
   } catch (thrown) {
     // An invariant that broke is the reason of what went wrong after it.
     const error = monitor.broken ?? thrown
