@@ -22,11 +22,15 @@ async function open(): Promise<Svm> {
   const pointer = svm.allocFrom(PATTERN)
   svm.alloc(PAGE, { label: 'untouched' })
   await svm.queue.migrate({ pointer: pointer + PAGE, byteLength: 2 * PAGE }).done
-  const kernel = await svm.createKernel({ code: TOUCH, entryPoint: 'k' })
-  await svm.queue.enqueue(kernel, { args: { p: pointer + 2 * PAGE }, global: 1 }).done
+  await store(svm, pointer + 2 * PAGE)
   expect(svm.snapshot().pages.map(({ state }) => state)).toEqual(['none', 'host', 'clean in memory 0', 'dirty in memory 0', 'host'])
   bystanders.push({ svm, pointer })
   return svm
+}
+/** A kernel stores to the page, what is there: only the device has it then, and whoever looks at its bytes brings it home. */
+async function store(svm: Svm, p: number): Promise<void> {
+  const kernel = await svm.createKernel({ code: TOUCH, entryPoint: 'k' })
+  await svm.queue.enqueue(kernel, { args: { p }, global: 1 }).done
 }
 afterEach(async () => {
   for (const { svm, pointer } of bystanders.splice(0)) expectSame(await svm.read(pointer, Uint32Array, PATTERN.length), PATTERN)
@@ -119,7 +123,7 @@ describe('pointers and sizes', () => {
     const p = svm.allocFrom(words(PAGE / 4, (i) => i))
     const freed = svm.alloc(PAGE)
     svm.free(freed)
-    await svm.read(p, 4)
+    await store(svm, p)
     if (name !== WRITE[0]) for (const size of BAD_SIZES) await refused('invalid-value', () => call(svm, p, size))
     for (const excess of [1, 4]) {
       await refused('invalid-value', () => call(svm, p, PAGE + excess))
@@ -136,6 +140,7 @@ describe('pointers and sizes', () => {
   test("offsets in the program's buffers, and what is no buffer", async () => {
     const svm = await open()
     const p = svm.allocFrom(PATTERN)
+    await store(svm, p)
     for (const offset of [...BAD_SIZES, 2, MIB - 4, 2 * MIB]) {
       await refused('invalid-value', () => svm.queue.copyFromBuffer(buffer(), offset, p, 8))
       await refused('invalid-value', () => svm.queue.copyToBuffer(p, buffer(), offset, 8))
@@ -150,6 +155,7 @@ describe('pointers and sizes', () => {
   test('munmap, mprotect and advise: parts of pages, words that there are not, a device of others, a mapping that is read-only', async () => {
     const svm = await open()
     const p = svm.allocFrom(PATTERN)
+    await store(svm, p)
     await refused('invalid-value', () => svm.munmap(p + 4))
     await refused('invalid-value', () => svm.munmap(p, PAGE - 4))
     await refused('invalid-value', () => svm.munmap(p + PAGE, PAGE + 4))
@@ -231,6 +237,7 @@ describe('pointers and sizes', () => {
   test('copies that overlap, fills that do not fit their pattern', async () => {
     const svm = await open()
     const p = svm.allocFrom(words(256, (i) => i))
+    await store(svm, p)
     await refused('invalid-value', () => svm.queue.memcpy(p, p, 4))
     await refused('invalid-value', () => svm.queue.memcpy(p + 10, p, 20))
     await refused('invalid-value', () => svm.queue.memcpy(p, p + 10, 20))
@@ -303,6 +310,7 @@ describe('kernels', () => {
   test('launches', async () => {
     const svm = await open()
     const p = svm.alloc(PAGE)
+    await store(svm, p)
     const code = `${HEAD}  svm_store_u32(args.p, args.n + u32(args.v.x));\n}`
     const kernel = await svm.createKernel({ code, entryPoint: 'k', label: 'mine' })
     const good = { p, n: 1, v: [1, 2] }
