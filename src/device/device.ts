@@ -208,6 +208,8 @@ export interface Device {
   checkText(code: string): Promise<readonly CompilerMessage[]>
   /** Offset and length are multiples of 4. The bytes are taken before this returns. */
   write(buffer: DeviceBuffer, offset: number, bytes: Uint8Array): void
+  /** The same into a buffer of the program, which may be one that cannot be written. Resolves when it is known to be. @throws SvmError, DeviceFailure */
+  writeForeign(buffer: DeviceBuffer, offset: number, bytes: Uint8Array): Promise<void>
   /**
    * One submission: the work in order, then the read-backs. Resolves when all of it is complete. Arrays given here are not changed afterwards:
    * the same arrays are the same work. `again`: they will probably be submitted once more, so the device may prepare that while it is busy.

@@ -70,7 +70,7 @@ export async function transferBuffer(space: Space, mirror: Mirror, buffer: unkno
   checkSource(space, pointer, byteLength, 'copyToBuffer')
   const bytes = makeBytes(byteLength, 'copyToBuffer')
   await readBytes(space, pointer, bytes)
-  mirror.device.write(foreign, offset, bytes)
+  await mirror.device.writeForeign(foreign, offset, bytes)
   return null
 }
 
@@ -81,7 +81,7 @@ function foreignBuffer(mirror: Mirror, buffer: unknown): DeviceBuffer {
   try {
     foreign = mirror.device.foreignBuffer(buffer)
   } catch (cause) {
-    why = String(cause)
+    why = cause instanceof Error ? cause.message : String(cause)
   }
   if (foreign !== undefined && Number.isSafeInteger(foreign.byteLength)) return foreign
   return refuse('not-a-buffer', 'invalid-value', `This is no buffer that ${mirror.label} can copy with: ${why}. Pass one that was made on its device.`)

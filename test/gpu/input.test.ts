@@ -137,7 +137,7 @@ describe('pointers and sizes', () => {
     )
   })
 
-  test("offsets in the program's buffers, and what is no buffer", async () => {
+  test("offsets in the program's buffers, buffers that cannot be copied with, and what is no buffer", async () => {
     const svm = await open()
     const p = svm.allocFrom(PATTERN)
     await store(svm, p)
@@ -145,10 +145,23 @@ describe('pointers and sizes', () => {
       await refused('invalid-value', () => svm.queue.copyFromBuffer(buffer(), offset, p, 8))
       await refused('invalid-value', () => svm.queue.copyToBuffer(p, buffer(), offset, 8))
     }
-    for (const bad of [null, undefined, {}, new Uint8Array(64)] as unknown as GPUBuffer[]) {
+    for (const bad of [null, undefined, {}, { size: 64 }, new Uint8Array(64)] as unknown as GPUBuffer[]) {
       await refused('invalid-value', () => svm.queue.copyFromBuffer(bad, 0, p, 8))
       await refused('invalid-value', () => svm.queue.copyToBuffer(p, bad, 0, 8))
     }
+    const both = USAGE.copySource | USAGE.copyDestination
+    const destroyed = gpu.device.createBuffer({ size: 64, usage: both })
+    destroyed.destroy()
+    const others = (await gpu.another()).createBuffer({ size: 64, usage: both })
+    const mapped = gpu.device.createBuffer({ size: 64, usage: both, mappedAtCreation: true })
+    const source = gpu.device.createBuffer({ size: 64, usage: USAGE.copySource })
+    const destination = gpu.device.createBuffer({ size: 64, usage: USAGE.copyDestination })
+    // These the device refuses: bytes have come home for it by then.
+    const before = svm.snapshot().mappings
+    const wanted = { name: 'SvmError', code: 'invalid-value' }
+    for (const bad of [destroyed, others, mapped, destination]) expect(await errorOf(() => svm.queue.copyFromBuffer(bad, 0, p, 8))).toMatchObject(wanted)
+    for (const bad of [destroyed, others, mapped, source]) expect(await errorOf(() => svm.queue.copyToBuffer(p, bad, 0, 8))).toMatchObject(wanted)
+    expect(svm.snapshot().mappings).toEqual(before)
     expectSame(await svm.read(p, Uint32Array, PATTERN.length), PATTERN)
   })
 

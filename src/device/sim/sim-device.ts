@@ -195,6 +195,12 @@ export class SimDevice implements Device {
     this.#line({ kind: 'write', buffer: target, offset, bytes: this.#pumping ? bytes.slice() : bytes })
   }
 
+  async writeForeign(buffer: DeviceBuffer, offset: number, bytes: Uint8Array): Promise<void> {
+    if (this.#lostReason !== null) throw this.#lostFailure()
+    this.write(buffer, offset, bytes)
+    await this.#settle(() => undefined)
+  }
+
   submit(work: readonly Work[], readbacks: readonly Readback[] = []): Promise<void> {
     if (this.#lostReason !== null) return Promise.reject(this.#lostFailure())
     try {

@@ -4,8 +4,7 @@
 // - Writes, submissions and destructions enter in the order of the calls. What cannot enter at once, because a read-back before it waits for
 //   a slot of the ring, waits in line with everything behind it.
 // - A submission's work enters in one piece, with its first read-backs; further read-backs follow as slots come free, and nothing gets between.
-// - A submission that names something of the program's own (bind groups, buffers) rejects when the device refuses it: stale bytes never look
-//   like a success. What names only our own is not asked about: that costs a tenth of a small submission.
+// - What names something of the program's own (bind groups, buffers) rejects when the device refuses it: stale bytes never look like a success. What names only our own is not asked about: that costs a tenth of a small submission.
 // - Work that will probably come again is encoded once more while the device is busy with it. Those commands are used only for the very same
 //   arrays and the same slot; otherwise they are dropped, which costs nothing.
 
@@ -101,6 +100,20 @@ export class SubmitQueue {
     this.#line.push(() => {
       this.#writeNow(buffer, offset, taken)
       return true
+    })
+  }
+
+  writeForeign(buffer: GPUBuffer, offset: number, bytes: Uint8Array): Promise<void> {
+    const taken = this.#line.length === 0 ? bytes : bytes.slice()
+    const refused = new Promise<GPUError | null>((resolve, reject) => {
+      this.#enter(() => {
+        if (this.#over) reject(this.#lifeline.failure())
+        else resolve(inErrorScopes(this.#device, VALIDATION, () => this.#writeNow(buffer, offset, taken)).error)
+        return true
+      })
+    })
+    return this.#lifeline.guard(refused).then((refusal) => {
+      if (refusal !== null) throw refusalOf(refusal)
     })
   }
 
@@ -273,7 +286,7 @@ export class SubmitQueue {
       if (shortage !== null) return new DeviceFailure('no-memory', `No memory for a read-back slot of ${slot.byteLength} bytes: ${shortage.message}`)
     }
     const refusal = await refused
-    if (refusal !== null) return new SvmError('invalid-value', `The device refused a submission: ${refusal.message}`)
+    if (refusal !== null) return refusalOf(refusal)
     if (failure !== NOT_MAPPED) return failure
     // Nothing but the end of the device, or of the ring, takes a mapping away.
     if (!this.#released) await this.#lifeline.lost
@@ -287,6 +300,10 @@ export class SubmitQueue {
     this.#open.delete(job)
     job.reject(error)
   }
+}
+
+function refusalOf({ message }: GPUError): SvmError {
+  return new SvmError('invalid-value', `The device refused a submission: ${message}`)
 }
 
 /** Brings the bytes of a part home. @returns why it could not, or null. */

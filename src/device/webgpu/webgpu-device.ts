@@ -122,12 +122,17 @@ export class WebgpuDevice implements Device {
     if (this.lostReason === null) this.#queue.write(gpuOf(buffer), offset, bytes)
   }
 
+  writeForeign(buffer: DeviceBuffer, offset: number, bytes: Uint8Array): Promise<void> {
+    return this.#queue.writeForeign(gpuOf(buffer), offset, bytes)
+  }
+
   submit(work: readonly Work[], readbacks: readonly Readback[] = [], again = false): Promise<void> {
     return this.#queue.submit(work, readbacks, again)
   }
 
   foreignBuffer(buffer: unknown): DeviceBuffer {
     const gpu = buffer as GPUBuffer
+    if (typeof gpu?.mapAsync !== 'function') throw new TypeError('it is no GPUBuffer')
     let wrapped = this.#foreign.get(gpu)
     if (wrapped === undefined) {
       wrapped = new WebgpuBuffer(gpu, 'bounce', gpu.label, null)
