@@ -52,6 +52,11 @@ export class SvmError extends Error {
   }
 }
 
+/** The same error, which names more. */
+export function withDetails(error: SvmError, details: SvmErrorDetails): SvmError {
+  return new SvmError(error.code, error.message, { ...error, ...details, cause: error.cause ?? error })
+}
+
 /** What is not built yet says so; it never looks like success. */
 export function unsupported(what: string, wayOut: string): SvmError {
   return new SvmError('unsupported', `${what} is not built yet in this version of webgpu-svm; ${wayOut}`)

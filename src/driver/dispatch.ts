@@ -3,7 +3,7 @@
 
 import { NEED } from '../abi/fault-record.ts'
 import { assert } from '../base/assert.ts'
-import { SvmError } from '../base/error.ts'
+import { SvmError, withDetails } from '../base/error.ts'
 import { printBytes, type Vpn } from '../base/units.ts'
 import { DeviceFailure } from '../device/device.ts'
 import { deviceMayRead } from '../mm/vma.ts'
@@ -46,9 +46,10 @@ export async function dispatch(mirror: Mirror, evictor: Evictor, launch: Launch)
     }
     await mirror.watch?.refuseRace(launch)
   } catch (failure) {
-    // What the device refuses it refuses half way: who has retired has stored.
-    if (!(failure instanceof DeviceFailure) || failure.reason === 'lost') throw failure
-    throw noMemory(failure, { kernel: launch.kernel.label, retiredWorkgroups: running.retired })
+    // It fails half way: who has retired has stored.
+    const details = { kernel: launch.kernel.label, retiredWorkgroups: running.retired }
+    if (failure instanceof DeviceFailure && failure.reason !== 'lost') throw noMemory(failure, details)
+    throw failure instanceof SvmError && failure.retiredWorkgroups === undefined ? withDetails(failure, details) : failure
   } finally {
     reach.release()
   }

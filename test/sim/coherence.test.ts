@@ -223,7 +223,12 @@ describe('pagers', () => {
     for (const how of ['throw', 'short'] as const) {
       const rig = await openRig({ frames: 24, hostCache: 6 * PAGE_BYTES, mischief: { latency: 2 } })
       const file = await rig.svm.mmap(numbers(WORDS, (n) => (n === nth ? how : 'ok')))
-      await expect(sumFile(rig, file, WORDS)).rejects.toMatchObject({ code: 'pager-failed', message: expect.stringContaining('mmap@0x') })
+      await expect(sumFile(rig, file, WORDS)).rejects.toMatchObject({
+        code: 'pager-failed',
+        retiredWorkgroups: 0,
+        kernel: expect.any(String),
+        message: expect.stringContaining('mmap@0x'),
+      })
       await checkInvariants(rig)
       expect(await sumFile(rig, file, WORDS)).toBe(SUM)
       expect(await rig.svm.read(file, Uint32Array, WORDS)).toEqual(sequence(WORDS, 1))
