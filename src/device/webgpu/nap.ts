@@ -1,11 +1,12 @@
 // Naps of the thread while it can do nothing but wait for the device. Node's WebGPU asks the device whether it is done as often as the event loop turns,
 // which never rests: on a machine with few processors that takes one from a software GPU (kernels take up to a third longer), and every turn leaves garbage.
 //
-// Worse, a thread of that GPU may stand behind this one and wait for it to sleep: then a pass of a tenth of a millisecond takes four. While nothing is to be done such
-// threads look for work for a millisecond before they sleep, and the system puts who sleeps on another processor when it wakes, but leaves alone who runs a
-// little now and then. So who was quick and now is not gets one nap that is longer than that; where all processors are busy and it happens to every pass, the naps are short and begin soon.
+// Worse, a thread of that GPU may stand behind this one and wait for it to sleep: then a pass of a tenth of a millisecond takes four. Who has met that is less patient
+// for a while. But while nothing is to be done such threads look for work for a millisecond before they sleep, and the system puts who sleeps on another processor when it
+// wakes, but leaves alone who runs a little now and then: short naps keep it where it is, beside a processor that has nothing to do. So who was quick and now is
+// not, and who naps again and again, gets a nap now and then that is longer than that.
 //
-// Always: nobody naps before a wait is long, a nap is short beside the wait so far, or the shortest that there is, or the one after many quick waits, and the event loop turns
+// Always: nobody naps before a wait is long; a nap is short beside the wait so far, or the shortest that there is, but for those; and the event loop turns
 // between two naps, so timers and sockets are served as before. Only Node naps: a browser asks nothing, and lets only workers sleep.
 
 interface Host {
@@ -18,16 +19,16 @@ const naps = process?.versions?.node !== undefined && typeof Atomics.wait === 'f
 
 /** Milliseconds that a wait takes before the first nap, and between two looks whether there is such a wait: a round of faults is over by then. */
 const PATIENCE_MILLISECONDS = 1
-/** The same after so many waits in a row with naps. */
+/** The same after a wait with naps, until so many in a row were shorter. */
 const HASTE_MILLISECONDS = 0.25
-const HASTE_WAITS = 3
+const HASTY_WAITS = 16
 /** A nap is this part of the wait so far, and at most so long. */
 const NAP_SHARE = 1 / 16
 const NAP_MILLISECONDS_MAX = 0.5
-/** But the first one of the first waits with naps, after so many without, and in haste of one wait out of so many. */
+/** But the first nap of the first waits with naps is that long, after quick ones; and of one wait out of so many with naps. */
 const LONG_NAP_MILLISECONDS = 1.25
-const QUICK_WAITS = 8
-const LONG_NAP_WAITS = 16
+const LONG_NAPS = 3
+const LONG_NAP_WAITS = 8
 
 let bell: Int32Array | null = null
 let waits = 0
@@ -36,9 +37,10 @@ let watching = false
 let since = 0
 /** There was a nap since then. */
 let napped = false
-/** Waits in a row, until now, with and without naps; and whether those with naps came after many without. */
+/** Short waits that must follow until patience is back. */
+let hasty = 0
+/** Waits with naps in a row, until now; and whether they came after quick ones. */
 let slow = 0
-let quick = 0
 let slowed = false
 
 /** Somebody waits for a device, until `wake`. */
@@ -54,9 +56,8 @@ export function wait(): void {
 export function wake(): void {
   if (!naps) return
   waits--
-  if (napped && slow === 0) slowed = quick >= QUICK_WAITS
   slow = napped ? slow + 1 : 0
-  quick = napped ? 0 : quick + 1
+  if (!napped && hasty > 0 && performance.now() - since < HASTE_MILLISECONDS) hasty--
   begin()
 }
 
@@ -67,7 +68,7 @@ function begin(): void {
 
 /** What many short waits cost: one look a millisecond. In haste every turn of the event loop has one. */
 function lookSoon(): void {
-  if (slow >= HASTE_WAITS) nextTurn?.(look)
+  if (hasty > 0) nextTurn?.(look)
   else setTimeout(look, PATIENCE_MILLISECONDS)
 }
 
@@ -77,14 +78,16 @@ function look(): void {
     return
   }
   const waited = performance.now() - since
-  if (waited < (slow >= HASTE_WAITS ? HASTE_MILLISECONDS : PATIENCE_MILLISECONDS)) return lookSoon()
+  if (waited < (hasty > 0 ? HASTE_MILLISECONDS : PATIENCE_MILLISECONDS)) return lookSoon()
+  if (!napped && slow === 0) slowed = hasty <= HASTY_WAITS / 2
   bell ??= new Int32Array(new SharedArrayBuffer(4))
   Atomics.wait(bell, 0, 0, napMilliseconds(waited))
   napped = true
+  hasty = HASTY_WAITS
   nextTurn?.(look)
 }
 
 function napMilliseconds(waited: number): number {
-  const long = !napped && (slow === 0 ? quick >= QUICK_WAITS : slowed && (slow < HASTE_WAITS || slow % LONG_NAP_WAITS === 0))
+  const long = !napped && ((slowed && slow < LONG_NAPS) || slow % LONG_NAP_WAITS === LONG_NAP_WAITS - 1)
   return long ? LONG_NAP_MILLISECONDS : Math.min(waited * NAP_SHARE, NAP_MILLISECONDS_MAX)
 }
