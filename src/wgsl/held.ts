@@ -17,8 +17,9 @@ export function isHeld(module: SourceModule, args: VariableDeclaration, byteLeng
   if (behaviour.barriers || behaviour.subgroups || behaviour.collectives || byteLength > HELD_BYTES_MAX) return false
   const { tokens } = module
   const isMention = (at: number) => tokens[at]?.text === args.name && tokens[at - 1]?.text !== '.'
-  // A pointer to a uniform is of another type.
-  if (tokens.some((_, at) => isMention(at) && tokens[at - 1]?.text === '&')) return false
+  // A pointer to a uniform is of another type. (An `and` of bits looks like one.)
+  const isPointedTo = (at: number): boolean => tokens[at - 1]?.text === '&' || (tokens[at - 1]?.text === '(' && isPointedTo(at - 1))
+  if (tokens.some((_, at) => isMention(at) && isPointedTo(at))) return false
   return loops.some(({ owner, range }) => behaviour.reachable.has(owner) && tokens.some((_, at) => at >= range.start && at < range.end && isMention(at)))
 }
 

@@ -99,6 +99,7 @@ describe("the author's text in the module", () => {
     ['no loop does', 'svm_store_u32(args.a, args.n); svm_store_u32(args.a, args.n + 1u);', false],
     ['a loop reads a member of that name', 'let x = Other(1u); for (var i = 0u; i < x.args; i++) { i++; } svm_store_u32(args.a, args.n);', false],
     ['somebody points to them', 'for (var i = 0u; i < args.n; i++) { look(&args); }', false],
+    ['somebody points to them, in parentheses', 'for (var i = 0u; i < args.n; i++) { look(&(args)); }', false],
     ['the workgroup meets', 'for (var i = 0u; i < args.n; i++) { workgroupBarrier(); }', false],
   ] as const)('arguments are held by each invocation: %s: %s', (_, body, held) => {
     const text = `struct Args { a: svm_ptr, n: u32 }\nstruct Other { args: u32 }\n@group(0) @binding(0) var<uniform> args: Args;\nfn look(p: ptr<uniform, Args>) {}\n${K} { ${body} }`

@@ -84,9 +84,9 @@ class Translation implements TranslatedKernel {
     this.#rewriter = new Rewriter(this.#module, this.#analyser, knownStrides(this.#module, options.constants, known))
     this.#argsVariable = this.#findArguments()
     this.args = argumentLayout(this.#module, this.#argsVariable, this.layouts, options.addressBits)
-    const isHere =
+    const holds =
       this.#argsVariable !== null && isHeld(this.#module, this.#argsVariable, this.args.byteLength, { behaviour: this.#behaviour, loops: this.#loops })
-    this.#held = isHere ? this.#argsVariable : null
+    this.#held = holds ? this.#argsVariable : null
     this.authorBindings = this.#findBindings()
     this.#workgroupMemory = this.#mentioned().some(({ space }) => space === 'workgroup')
     this.analysis = this.#analyse()

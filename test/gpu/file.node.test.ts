@@ -80,29 +80,6 @@ test('a migrate of a file brings what fits, and the bytes past its end are zero'
   await pager.close?.()
 })
 
-test('a file that shrinks while it is mapped fails what needs the lost part, by name; the rest goes on', async () => {
-  const short = join(folder, 'short.bin')
-  await writeFile(short, data)
-  const svm = await gpu.open({ deviceMemory: MIB, hostCache: 512 * KIB })
-  const pager = await filePager(short)
-  const file = await svm.mmap(pager, { label: 'short.bin' })
-  const found = svm.alloc(4)
-  const kernel = await svm.createKernel({ code: COUNT, entryPoint: 'k' })
-  const launch = (size: number) => svm.queue.enqueue(kernel, { args: { file, size, wanted: 0x5a, found }, global: Math.ceil(size / 64) }).done
-  await truncate(short, MIB)
-  await expect(launch(BYTES)).rejects.toMatchObject({ code: 'pager-failed', message: expect.stringContaining('short.bin') })
-  await expect(svm.read(file + 2 * MIB, 16)).rejects.toMatchObject({ code: 'pager-failed' })
-  expectSame(await svm.read(file, MIB), data.subarray(0, MIB))
-  const handle = await open(short, 'r+')
-  await handle.write(data, MIB, BYTES - MIB, MIB)
-  await handle.close()
-  await svm.write(found, new Uint32Array(1))
-  await launch(BYTES)
-  expect((await svm.read(found, Uint32Array, 1))[0]).toBe(wantedCount)
-  await svm.munmap(file)
-  await pager.close?.()
-})
-
 /** Mapped and read up to MIB / 2, then something happens to the file. */
 async function mappedThen(happens: (path: string, pager: Pager) => Promise<void> | undefined) {
   const own = join(folder, 'own.bin')
@@ -118,6 +95,21 @@ async function mappedThen(happens: (path: string, pager: Pager) => Promise<void>
   await happens(own, pager)
   return { svm, pager, file, found, launch }
 }
+
+test('a file that shrinks while it is mapped fails what needs the lost part, by name; the rest goes on', async () => {
+  const { svm, pager, file, found, launch } = await mappedThen((own) => truncate(own, MIB))
+  await expect(launch(file, BYTES)).rejects.toMatchObject({ code: 'pager-failed', message: expect.stringContaining('own.bin') })
+  await expect(svm.read(file + 2 * MIB, 16)).rejects.toMatchObject({ code: 'pager-failed' })
+  expectSame(await svm.read(file, MIB), data.subarray(0, MIB))
+  const handle = await open(join(folder, 'own.bin'), 'r+')
+  await handle.write(data, MIB, BYTES - MIB, MIB)
+  await handle.close()
+  await svm.write(found, new Uint32Array(1))
+  await launch(file, BYTES)
+  expect((await svm.read(found, Uint32Array, 1))[0]).toBe(wantedCount)
+  await svm.munmap(file)
+  await pager.close?.()
+})
 
 const EXCHANGED = data.slice().reverse()
 

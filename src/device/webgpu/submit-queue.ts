@@ -4,7 +4,8 @@
 // - Writes, submissions and destructions enter in the order of the calls. What cannot enter at once, because a read-back before it waits for
 //   a slot of the ring, waits in line with everything behind it.
 // - A submission's work enters in one piece, with its first read-backs; further read-backs follow as slots come free, and nothing gets between.
-// - What names something of the program's own (bind groups, buffers) rejects when the device refuses it: stale bytes never look like a success. What names only our own is not asked about: that costs a tenth of a small submission.
+// - What names something of the program's own (bind groups, buffers) rejects when the device refuses it: stale bytes never look like a success. What
+//   names only our own is not asked about: that costs a tenth of a small submission.
 // - Work that will probably come again is encoded once more while the device is busy with it. Those commands are used only for the very same
 //   arrays and the same slot; otherwise they are dropped, which costs nothing.
 
