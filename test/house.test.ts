@@ -33,6 +33,8 @@ interface SourceFile {
  */
 const everybody = ['src/base/', 'src/abi/', 'src/trace/']
 const contracts = ['src/device/device.ts', 'src/device/twin.ts']
+/** What both kinds of device share. */
+const devices = ['src/device/held-work.ts']
 const entries = ['src/index.ts', 'src/node.ts', 'src/sim.ts']
 const table: readonly (readonly [room: string, mayImport: readonly string[]])[] = [
   ['src/base/', []],
@@ -40,8 +42,9 @@ const table: readonly (readonly [room: string, mayImport: readonly string[]])[] 
   ['src/trace/', ['src/base/']],
   ['src/device/device.ts', [...everybody, ...contracts]],
   ['src/device/twin.ts', [...everybody, ...contracts]],
-  ['src/device/webgpu/', [...everybody, ...contracts]],
-  ['src/device/sim/', [...everybody, ...contracts]],
+  ['src/device/held-work.ts', contracts],
+  ['src/device/webgpu/', [...everybody, ...contracts, ...devices]],
+  ['src/device/sim/', [...everybody, ...contracts, ...devices]],
   ['src/pager/', everybody],
   ['src/policy/', everybody],
   ['src/mm/', [...everybody, 'src/pager/pager.ts']],

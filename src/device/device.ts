@@ -216,6 +216,11 @@ export interface Device {
    * @throws DeviceFailure
    */
   submit(work: readonly Work[], readbacks?: readonly Readback[], again?: boolean): Promise<void>
+  /**
+   * Work that the next submission begins with, or that is submitted by itself before a buffer that it names is written to or destroyed. Nobody is told when it
+   * is complete, and a failure of it is one of the submission that it rides on. The author's own buffers and groups are not for it.
+   */
+  hold(work: readonly Work[]): void
   /** For copyFromBuffer / copyToBuffer: wraps a buffer of the program (a GPUBuffer). Not counted in liveBytes. */
   foreignBuffer(buffer: unknown): DeviceBuffer
   /** Destroys what the device made for itself (the read-back ring). The GPUDevice stays the caller's. */

@@ -109,7 +109,8 @@ export class CopyEngine {
       for (let j = 0; j < count; j++) work.push(this.#copyFrame(from[i + j] as number, bounce, j, true))
       for (let j = 0; j < count; j++) work.push(this.#copyFrame(to[i + j] as number, bounce, j, false))
     }
-    void this.submit(work).catch(() => undefined)
+    // A pass follows: it takes the copies along.
+    this.#device.hold(work)
   }
 
   release(): void {

@@ -94,6 +94,32 @@ test('independent faults take two rounds, each of one submission and one map; wi
     expect(await launch(one)).toEqual({ variant: 'direct', rounds: 1, submits: 1, maps: 1 })
   }))
 
+test('private copies that history foresees are made in the submission of the pass', async () => {
+  const device = await gpu.another()
+  const counts = counted(device)
+  const svm = await openSvm({ device: webgpuDevice(device), pageSize: PAGE, deviceMemory: 16 * MIB })
+  const code = `struct Args { slots: svm_ptr, sums: svm_ptr }
+@group(0) @binding(0) var<uniform> args: Args;
+@compute @workgroup_size(${ITEMS}) fn k(@builtin(global_invocation_id) id: vec3u) {
+  let slot = svm_load_u32(svm_index(args.slots, id.x, 4u));
+  svm_store_u32(svm_index(args.sums, id.x, 4u), svm_atomic_add_u32(svm_index(args.sums, ${ITEMS}u + slot, 4u), 1u));
+}`
+  const kernel = await svm.createKernel({ code, entryPoint: 'k' })
+  const args = { slots: svm.allocFrom(Uint32Array.from({ length: ITEMS }, (_, i) => i % 4)), sums: svm.alloc(PAGE) }
+  // Nobody touches it, so that a fault stays possible.
+  svm.alloc(PAGE)
+  const seen: unknown[] = []
+  for (let n = 0; n < 4; n++) {
+    const before = { ...counts }
+    const { variant, rounds, privateCopies } = await svm.queue.enqueue(kernel, { args, global: ITEMS }).done
+    seen.push({ variant, rounds, privateCopies, submits: counts.submits - before.submits, maps: counts.maps - before.maps })
+  }
+  expect(seen.slice(1)).toEqual(Array(3).fill({ variant: 'attempt', rounds: 1, privateCopies: 1, submits: 1, maps: 1 }))
+  const sums = await svm.read(args.sums, Uint32Array, ITEMS + 4)
+  expect([...sums.subarray(ITEMS)]).toEqual(Array(4).fill((4 * ITEMS) / 4))
+  await svm.close()
+})
+
 test('a loop that counts asks for all its pages in one pass, not for one a pass', async () => {
   const PAGES = 48
   const svm = await gpu.open()

@@ -63,6 +63,21 @@ describe('bytes and order', () => {
     expect([await read(device, b), await read(device, c)]).toEqual([[1], [2]])
   })
 
+  it('what is held goes with the next submission, or before a write to what it names, or its end', async () => {
+    const device = createSimDevice()
+    const [a, b, c] = [await device.createBuffer('pool', 4, 'a'), await device.createBuffer('pool', 4, 'b'), await device.createBuffer('pool', 4, 'c')]
+    device.write(a, 0, words(1))
+    device.hold([copy(a, b)])
+    device.write(c, 0, words(7))
+    expect([device.counters.submits, await read(device, b), device.counters.submits]).toEqual([0, [1], 1])
+    device.hold([copy(a, b)])
+    device.write(a, 0, words(2))
+    expect([device.counters.submits, await read(device, b)]).toEqual([2, [1]])
+    device.hold([copy(a, b), copy(b, c)])
+    a.destroy()
+    expect([device.counters.submits, await read(device, c)]).toEqual([4, [2]])
+  })
+
   it('a read-back is not there before its promise settles, and is of its own moment', async () => {
     const device = createSimDevice()
     const a = await device.createBuffer('pool', 4, 'a')

@@ -24,6 +24,7 @@ import {
   WINDOW_UNIT,
   type Work,
 } from '../device.ts'
+import { HeldWork } from '../held-work.ts'
 import { type Costs, ModelClock } from './costs.ts'
 import { eventLoopTurn, LATENCY_TURNS_DEFAULT, Latency, type Turn } from './latency.ts'
 import { type Mischief, MischiefMaker } from './mischief.ts'
@@ -99,6 +100,7 @@ export class SimDevice implements Device {
   readonly #dispatchRandom: Random
   readonly #ring = new ReadbackRing()
   readonly #pending = new Set<Pending>()
+  readonly #held = new HeldWork()
   readonly #lossCallbacks: ((reason: string) => void)[] = []
   #tasks: Task[] = []
   #pumping = false
@@ -192,6 +194,7 @@ export class SimDevice implements Device {
     if (this.#lostReason !== null) return
     const target = asSim(buffer)
     checkRange('write', target, offset, bytes.byteLength)
+    this.#submitHeld(target)
     this.#line({ kind: 'write', buffer: target, offset, bytes: this.#pumping ? bytes.slice() : bytes })
   }
 
@@ -216,10 +219,24 @@ export class SimDevice implements Device {
     return new Promise((resolve, reject) => {
       const losesDevice = this.#mischief.submit()
       const losesBytes = readbacks.length > 0 && this.#mischief.readback()
-      const submission: Submission = { kind: 'submit', work: work.slice(), readbacks: readbacks.slice(), losesDevice, losesBytes, resolve, reject }
+      const submission: Submission = {
+        kind: 'submit',
+        work: [...this.#held.take(), ...work],
+        readbacks: readbacks.slice(),
+        losesDevice,
+        losesBytes,
+        resolve,
+        reject,
+      }
       this.#pending.add(submission)
       this.#line(submission)
     })
+  }
+
+  hold(work: readonly Work[]): void {
+    if (this.#lostReason !== null) return
+    for (const one of work) this.#checkWork(one)
+    this.#held.hold(work)
   }
 
   /** @param buffer the program's stand-in for a GPUBuffer: a buffer of this device, an ArrayBuffer, or a view of one */
@@ -250,6 +267,11 @@ export class SimDevice implements Device {
     return asSim(buffer).bytes
   }
 
+  /** What is held and names this buffer enters before what follows. */
+  #submitHeld(buffer: SimBuffer): void {
+    if (this.#held.names(buffer)) void this.submit([]).catch(() => undefined)
+  }
+
   #lostFailure(): DeviceFailure {
     return new DeviceFailure('lost', `${this.label} was lost: ${this.#lostReason}`)
   }
@@ -277,7 +299,9 @@ export class SimDevice implements Device {
     this.#peakBytes = Math.max(this.#peakBytes, this.liveBytes)
     return new SimBuffer(role, label, bytes, (buffer) => {
       this.#bufferBytes -= buffer.byteLength
-      if (this.#lostReason === null) this.#line({ kind: 'poison', buffer })
+      if (this.#lostReason !== null) return
+      this.#submitHeld(buffer)
+      this.#line({ kind: 'poison', buffer })
     })
   }
 

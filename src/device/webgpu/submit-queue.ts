@@ -6,11 +6,13 @@
 // - A submission's work enters in one piece, with its first read-backs; further read-backs follow as slots come free, and nothing gets between.
 // - What names something of the program's own (bind groups, buffers) rejects when the device refuses it: stale bytes never look like a success. What
 //   names only our own is not asked about: that costs a tenth of a small submission.
+// - What is held enters with the next submission, before it; before a write to what it names it enters by itself.
 // - Work that will probably come again is encoded once more while the device is busy with it. Those commands are used only for the very same
 //   arrays and the same slot; otherwise they are dropped, which costs nothing.
 
 import { SvmError } from '../../base/error.ts'
 import { type DeviceBuffer, DeviceFailure, type Readback, type Work } from '../device.ts'
+import { HeldWork } from '../held-work.ts'
 import { MAP_MODE_READ, type WebgpuBuffer } from './buffers.ts'
 import { type EncodeContext, encodeWork } from './encode.ts'
 import type { Lifeline } from './lifeline.ts'
@@ -76,6 +78,7 @@ export class SubmitQueue {
   /** Submitted, and neither resolved nor rejected. */
   readonly #open = new Set<Job>()
   #ahead: Ahead | null = null
+  readonly #held = new HeldWork()
   /** Bytes of shared memory are copied through this: Node's binding crashes on shared views. */
   #scratch: Uint8Array<ArrayBuffer> | null = null
   #released = false
@@ -91,7 +94,7 @@ export class SubmitQueue {
     })
   }
 
-  write(buffer: GPUBuffer, offset: number, bytes: Uint8Array): void {
+  write(buffer: WebgpuBuffer, offset: number, bytes: Uint8Array): void {
     if (bytes.byteLength === 0) return
     if (this.#line.length === 0) {
       this.#writeNow(buffer, offset, bytes)
@@ -104,7 +107,7 @@ export class SubmitQueue {
     })
   }
 
-  writeForeign(buffer: GPUBuffer, offset: number, bytes: Uint8Array): Promise<void> {
+  writeForeign(buffer: WebgpuBuffer, offset: number, bytes: Uint8Array): Promise<void> {
     const taken = this.#line.length === 0 ? bytes : bytes.slice()
     const refused = new Promise<GPUError | null>((resolve, reject) => {
       this.#enter(() => {
@@ -143,8 +146,16 @@ export class SubmitQueue {
     })
   }
 
+  hold(work: readonly Work[]): void {
+    this.#enter(() => {
+      if (!this.#over) this.#held.hold(work)
+      return true
+    })
+  }
+
   destroy(buffer: WebgpuBuffer, destroyed: () => void): void {
     this.#enter(() => {
+      this.#submitHeld(buffer)
       buffer.gpu.destroy()
       destroyed()
       return true
@@ -170,13 +181,21 @@ export class SubmitQueue {
     while (this.#line.length > 0 && this.#line[0]()) this.#line.shift()
   }
 
-  #writeNow(buffer: GPUBuffer, offset: number, bytes: Uint8Array): void {
+  /** What is held and names this buffer enters before what follows. */
+  #submitHeld(buffer: WebgpuBuffer): void {
+    if (!this.#held.names(buffer)) return
+    this.#device.queue.submit([this.#encodeHeld(this.#held.take())])
+    this.counters.submits++
+  }
+
+  #writeNow(buffer: WebgpuBuffer, offset: number, bytes: Uint8Array): void {
     const { queue } = this.#device
+    this.#submitHeld(buffer)
     const shared = isShared(bytes.buffer)
-    if (!shared && bytes.byteLength <= PIECE_BYTES) return queue.writeBuffer(buffer, offset, bytes as Uint8Array<ArrayBuffer>)
+    if (!shared && bytes.byteLength <= PIECE_BYTES) return queue.writeBuffer(buffer.gpu, offset, bytes as Uint8Array<ArrayBuffer>)
     for (let done = 0; done < bytes.byteLength; done += PIECE_BYTES) {
       const piece = bytes.subarray(done, done + PIECE_BYTES)
-      queue.writeBuffer(buffer, offset + done, shared ? this.#unshared(piece) : (piece as Uint8Array<ArrayBuffer>))
+      queue.writeBuffer(buffer.gpu, offset + done, shared ? this.#unshared(piece) : (piece as Uint8Array<ArrayBuffer>))
     }
   }
 
@@ -207,7 +226,9 @@ export class SubmitQueue {
     const countsAsPart = chunk !== null || job.chunks.length === 0
     const { value: done, error: refused } = inErrorScopes(device, job.checked ? VALIDATION : [], () => {
       try {
-        device.queue.submit([this.#takeAhead(job, slot) ?? this.#encode(job, chunk, slot)])
+        const commands = this.#takeAhead(job, slot) ?? this.#encode(job, chunk, slot)
+        const held = this.#held.take()
+        device.queue.submit(held.length === 0 ? [commands] : [this.#encodeHeld(held), commands])
         this.counters.submits++
         if (chunk !== null) this.counters.maps++
         if (chunk !== null) return (slot as Slot).buffer.mapAsync(MAP_MODE_READ, 0, chunk.byteLength)
@@ -231,6 +252,12 @@ export class SubmitQueue {
     const encoder = this.#device.createCommandEncoder()
     if (!job.entered) encodeWork(encoder, job.work, this.#context)
     if (chunk !== null) encodeChunk(encoder, chunk, slot as Slot)
+    return encoder.finish()
+  }
+
+  #encodeHeld(work: readonly Work[]): GPUCommandBuffer {
+    const encoder = this.#device.createCommandEncoder()
+    encodeWork(encoder, work, this.#context)
     return encoder.finish()
   }
 

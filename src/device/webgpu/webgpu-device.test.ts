@@ -90,6 +90,33 @@ describe.skipIf(typeof found === 'string')('bytes', () => {
   })
 })
 
+describe.skipIf(typeof found === 'string')('work that is held', () => {
+  test('goes with the next submission, or before a write to what it names, or its end', async () => {
+    const { device } = await openDevice()
+    const [a, b, c] = [
+      await device.createBuffer('pool', 4096, 'a'),
+      await device.createBuffer('bounce', 4096, 'b'),
+      await device.createBuffer('pool', 4096, 'c'),
+    ]
+    const copy = (from: DeviceBuffer, to: DeviceBuffer) => ({ kind: 'copy', from, fromOffset: 0, to, toOffset: 0, byteLength: 4096 }) as const
+    const read = async (from: DeviceBuffer) => {
+      const into = new Uint8Array(4096)
+      await device.submit([], [{ from, offset: 0, into }])
+      return [1, 2, 3].find((seed) => same(into, pattern(4096, seed)))
+    }
+    device.write(a, 0, pattern(4096, 1))
+    device.hold([copy(a, b)])
+    device.write(c, 0, pattern(4096, 3))
+    expect([device.counters.submits, await read(b), device.counters.submits]).toEqual([0, 1, 1])
+    device.hold([copy(a, b)])
+    device.write(a, 0, pattern(4096, 2))
+    expect([device.counters.submits, await read(b)]).toEqual([2, 1])
+    device.hold([copy(a, b), copy(b, c)])
+    a.destroy()
+    expect([device.counters.submits, await read(c)]).toEqual([4, 2])
+  })
+})
+
 describe.skipIf(typeof found === 'string')('work that comes again', () => {
   /** The order of encoders made and submissions, as letters. */
   function watch(gpu: GPUDevice): string[] {

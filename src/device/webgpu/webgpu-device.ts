@@ -5,7 +5,7 @@
 import { printBytes } from '../../base/units.ts'
 import type { DeviceLimits, Program, ProgramDescriptor, Readback, Work } from '../device.ts'
 import { type BufferRole, type CompilerMessage, type Device, type DeviceBuffer, DeviceFailure } from '../device.ts'
-import { gpuOf, Ledger, ROLE_USAGE, WebgpuBuffer } from './buffers.ts'
+import { Ledger, ROLE_USAGE, WebgpuBuffer } from './buffers.ts'
 import { needsEmptyGroups } from './empty-groups.ts'
 import { Lifeline } from './lifeline.ts'
 import { deviceLimits } from './limits.ts'
@@ -119,15 +119,19 @@ export class WebgpuDevice implements Device {
   }
 
   write(buffer: DeviceBuffer, offset: number, bytes: Uint8Array): void {
-    if (this.lostReason === null) this.#queue.write(gpuOf(buffer), offset, bytes)
+    if (this.lostReason === null) this.#queue.write(buffer as WebgpuBuffer, offset, bytes)
   }
 
   writeForeign(buffer: DeviceBuffer, offset: number, bytes: Uint8Array): Promise<void> {
-    return this.#queue.writeForeign(gpuOf(buffer), offset, bytes)
+    return this.#queue.writeForeign(buffer as WebgpuBuffer, offset, bytes)
   }
 
   submit(work: readonly Work[], readbacks: readonly Readback[] = [], again = false): Promise<void> {
     return this.#queue.submit(work, readbacks, again)
+  }
+
+  hold(work: readonly Work[]): void {
+    this.#queue.hold(work)
   }
 
   foreignBuffer(buffer: unknown): DeviceBuffer {
