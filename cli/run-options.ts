@@ -51,6 +51,8 @@ export interface RunOptions {
   readonly print: readonly Print[]
   readonly save: readonly { readonly name: string; readonly path: string }[]
   readonly trace: string | undefined
+  /** The launch is watched for races and waits. */
+  readonly debug: boolean
   /** Only say what the compiler found out: nothing is launched. */
   readonly explain: boolean
 }
@@ -72,6 +74,7 @@ const KINDS = {
   print: 'list',
   save: 'list',
   trace: 'string',
+  debug: 'boolean',
   explain: 'boolean',
 } as const
 
@@ -112,6 +115,7 @@ export function readRunOptions(argv: readonly string[]): RunOptions {
     print: (values.print ?? []).map((text) => readPrint(text, args)),
     save: (values.save ?? []).map((text) => readSave(text, args)),
     trace: values.trace,
+    debug: values.debug === true,
     explain,
   }
 }

@@ -43,6 +43,7 @@ Runs one entry point of a WGSL file that uses the functions of webgpu-svm (svm_l
   --gpu KIND             any (default), hardware, software
   --print name:type[:n]  prints n elements (1 if left out) of an argument: ${Object.keys(ELEMENTS).join(' ')}
   --save name=PATH       writes the bytes of an argument to a file
+  --debug                watches for data races and for work-items that wait in vain, and says what it could not watch
   --explain              says what the compiler found out about the kernel, by lines, and runs nothing (then only --entry is needed)
   --trace PATH           writes what happened, a JSON line for each event
   --json                 one JSON object on standard output
@@ -57,6 +58,7 @@ async function runKernel(options: RunOptions): Promise<Outcome> {
   const trace = options.trace === undefined ? null : openSync(options.trace, 'w')
   const progress = new Progress()
   let show: (event: TraceEvent) => void = () => undefined
+  const warnings: string[] = []
   const pagers: Pager[] = []
   let svm: Svm | null = null
   try {
@@ -65,8 +67,10 @@ async function runKernel(options: RunOptions): Promise<Outcome> {
       deviceMemory: options.deviceMemory,
       pageSize: options.pageSize,
       addressBits: options.addressBits,
+      debug: options.debug,
       trace: (event, milliseconds) => {
         show(event)
+        if (event.kind === 'unwatched') warnings.push(event.message)
         if (trace !== null) writeSync(trace, `${JSON.stringify({ milliseconds, ...event })}\n`)
       },
     })
@@ -88,7 +92,7 @@ async function runKernel(options: RunOptions): Promise<Outcome> {
     const result = await svm.queue.enqueue(kernel, { args, global, local, offset, atomic }).done
     const milliseconds = performance.now() - started
     progress.end()
-    return await report(svm, options, placed, { result, milliseconds })
+    return await report(svm, options, placed, { result, milliseconds, warnings })
   } finally {
     progress.end()
     await svm?.close()
@@ -131,9 +135,10 @@ async function place(svm: Svm, label: string, arg: ArgValue, args: ReadonlyMap<s
 interface Measured {
   readonly result: DispatchResult
   readonly milliseconds: number
+  readonly warnings: readonly string[]
 }
 
-async function report(svm: Svm, options: RunOptions, placed: ReadonlyMap<string, Placed>, { result, milliseconds }: Measured): Promise<Outcome> {
+async function report(svm: Svm, options: RunOptions, placed: ReadonlyMap<string, Placed>, { result, milliseconds, warnings }: Measured): Promise<Outcome> {
   const [device] = svm.stats().devices as [SvmStats['devices'][number]]
   const printed: Record<string, number[]> = {}
   const lines: string[] = []
@@ -151,12 +156,13 @@ async function report(svm: Svm, options: RunOptions, placed: ReadonlyMap<string,
     device: device.label,
     ...result,
     milliseconds,
+    ...(warnings.length > 0 ? { warnings } : {}),
     budgetBytes: device.budgetBytes,
     peakDeviceBytes: device.peakBytes,
     args: Object.fromEntries([...placed].map(([name, { report }]) => [name, report])),
     printed,
   }
-  return { ok: true, value, text: `${lines.join('')}${lines.length > 0 ? '\n' : ''}${print(value)}` }
+  return { ok: true, value, text: `${lines.join('')}${lines.length > 0 ? '\n' : ''}${print(value)}${warnings.map((warning) => `\n${warning}\n`).join('')}` }
 }
 
 function print(value: DispatchResult & { device: string; milliseconds: number; budgetBytes: number; peakDeviceBytes: number }): string {
@@ -171,6 +177,7 @@ function print(value: DispatchResult & { device: string; milliseconds: number; b
     ['budget', printSize(value.budgetBytes)],
     ['most on the device', printSize(value.peakDeviceBytes)],
     ['variant', value.variant],
+    ...(value.unwatched === undefined ? [] : [['not watched', printCount(value.unwatched)] as const]),
     ['time', printTime(value.milliseconds)],
   ])
 }

@@ -128,5 +128,6 @@ describe('the arguments of run', () => {
   it('with --explain need no size of a launch', () => {
     expect(readRunOptions([kernel, '--entry', 'k', '--explain'])).toMatchObject({ explain: true, entry: 'k' })
     expect(readRunOptions(whole.slice(1)).explain).toBe(false)
+    expect([readRunOptions(whole.slice(1)).debug, readRunOptions([...whole.slice(1), '--debug']).debug]).toEqual([false, true])
   })
 })

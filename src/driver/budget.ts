@@ -4,7 +4,7 @@
 
 import { POOL_BYTES_MAX, POOL_HEAD_BYTES } from '../abi/pool.ts'
 import { POOLS_MAX } from '../abi/pte.ts'
-import { SHADOW_ENTRY_WORDS, SHADOW_HEADER_WORDS } from '../abi/shadow.ts'
+import { SHADOW_ENTRIES_MIN, shadowBytesOf, shadowEntriesIn } from '../abi/shadow.ts'
 import { SvmError } from '../base/error.ts'
 import { type Bytes, KIB, MIB, printBytes } from '../base/units.ts'
 import type { DeviceLimits } from '../device/device.ts'
@@ -16,13 +16,12 @@ const RESERVE_MIN = 256 * KIB
 const RING_SMALL = 128 * KIB
 const SLOT_MAX = 4 * MIB
 const WINDOW_MAX = 65_536
-const SHADOW_MIN = shadowOf(256)
-const SHADOW_MAX = shadowOf(32_768)
+const SHADOW_MIN = shadowBytesOf(SHADOW_ENTRIES_MIN)
 
 export interface MemoryPlan {
   readonly budgetBytes: Bytes
   readonly reserveBytes: Bytes
-  /** Of the reserve: what `debug` keeps of the accesses of a dispatch. 0 without it. */
+  /** Of the reserve, and for nothing else: the most that `debug` keeps of the accesses of a dispatch. 0 without it. */
   readonly shadowBytes: Bytes
   readonly slotBytes: Bytes
   readonly ringBytes: Bytes
@@ -68,7 +67,8 @@ export function planMemory(wish: {
   // Small budgets keep more of themselves for tables, since what is mapped may be much larger: an eighth, which tells of 5000 pages for each MiB of budget. In a
   // 64-bit space a page that lies far from all others takes the entries of a whole leaf.
   const reserveWanted = Math.min(Math.max(MIB, Math.floor(budgetBytes / 16)), 64 * MIB, addressBits === 32 ? Math.floor(budgetBytes / 8) : budgetBytes)
-  const shadowBytes = debug ? Math.min(SHADOW_MAX, Math.max(SHADOW_MIN, shadowOf(2 ** Math.floor(Math.log2(budgetBytes / 1024))))) : 0
+  // An entry is twelve times the word that it watches: the shadow is never complete for all that fits the rest, however it is divided.
+  const shadowBytes = debug ? shadowBytesOf(shadowEntriesIn(Math.max(SHADOW_MIN, Math.min((budgetBytes - least) / 4, limits.bufferBytes / 2)))) : 0
   const tableBytes = Math.max(RESERVE_MIN, Math.min(reserveWanted, Math.floor((budgetBytes - least) / 3)))
   const reserveBytes = tableBytes + shadowBytes
   const slotBytes = Math.min(SLOT_MAX, Math.max(pageBytes, Math.floor(budgetBytes / 64 / pageBytes) * pageBytes))
@@ -81,11 +81,6 @@ export function planMemory(wish: {
   const poolCount = Math.min(most, Math.max(wanted, Math.ceil((frames * pageBytes) / poolBytesMax)))
   const windowMax = Math.min(WINDOW_MAX, 2 ** Math.floor(Math.log2(tableBytes / 32)))
   return { budgetBytes, reserveBytes, shadowBytes, slotBytes, ringBytes, bouncePages, poolCount, poolFrames: Math.ceil(frames / poolCount), frames, windowMax }
-}
-
-/** Bytes of a shadow of so many entries. */
-function shadowOf(entries: number): Bytes {
-  return (entries * SHADOW_ENTRY_WORDS + SHADOW_HEADER_WORDS) * 4
 }
 
 function poolsMax(limits: DeviceLimits, authorStorageBuffers: number): number {

@@ -23,7 +23,9 @@ import { noMemory } from './working-set.ts'
 export async function dispatch(mirror: Mirror, evictor: Evictor, launch: Launch): Promise<DispatchResult> {
   const total = launch.workgroups[0] * launch.workgroups[1] * launch.workgroups[2]
   const result: DispatchResult = { rounds: 0, faults: 0, hints: 0, bytesIn: 0, bytesOut: 0, evictions: 0, privateCopies: 0, variant: 'attempt' }
+  if (mirror.watch !== null) result.unwatched = 0
   if (total === 0) return { ...result, variant: 'resident' }
+  mirror.watch?.begin(launch)
   const { bytesIn, bytesOut } = mirror.copies
   const { evictions } = mirror
   const started = mirror.device.now()
@@ -44,7 +46,7 @@ export async function dispatch(mirror: Mirror, evictor: Evictor, launch: Launch)
       await replay.run()
       noteNeeds(launch)
     }
-    await mirror.watch?.refuseRace(launch)
+    if (mirror.watch !== null) result.unwatched = await mirror.watch.conclude(launch)
   } catch (failure) {
     // It fails half way: who has retired has stored.
     const details = { kernel: launch.kernel.label, retiredWorkgroups: running.retired }

@@ -43,6 +43,8 @@ export interface DispatchResult {
   evictions: number
   privateCopies: number
   variant: 'attempt' | 'resident' | 'direct'
+  /** With `debug`, and only then: accesses that the race detector had no room for. 0: it saw all that it looks at. */
+  unwatched?: number
 }
 
 /** What one launch needed. */

@@ -87,7 +87,7 @@ export interface PassWish {
 export async function runPass(mirror: Mirror, tables: TableBuffers, wish: PassWish): Promise<PassReport> {
   const { device, copies } = mirror
   const views = tables.report.views(wish.window.slots)
-  mirror.watch?.arm(tables, wish.launch)
+  mirror.watch?.arm(tables)
   sendControl(mirror, tables, wish, views.layout)
   const { work, readbacks } = passWork(mirror, tables, wish, views)
   const started = device.now()

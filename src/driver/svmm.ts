@@ -106,8 +106,8 @@ export class Mirror implements PageOwner {
     this.thrash = new Thrash(space.pages.blockPages, this.plan.frames, options.thrash === undefined ? THRASH_RULES : options.thrash)
     this.dmem = new DeviceMemory(device, this.plan, geometry, space.tracer)
     this.vmm = new DeviceVmm(device, geometry)
-    this.tables = new Tables(device, this.plan, this.vmm)
     this.watch = options.debug === true ? new Watch(this) : null
+    this.tables = new Tables(device, this.plan, this.vmm, this.watch)
     this.copies = new CopyEngine(device, this.dmem, space, this.plan.bouncePages)
     this.subscription = space.notifiers.insert({ start: 0, end: geometry.spacePages }, this)
   }

@@ -22,6 +22,8 @@ export interface TableBuffers {
   readonly pass: PassTable
   readonly control: DeviceBuffer
   readonly faults: DeviceBuffer
+  /** At the end of `faults`: room for what `debug` keeps. */
+  readonly shadowBytes: Bytes
   readonly args: DeviceBuffer
   /** Entries of the table and page bitmaps. In a 64-bit space the directory follows them in the table. */
   readonly entries: number
@@ -52,16 +54,26 @@ export interface PassWork {
   readonly readbacks: readonly Readback[]
 }
 
+/** Whoever has something in the buffers that must outlive them. */
+export interface Keeper {
+  /** They are about to go. @throws DeviceFailure */
+  keep(tables: TableBuffers): Promise<void>
+}
+
 export class Tables {
+  /** Bytes of the shadow that there must be room for: at most those of the plan. */
+  shadowBytes: Bytes = 0
   readonly #device: Device
   readonly #plan: MemoryPlan
   readonly #vmm: DeviceVmm
+  readonly #keeper: Keeper | null
   #buffers: TableBuffers | null = null
 
-  constructor(device: Device, plan: MemoryPlan, vmm: DeviceVmm) {
+  constructor(device: Device, plan: MemoryPlan, vmm: DeviceVmm, keeper: Keeper | null = null) {
     this.#device = device
     this.#plan = plan
     this.#vmm = vmm
+    this.#keeper = keeper
   }
 
   /** Buffers large enough for what is mapped and for `slots` workgroups; the table is up to date. @throws SvmError device-memory, DeviceFailure */
@@ -78,16 +90,18 @@ export class Tables {
   }
 
   async #makeLarger(slots: number, argumentBytes: Bytes): Promise<TableBuffers | null> {
+    if (this.#buffers !== null) await this.#keeper?.keep(this.#buffers)
     const now = this.#buffers
+    const shadow = Math.max(now?.shadowBytes ?? 0, this.shadowBytes)
     const entries = Math.max(now?.entries ?? 0, powerOfTwo(this.#vmm.entries, 256))
     const wantedSlots = Math.max(now?.slots ?? 0, powerOfTwo(slots, 256))
     const args = Math.max(now?.args.byteLength ?? 0, powerOfTwo(argumentBytes, ARGUMENT_BYTES))
     this.drop()
     return (
-      (await this.#make(entries, wantedSlots, args)) ??
+      (await this.#make(entries, wantedSlots, args, shadow)) ??
       // Room to grow is worth more than entries of pages that are not here: without it every new leaf would make new tables.
-      (this.#vmm.shed() ? await this.#make(powerOfTwo(this.#vmm.entries, 256), slots, args) : null) ??
-      (await this.#make(this.#vmm.entries, slots, args))
+      (this.#vmm.shed() ? await this.#make(powerOfTwo(this.#vmm.entries, 256), slots, args, shadow) : null) ??
+      (await this.#make(this.#vmm.entries, slots, args, shadow))
     )
   }
 
@@ -98,7 +112,8 @@ export class Tables {
   flushed(slots: number, argumentBytes: Bytes, mayFault: boolean): TableBuffers | null {
     this.#vmm.collect()
     const now = this.#buffers
-    if (now === null || now.entries < this.#vmm.entries || now.slots < slots || now.args.byteLength < argumentBytes) return null
+    if (now === null || now.shadowBytes < this.shadowBytes || now.entries < this.#vmm.entries || now.slots < slots || now.args.byteLength < argumentBytes)
+      return null
     if (mayFault) this.#vmm.flushLeaves(now.pass, now.entries)
     else this.#vmm.flush(now.table, now.entries)
     return now
@@ -111,10 +126,10 @@ export class Tables {
     this.#buffers = null
   }
 
-  async #make(entries: number, slots: number, argumentBytes: Bytes): Promise<TableBuffers | null> {
+  async #make(entries: number, slots: number, argumentBytes: Bytes, shadowBytes: Bytes): Promise<TableBuffers | null> {
     const controlBytes = (CONTROL_HEADER_WORDS + slots) * 4
-    const { reserveBytes, shadowBytes } = this.#plan
-    const faultBytes = faultLayout(slots, entries, this.#vmm.addressBits).endWords * 4 + shadowBytes
+    const reserveBytes = this.#plan.reserveBytes - this.#plan.shadowBytes
+    const faultBytes = faultLayout(slots, entries, this.#vmm.addressBits).endWords * 4
     const tableBytes = (entries + this.#vmm.directoryWords(entries)) * 4
     // A table narrowed to a kernel's reach may be needed beside the whole one.
     const spareBytes = reserveBytes - (tableBytes * 3 + controlBytes + faultBytes + argumentBytes)
@@ -129,13 +144,28 @@ export class Tables {
       const table = await make('table', tableBytes)
       const granted = await make('table', tableBytes)
       const control = await make('control', controlBytes)
-      const faults = await make('faults', faultBytes)
+      const faults = await make('faults', faultBytes + shadowBytes)
       const args = await make('arguments', argumentBytes)
       const report = new ReportBuffer(slots, entries, this.#vmm.addressBits)
       const directoryMask = Math.max(0, this.#vmm.directoryWords(entries) / BUCKET_WORDS - 1)
       const pass = new PassTable(this.#vmm, granted, entries)
       const header = { sent: new Uint32Array(CONTROL_HEADER_WORDS), next: new Uint32Array(CONTROL_HEADER_WORDS) }
-      return { table, pass, control, faults, args, entries, directoryMask, slots, header, report, last: null, spareBytes, chain: null }
+      return {
+        table,
+        pass,
+        control,
+        faults,
+        shadowBytes,
+        args,
+        entries,
+        directoryMask,
+        slots,
+        header,
+        report,
+        last: null,
+        spareBytes,
+        chain: null,
+      }
     } catch (failure) {
       // All of them or none: what is half made nobody would ever destroy.
       for (const buffer of made) buffer.destroy()
@@ -144,10 +174,10 @@ export class Tables {
   }
 
   #tooLarge(): SvmError {
-    const { reserveBytes, budgetBytes } = this.#plan
+    const { reserveBytes, shadowBytes, budgetBytes } = this.#plan
     return new SvmError(
       'device-memory',
-      `The page table for ${this.#vmm.entries} pages does not fit the ${printBytes(reserveBytes)} that a budget of ${printBytes(budgetBytes)} keeps for tables. Use larger pages (pageSize), map less, or raise deviceMemory.`,
+      `The page table for ${this.#vmm.entries} pages does not fit the ${printBytes(reserveBytes - shadowBytes)} that a budget of ${printBytes(budgetBytes)} keeps for tables. Use larger pages (pageSize), map less, or raise deviceMemory.`,
     )
   }
 }

@@ -36,6 +36,8 @@ export type TraceEvent =
       readonly examples: readonly { readonly pointer: number; readonly access: 'load' | 'store' | 'atomic'; readonly workgroup: number }[]
     }
   | { readonly kind: 'dispatch'; readonly kernel: string; readonly variant: string; readonly rounds: number; readonly milliseconds: number }
+  /** With debug: `accesses` of a launch that the race detector had no room for; the message says what follows from that. */
+  | { readonly kind: 'unwatched'; readonly kernel: string; readonly accesses: number; readonly message: string }
   /** Launches that went to the device together: `done` of the `links` had their result from it. Then each has its `dispatch`, with its part of the time by estimate. */
   | { readonly kind: 'chain'; readonly device: string; readonly links: number; readonly done: number; readonly milliseconds: number }
   | { readonly kind: 'host-map' | 'host-unmap'; readonly pointer: number; readonly byteLength: number; readonly mode: string }

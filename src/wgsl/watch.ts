@@ -1,11 +1,21 @@
 // The additions of `debug` to every variant: accesses are noted in the shadow (abi/shadow), and an invocation that spins is ended.
 //
 // The author's calls of accessors are renamed to wrappers that know their line: `svm_load_u32` in line 7 becomes `svm_load_u32_line7`, which calls the
-// accessor and notes what it did. Always: only accesses that were made are noted, by invocations that were neither poisoned nor tainted: their addresses
+// accessor and notes what it did. Always: only accesses that were made are noted, or counted where there is no room, by invocations that were neither poisoned nor tainted: their addresses
 // do not depend on the order of workgroups, so that a replayed workgroup notes what it noted before, and what an atomic may order is left out.
 
 import { CONTROL, CONTROL_HEADER_WORDS, CONTROL_MODE } from '../abi/fault-record.ts'
-import { PACK_WGSL, SHADOW, SHADOW_ENTRY, SHADOW_ENTRY_WORDS, SHADOW_HASH_WGSL, SHADOW_HEADER_WORDS, SHADOW_PROBES, SPIN_MAX } from '../abi/shadow.ts'
+import {
+  PACK_WGSL,
+  SHADOW,
+  SHADOW_ENTRY,
+  SHADOW_ENTRY_WORDS,
+  SHADOW_HASH_WGSL,
+  SHADOW_HEADER_WORDS,
+  SHADOW_MISSED_MAX,
+  SHADOW_PROBES,
+  SPIN_MAX,
+} from '../abi/shadow.ts'
 import type { ProgramVariant } from '../device/device.ts'
 import type { AddressBits } from './addresses.ts'
 import { badKind } from './steady.ts'
@@ -76,6 +86,8 @@ export function addWatch(pieces: Pieces, wish: WatchWish, ...users: readonly str
     svm_raise(at + accessors + 1u, ~accessor);
     return;
   }
+  let missed = svm_header(${SHADOW.missed}u);
+  if (atomicLoad(&svm_faults[missed]) < ${SHADOW_MISSED_MAX}u) { atomicAdd(&svm_faults[missed], 1u); }
 }`,
     // Of an access that was just made, by an invocation that was watched before it.
     `fn svm_note_word(a: svm_ptr, word: u32, accessors: u32, value: u32, line: u32) {

@@ -96,6 +96,22 @@ describe('svm', () => {
     expect(stderr).toContain('line 1')
   })
 
+  it('run --debug: a race is told, and of what there is no room for the count, with what helps', () => {
+    const file = join(folder, 'watched.wgsl')
+    const head =
+      'struct Args { out: svm_ptr, race: u32 }\n@group(0) @binding(0) var<uniform> args: Args;\n@compute @workgroup_size(64) fn k(@builtin(global_invocation_id) id: vec3u) {\n'
+    writeFileSync(file, `${head}  svm_store_u32(svm_index(args.out, select(id.x, 0u, args.race == 1u), 4u), id.x);\n}\n`)
+    const args = ['run', file, '--entry', 'k', '--global', '65536', '--arg', 'out=zeros:256KiB', '--debug', '--page-size', '4KiB', '--arg']
+    const raced = svm(...args, 'race=1', '--label', 'mine')
+    expect([raced.status, raced.stderr]).toEqual([1, expect.stringMatching(/Kernel mine has a data race .* in line 4/)])
+    expect(json(svm(...args, 'race=0', '--device-memory', '64MiB', '--json'))).toMatchObject({ ok: true, unwatched: 0 })
+    const short = json(svm(...args, 'race=0', '--device-memory', '2MiB', '--json'))
+    expect(short).toMatchObject({ ok: true, unwatched: expect.any(Number), warnings: [expect.stringContaining('raise deviceMemory')] })
+    expect(short.unwatched).toBeGreaterThan(32_768)
+    const { status, stdout } = svm(...args, 'race=0', '--device-memory', '2MiB')
+    expect([status, stdout]).toEqual([0, expect.stringMatching(/not watched +[\d,. ]+\n[\s\S]*raise deviceMemory/)])
+  })
+
   it('run --explain: what the compiler found out, with lines, and nothing runs', () => {
     const file = join(folder, 'explained.wgsl')
     writeFileSync(

@@ -2,8 +2,8 @@
 // either run as without it.
 
 import { describe, expect, test } from 'vitest'
-import type { KernelDescriptor, SvmError } from '../../src/index.ts'
-import { PAGE, useGpu } from './device.ts'
+import type { DispatchResult, KernelDescriptor, SvmError, SvmOptions } from '../../src/index.ts'
+import { MIB, PAGE, pointerWords, useGpu } from './device.ts'
 import { expectWithinBudget, words } from './regime.ts'
 
 const gpu = useGpu()
@@ -114,6 +114,73 @@ for (const resident of [false, true]) {
     })
   })
 }
+
+describe('as many words as there are', () => {
+  const GROUPS = 512
+  const WORDS = GROUPS * 256
+  // Each workgroup stores to its 256 words, and the last two, if `args.b` says so, to one word behind all of them.
+  const body = (a: string, races: boolean) => `let all = ${a};
+  svm_store_u32(svm_index(all, id.x, 4u), id.x);
+  ${races ? `if (wg.x >= ${GROUPS - 2}u && i == 0u) { svm_store_u32(svm_index(all, ${WORDS}u, 4u), wg.x); }` : ''}`
+
+  async function open(options: Pick<SvmOptions, 'deviceMemory' | 'debug'>) {
+    const said: string[] = []
+    const svm = await gpu.open({
+      debug: true,
+      ...options,
+      trace: (event) => {
+        if (event.kind === 'unwatched') said.push(event.message)
+      },
+    })
+    const a = svm.alloc(4 * WORDS + 4, { label: 'ours' })
+    const b = svm.allocFrom(pointerWords([a]))
+    const launch = async (text: string, label: string): Promise<DispatchResult> => {
+      const kernel = await svm.createKernel({ code: kernelOf(text, 256), entryPoint: 'k', label })
+      return svm.queue.enqueue(kernel, { args: { a, b }, global: WORDS }).done
+    }
+    return { svm, said, a, b, launch }
+  }
+
+  test('one race hidden among more than once fit is found', async () => {
+    const { svm, said, a, launch } = await open({ deviceMemory: 64 * MIB })
+    expect((await launch(body('args.a', false), 'fine')).unwatched).toBe(0)
+    const error = await launch(body('args.a', true), 'k').catch((thrown) => thrown as SvmError)
+    expect(error).toMatchObject({ code: 'access-violation', kernel: 'k', pointer: a + 4 * WORDS, workgroup: [GROUPS - 2, 0, 0] })
+    expect((error as SvmError).message).toContain(`workgroup (${GROUPS - 1}, 0, 0) stored to it in line 6`)
+    expect(said).toEqual([])
+    expectWithinBudget(svm)
+  })
+
+  test('nobody knew how many: the launch says what was left out, and the next has room for them', async () => {
+    const { svm, said, a, b } = await open({ deviceMemory: 64 * MIB })
+    const code = kernelOf(body('svm_load_ptr(args.b)', true).replace('wg.x >=', 'svm_load_u32(args.a) != 0u && wg.x >='), 256)
+    const kernel = await svm.createKernel({ code, entryPoint: 'k', label: 'k' })
+    const flag = svm.alloc(4)
+    const launch = () => svm.queue.enqueue(kernel, { args: { a: flag, b }, global: WORDS }).done
+    const { unwatched } = await launch()
+    expect(unwatched).toBeGreaterThan(WORDS / 2)
+    expect(said).toEqual([expect.stringMatching(new RegExp(`^Kernel k: .* and ${unwatched} accesses .*Launch it once more`))])
+    expect((await launch()).unwatched).toBe(0)
+    await svm.write(flag, Uint32Array.of(1))
+    expect(await launch().catch((thrown) => thrown as SvmError)).toMatchObject({ code: 'access-violation', pointer: a + 4 * WORDS })
+    expect(said).toHaveLength(1)
+    expectWithinBudget(svm)
+  })
+
+  test('more than the budget has room for: the count, and what helps; and nothing is made up', async () => {
+    const { svm, said, launch } = await open({ deviceMemory: 2 * MIB })
+    const { unwatched } = await launch(body('args.a', false), 'k')
+    expect(unwatched).toBeGreaterThan(WORDS / 2)
+    expect(said).toEqual([expect.stringMatching(new RegExp(`and ${unwatched} accesses .*raise deviceMemory \\(of 2 MiB `))])
+    expectWithinBudget(svm)
+  })
+
+  test('without debug nobody counts', async () => {
+    const { said, launch } = await open({ deviceMemory: 16 * MIB, debug: false })
+    expect((await launch(body('args.a', true), 'k')).unwatched).toBe(undefined)
+    expect(said).toEqual([])
+  })
+})
 
 test('a transactional kernel may race', async () => {
   const { error } = await run(kernelOf('svm_store_u32(args.a, wg.x);'), 8, { class: 'transactional' })

@@ -1,7 +1,7 @@
 // The shadow of a simulated pass: the exact twin of wgsl/watch.ts, but that twins have no lines. Always: what is noted lies in the fault buffer, where
 // the driver reads it, and lasts for the dispatch.
 
-import { packAccessor, SHADOW, SHADOW_ENTRY, SHADOW_ENTRY_WORDS, SHADOW_HEADER_WORDS, SHADOW_PROBES, shadowHash } from '../../abi/shadow.ts'
+import { packAccessor, SHADOW, SHADOW_ENTRY, SHADOW_ENTRY_WORDS, SHADOW_HEADER_WORDS, SHADOW_MISSED_MAX, SHADOW_PROBES, shadowHash } from '../../abi/shadow.ts'
 import type { Address } from '../../base/units.ts'
 
 const NO_LINE = 0
@@ -32,6 +32,7 @@ export class SimShadow {
       this.#raise(at + accessors, packAccessor(workgroup, NO_LINE, this.#workgroups))
       return
     }
+    if (this.#faults[this.#header + SHADOW.missed] < SHADOW_MISSED_MAX) this.#faults[this.#header + SHADOW.missed]++
   }
 
   get watchesSpins(): boolean {
