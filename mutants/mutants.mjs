@@ -262,8 +262,8 @@ export const MUTANTS = [
   {
     name: 'table-not-flushed',
     file: 'src/driver/pass-table.ts',
-    find: '    this.#words[index] = pte & NOT_WITHOUT_GRANT\n    setBit(this.#changed, index)\n',
-    replace: '    this.#words[index] = pte & NOT_WITHOUT_GRANT\n',
+    find: '    this.#words[index] = this.#plain(index, pte)\n    setBit(this.#changed, index)\n',
+    replace: '    this.#words[index] = this.#plain(index, pte)\n',
     why: 'The entries changed and the device was not told: it goes by a table of before.',
     caughtBy: {
       file: 'test/sim/coherence.test.ts',

@@ -14,6 +14,16 @@ export interface VpnRange {
   readonly end: Vpn
 }
 
+/** The page lies in one of these; null: all do. */
+export function isWithin(ranges: readonly VpnRange[] | null, vpn: Vpn): boolean {
+  return ranges === null || ranges.some(({ start, end }) => vpn >= start && vpn < end)
+}
+
+export function areSameRanges(a: readonly VpnRange[] | null, b: readonly VpnRange[] | null): boolean {
+  if (a === null || b === null || a === b) return a === b
+  return a.length === b.length && a.every(({ start, end }, n) => start === b[n]?.start && end === b[n].end)
+}
+
 /** Of ranges that ascend and do not overlap, the index of the first that ends after `at`; their number: none does. */
 export function firstEndingAfter(ranges: readonly { readonly end: number }[], at: number): number {
   let low = 0

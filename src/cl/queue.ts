@@ -93,9 +93,8 @@ class LaunchEntry implements Entry {
     return this.home.lane
   }
 
-  /** What the device says of the author's groups it says of a whole submission. */
-  get runAll(): LaunchHome['runAll'] | undefined {
-    return this.groups.length === 0 ? this.home.runAll : undefined
+  get runAll(): LaunchHome['runAll'] {
+    return this.home.runAll
   }
 
   run(): Promise<void> {
@@ -323,20 +322,24 @@ export class Queue implements SvmQueue, Lane {
     if (byteLength > view) throw new SvmError('invalid-value', `${what}: ${byteLength} bytes do not fit the view, which has ${view}.`)
   }
 
-  /** Kernel commands that follow each other, as one request. */
+  /** Kernel commands that may run one after the other, as one request. Where they wait for nobody, those behind one that failed go on. */
   async #runLaunches(launches: readonly LaunchEntry[]): Promise<void> {
     for (const { event } of launches) event.started()
-    const { results, failure } = await this.#exec(launches)
-    for (let n = 0; n < launches.length; n++) {
-      const entry = launches[n] as LaunchEntry
-      const event = entry.event as CommandEvent<unknown>
-      const result = results[n]
-      if (result !== undefined) {
-        event.complete(result)
-        this.#events.delete(event)
-      } else if (n === results.length) this.#failed(event, entry, failure)
-      else event.fail(dependencyFailed(failure))
+    for (let first = 0; first < launches.length; first++) {
+      const { results, failure } = await this.#exec(first === 0 ? launches : launches.slice(first))
+      for (const result of results) this.#done(launches[first++] as LaunchEntry, result)
+      const failed = launches[first]
+      if (failed === undefined) return
+      this.#failed(failed.event as CommandEvent<unknown>, failed, failure)
+      if (!this.inOrder) continue
+      for (const { event } of launches.slice(first + 1)) event.fail(dependencyFailed(failure))
+      return
     }
+  }
+
+  #done({ event }: LaunchEntry, result: DispatchResult): void {
+    event.complete(result)
+    this.#events.delete(event as CommandEvent<unknown>)
   }
 
   /** The results of those that were done, and why the one behind them was not. Never rejects. */

@@ -1,6 +1,7 @@
 // The one order of a space. Every command and every call on Svm takes a place in it, the order of the JavaScript calls.
 //
-// Entries of an in-order lane that may run one after the other and can be run together are: that is a chain (driver/chain).
+// Entries of a lane that may run one after the other and can be run together are: that is a chain (driver/chain). In a lane out of order one that
+// waits is passed over.
 //
 // Always: at most one entry or chain runs; an entry runs when its own wait list is settled, its in-order predecessor has ended and no barrier before it
 // is left; a barrier (a call on Svm) runs when everything before it has ended. Of those that may run, the earliest does. So a dispatch is
@@ -167,7 +168,7 @@ export class Sequencer {
   #chainFrom(first: Place): Entry[] {
     const { lane, runAll } = first.entry
     const chain = [first.entry]
-    if (lane?.inOrder !== true || runAll === undefined || this.#places.length === 1) return chain
+    if (lane === null || runAll === undefined || this.#places.length === 1) return chain
     const waiting = new Set<Lane>()
     for (let at = this.#places.indexOf(first) + 1; at < this.#places.length && chain.length < CHAIN_MAX; at++) {
       const place = this.#places[at] as Place
@@ -180,7 +181,8 @@ export class Sequencer {
         if (entry.lane !== null) waiting.add(entry.lane)
         continue
       }
-      if (entry.runAll !== runAll || place.waits > 0 || place.failure !== null || entry.signal?.aborted === true) break
+      if (!ready && !lane.inOrder) continue
+      if (entry.runAll !== runAll || !ready || place.failure !== null || entry.signal?.aborted === true) break
       place.running = true
       chain.push(entry)
     }

@@ -4,8 +4,10 @@
 import { NEED } from '../abi/fault-record.ts'
 import { PTE } from '../abi/pte.ts'
 import { isSameList } from '../base/lists.ts'
-import type { Vpn } from '../base/units.ts'
+import { areSameRanges, isWithin, type Vpn } from '../base/units.ts'
 import { type DriverKernel, geometryOf, type Launch, PASS_MILLISECONDS, type ProgramShape, windowByTime } from './launch.ts'
+import { NOT_WITHOUT_GRANT, type TableBase } from './pass-table.ts'
+import { promote } from './promote.ts'
 import { ReachTable } from './reach.ts'
 import { sealOf } from './seal.ts'
 import { chooseSteady, type Steady } from './steady.ts'
@@ -24,10 +26,10 @@ export interface Way {
   readonly slots: number
   /** Of one of them, by what the kernel took before. */
   readonly milliseconds: number
-  /** How it runs where it cannot fault. */
+  /** How it runs where it cannot fault; null: it may. */
   readonly steady: Steady | null
-  /** Else what it needs. */
-  readonly needs: ChainNeeds | null
+  /** The one that it goes by; null: the page table, or none. */
+  readonly table: ChainTable | null
 }
 
 export interface Plan {
@@ -35,10 +37,17 @@ export interface Plan {
   readonly way: Way
 }
 
-/** What the launches of one kernel with the same pointers need. */
-export interface ChainNeeds {
+/** A table of the chain's own: of links that may fault, or may not reach all that is mapped. */
+export interface ChainTable {
   /** Its number among those of the chain. */
-  readonly set: number
+  readonly number: number
+  readonly base: TableBase
+  /** What there are grants for: of links that may fault. */
+  readonly needs: ChainNeeds | null
+}
+
+/** What the launches of one kernel with the same pointers need. */
+interface ChainNeeds {
   readonly touched: readonly Vpn[]
   /** Those that are stored to. */
   readonly written: readonly Vpn[]
@@ -46,10 +55,10 @@ export interface ChainNeeds {
   readonly clean: boolean
 }
 
-/** The launches from `from` on that one chain can be made of, with so many grant sets. */
-export function plansOf(mirror: Mirror, launches: readonly Launch[], from: number, setsMax: number): Plan[] {
+/** The launches from `from` on that one chain can be made of, with so many tables of its own. */
+export function plansOf(mirror: Mirror, launches: readonly Launch[], from: number, tablesMax: number): Plan[] {
   const plans: Plan[] = []
-  const ways = new Ways(mirror, setsMax)
+  const ways = new Ways(mirror, tablesMax)
   for (let n = from, milliseconds = 0; n < launches.length; n++) {
     const launch = launches[n] as Launch
     const way = launch.signal?.aborted === true ? null : ways.of(launch)
@@ -72,18 +81,16 @@ function unfailing(plans: Plan[]): Plan[] {
 /** How the launches of one chain run. Few differ. */
 class Ways {
   readonly #mirror: Mirror
-  readonly #reach: ReachTable
-  readonly #sets: NeedSets | null
+  readonly #tables: ChainTables
   /** The one used last comes first. */
   readonly #known: Way[] = []
 
-  constructor(mirror: Mirror, setsMax: number) {
+  constructor(mirror: Mirror, tablesMax: number) {
     this.#mirror = mirror
-    this.#reach = new ReachTable(mirror, null)
-    this.#sets = mirror.incomplete > 0 ? new NeedSets(mirror, setsMax) : null
+    this.#tables = new ChainTables(mirror, tablesMax)
   }
 
-  /** Null: this launch runs alone. What names bindings of the author's does, for a refusal of the device must find the right one. */
+  /** Null: this launch runs alone. */
   of(launch: Launch): Way | null {
     const at = this.#known.findIndex(
       (way) => isAlike(way.launch, launch) && (way.steady?.reached?.forAll !== false || isSameList(way.launch.args, launch.args)),
@@ -99,27 +106,22 @@ class Ways {
 
   #make(launch: Launch): Way | null {
     const mirror = this.#mirror
-    const { kernel, workgroups } = launch
+    const { kernel, workgroups, reach } = launch
     const slots = workgroups[0] * workgroups[1] * workgroups[2]
     // What is watched is judged by the dispatch.
-    const alone =
-      mirror.watch !== null ||
-      kernel.translated.analysis.waitLines.length > 0 ||
-      launch.atomic ||
-      launch.reach !== null ||
-      launch.authorGroups.length > 0 ||
-      kernel.translated.authorBindings.length > 0
-    if (alone || slots === 0) return null
+    if (mirror.watch !== null || launch.atomic || slots === 0) return null
     if (kernel.millisecondsPerWorkgroup <= 0 || slots > windowByTime(launch, mirror.plan.windowMax)) return null
-    const steady = chooseSteady(mirror, launch, this.#reach)
-    const needs = steady !== null || this.#sets === null ? null : this.#sets.of(launch)
-    if (steady === null && needs === null) return null
+    // What other links reach has all its rights, or needs none of these: it stays as it was found.
+    if (reach !== null) promote(mirror, reach)
+    const steady = chooseSteady(mirror, launch, new ReachTable(mirror, reach))
+    const table = steady === null ? this.#tables.granted(launch) : this.#tables.narrowed(launch, steady)
+    if (table === 'none') return null
     const pools = steady?.variant === 'direct' ? 1 : mirror.dmem.poolsInUse
     const geometry = geometryOf(launch, true, mirror.device.limits.workgroupsPerDimension)
     const variant = steady?.variant ?? (sealOf(mirror, launch) === 'granted' ? 'sealed' : 'attempt')
-    const marks = steady?.marks ?? (variant === 'sealed' && needs?.clean === true)
+    const marks = steady?.marks ?? (variant === 'sealed' && table?.needs?.clean === true)
     const shape = { variant, pools, guard: launch.guard, geometry, chained: true, marks, proof: steady?.proof ?? 'none' } as const
-    return { launch, shape, slots, milliseconds: slots * kernel.millisecondsPerWorkgroup, steady, needs }
+    return { launch, shape, slots, milliseconds: slots * kernel.millisecondsPerWorkgroup, steady, table }
   }
 }
 
@@ -132,42 +134,57 @@ function isAlike(a: Launch, b: Launch): boolean {
     isSameList(a.offset, b.offset) &&
     a.class === b.class &&
     a.atomic === b.atomic &&
-    a.reach === b.reach &&
+    areSameRanges(a.reach, b.reach) &&
     a.authorGroups.length === b.authorGroups.length
   )
 }
 
-/** What launches need, by their history. */
-class NeedSets {
+/** The tables that links go by which cannot go by the page table. */
+class ChainTables {
   readonly #mirror: Mirror
   readonly #max: number
-  readonly #known = new Map<DriverKernel, Map<string, ChainNeeds | null>>()
-  #count = 0
+  readonly #needs = new Map<DriverKernel, Map<string, ChainNeeds | null>>()
+  readonly #tables: ChainTable[] = []
 
   constructor(mirror: Mirror, max: number) {
     this.#mirror = mirror
     this.#max = max
   }
 
-  /** Null: nothing is known, or something is not here, or must be private. */
-  of({ kernel, historyKey, class: kind }: Launch): ChainNeeds | null {
-    if (kind !== 'grants' || kernel.unchained > 0) return null
-    let byKey = this.#known.get(kernel)
+  /** Of a link that cannot fault. A window, or a reach that is known, is held to what it may reach without one. */
+  narrowed({ reach }: Launch, { variant, proof }: Steady): ChainTable | null | 'none' {
+    return reach === null || variant === 'direct' || proof !== 'none' ? null : this.#of({ reach, keeps: ~0 }, null)
+  }
+
+  /** Of a link that may, by its history. 'none': nothing is known, or something is not here, or must be private, or there are as many tables as may be. */
+  granted({ kernel, historyKey, class: kind, reach }: Launch): ChainTable | 'none' {
+    const { variants, waitLines } = kernel.translated.analysis
+    if (kind !== 'grants' || kernel.unchained > 0 || !variants.includes('attempt') || waitLines.length > 0) return 'none'
+    let byKey = this.#needs.get(kernel)
     if (byKey === undefined) {
       byKey = new Map()
-      this.#known.set(kernel, byKey)
+      this.#needs.set(kernel, byKey)
     }
     let needs = byKey.get(historyKey)
     if (needs === undefined) {
-      needs = this.#find(kernel, historyKey)
+      needs = this.#needsOf(kernel, historyKey)
       byKey.set(historyKey, needs)
     }
-    return needs
+    return needs === null || !needs.touched.every((vpn) => isWithin(reach, vpn)) ? 'none' : this.#of({ reach, keeps: NOT_WITHOUT_GRANT }, needs)
   }
 
-  #find(kernel: DriverKernel, historyKey: string): ChainNeeds | null {
+  #of(base: TableBase, needs: ChainNeeds | null): ChainTable | 'none' {
+    const found = this.#tables.find((table) => table.needs === needs && table.base.keeps === base.keeps && areSameRanges(table.base.reach, base.reach))
+    if (found !== undefined) return found
+    if (this.#tables.length === this.#max) return 'none'
+    const table = { number: this.#tables.length, base, needs }
+    this.#tables.push(table)
+    return table
+  }
+
+  #needsOf(kernel: DriverKernel, historyKey: string): ChainNeeds | null {
     const { needs } = kernel.history(historyKey)
-    if (needs.size === 0 || this.#count === this.#max) return null
+    if (needs.size === 0) return null
     const written: Vpn[] = []
     let clean = false
     for (const [vpn, bits] of needs) {
@@ -178,7 +195,7 @@ class NeedSets {
       written.push(vpn)
       clean ||= (this.#mirror.vmm.get(vpn) & PTE.dirty) === 0
     }
-    return { set: this.#count++, touched: [...needs.keys()], written, clean }
+    return { touched: [...needs.keys()], written, clean }
   }
 }
 

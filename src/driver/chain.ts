@@ -14,16 +14,21 @@
 // succeeded, and those were of R pages, which nobody stored to in that dispatch; so it will be repeated with the same address and value (I1 of replay by
 // grants, for a whole dispatch). Nobody sees it before: later links did not run, and nothing else runs before the repetition (I2).
 //
+// A link that may not reach all that is mapped goes by a table of its own, or by a window; where faults are possible its grants lie in that table too. Bindings of the
+// author's are set link by link. Only the device can tell whether they fit, and it refuses a submission, not a dispatch: so a chain with such links is one
+// submission, of which nothing ran when it is refused, and then each launch runs alone.
+//
 // Always: a launch has exactly the result that it has alone; the tables and frames are constant until the report is there.
 
 import { CONTROL, CONTROL_HEADER_WORDS, FAULT, WORKGROUP_BITMAP } from '../abi/fault-record.ts'
 import { PTE } from '../abi/pte.ts'
 import { assert } from '../base/assert.ts'
 import { countBits } from '../base/bitmap.ts'
-import type { Vpn } from '../base/units.ts'
+import { SvmError } from '../base/error.ts'
+import { isWithin, type Vpn } from '../base/units.ts'
 import { DeviceFailure, type DispatchBindings, type Program, WINDOW_UNIT, type Work } from '../device/device.ts'
 import { type ChainBuffers, chainNow, makeChain, SETS_MAX } from './chain-buffers.ts'
-import { type ChainNeeds, type Plan, plansOf, type Way, waysOf } from './chain-ways.ts'
+import { type ChainTable, type Plan, plansOf, type Way, waysOf } from './chain-ways.ts'
 import { dispatch } from './dispatch.ts'
 import type { Evictor } from './evict.ts'
 import { accessError, storedPages } from './fault.ts'
@@ -59,10 +64,10 @@ export interface ChainOutcome {
   readonly failure: unknown
 }
 
-/** How far a chain came. `alone`: the launch behind must run on the ordinary way. */
-type LinksOutcome = ChainOutcome & { readonly alone: boolean }
+/** How far a chain came. `alone`: so many launches behind must run on the ordinary way. */
+type LinksOutcome = ChainOutcome & { readonly alone: number }
 
-const NOT_CHAINED: LinksOutcome = { results: [], failure: null, alone: true }
+const NOT_CHAINED: LinksOutcome = { results: [], failure: null, alone: 1 }
 
 /** Runs launches one after the other, in chains where it can; stops at the first failure. Never rejects. */
 export async function dispatchAll(mirror: Mirror, evictor: Evictor, launches: readonly Launch[]): Promise<ChainOutcome> {
@@ -72,10 +77,10 @@ export async function dispatchAll(mirror: Mirror, evictor: Evictor, launches: re
       const outcome = await runChain(mirror, launches, results.length, mischiefOf(mirror, evictor))
       results.push(...outcome.results)
       if (outcome.failure !== null) return { results, failure: outcome.failure }
-      const next = launches[results.length]
-      if (next === undefined || !outcome.alone) continue
-      if (next.kernel.unchained > 0) next.kernel.unchained--
-      results.push(await dispatch(mirror, evictor, next))
+      for (const next of launches.slice(results.length, results.length + outcome.alone)) {
+        if (next.kernel.unchained > 0) next.kernel.unchained--
+        results.push(await dispatch(mirror, evictor, next))
+      }
     }
     return { results, failure: null }
   } catch (failure) {
@@ -100,19 +105,19 @@ async function runLinks(mirror: Mirror, launches: readonly Launch[], from: numbe
   const ways = waysOf(wanted)
   const slots = ways.reduce((most, way) => Math.max(most, way.slots), 0)
   const argumentBytes = ways.reduce((most, { launch }) => Math.max(most, launch.args.byteLength), 0)
-  const mayFault = mirror.incomplete > 0
-  const ready = ways.every(({ launch, shape }) => launch.kernel.programNow(shape) !== null) ? mirror.tables.flushed(slots, 0, mayFault) : null
-  const readyBuffers = ready === null ? null : chainNow(ready, argumentBytes, mayFault)
-  if (ready !== null && readyBuffers !== null && ways.every(({ needs }) => needs === null || needs.set < readyBuffers.tables.length)) {
+  const own = ways.some(({ table }) => table !== null)
+  const ready = ways.every(({ launch, shape }) => launch.kernel.programNow(shape) !== null) ? mirror.tables.flushed(slots, 0, false) : null
+  const readyBuffers = ready === null ? null : chainNow(ready, argumentBytes, own)
+  if (ready !== null && readyBuffers !== null && ways.every(({ table }) => table === null || table.number < readyBuffers.tables.length)) {
     return new Chain({ mirror, tables: ready, buffers: readyBuffers, links: wanted, mischief }).run()
   }
   await makePrograms(ways)
-  const tables = mirror.tables.flushed(slots, 0, mayFault) ?? (await mirror.tables.ready(slots, 0, mayFault))
-  const buffers = chainNow(tables, argumentBytes, mayFault) ?? (await makeChain(mirror, tables, argumentBytes, mayFault).catch(noRoom))
+  const tables = mirror.tables.flushed(slots, 0, false) ?? (await mirror.tables.ready(slots, 0, false))
+  const buffers = chainNow(tables, argumentBytes, own) ?? (await makeChain(mirror, tables, argumentBytes, own).catch(noRoom))
   if (buffers === null) return NOT_CHAINED
   // While buffers were made the program may have called alloc: what is possible may have changed, and the table be too short.
   const links = linksOf(plansOf(mirror, launches.slice(0, from + wanted.length), from, buffers.tables.length))
-  if (links.length < 2 || mirror.incomplete > 0 !== mayFault || mirror.tables.flushed(slots, 0, mayFault) !== tables) return NOT_CHAINED
+  if (links.length < 2 || mirror.tables.flushed(slots, 0, false) !== tables) return NOT_CHAINED
   return new Chain({ mirror, tables, buffers, links, mischief }).run()
 }
 
@@ -148,12 +153,15 @@ class Chain {
   readonly #buffers: ChainBuffers
   readonly #links: readonly Plan[]
   readonly #tellings = new Map<Way, Telling>()
-  /** What its links need, each set once. */
-  readonly #needs = new Set<ChainNeeds>()
+  /** Those of its own. */
+  readonly #own = new Set<ChainTable>()
+  readonly #mayFault: boolean
+  /** Some links name bindings of the author's. */
+  readonly #named: boolean
   readonly #views: ReportViews
   readonly #bindings: DispatchBindings
-  /** The same for each set of needs. */
-  readonly #grantedBindings: readonly DispatchBindings[]
+  /** The same for each table of its own. */
+  readonly #ownBindings: readonly DispatchBindings[]
   /** For links that have a window, by its pool. */
   readonly #directBindings = new Map<number, DispatchBindings>()
   /** Only in tests. */
@@ -164,19 +172,21 @@ class Chain {
     this.#mirror = mirror
     this.#tables = tables
     this.#buffers = buffers
-    this.#links = links
-    const ways = waysOf(links)
-    for (const { needs } of ways) if (needs !== null) this.#needs.add(needs)
+    this.#named = links.some(({ launch }) => namesBindings(launch))
+    this.#links = this.#named ? links.slice(0, this.#segmentEnd(links, 0)) : links
+    const ways = waysOf(this.#links)
+    for (const { table } of ways) if (table !== null) this.#own.add(table)
+    this.#mayFault = ways.some(({ steady }) => steady === null)
     this.#views = tables.report.views(ways.reduce((most, { slots }) => Math.max(most, slots), 0))
     const { control, args, argsStride } = buffers
     const window = { control: WINDOW_UNIT, args: argsStride }
     const pools = mirror.dmem.poolBuffers
     this.#bindings = { table: tables.table, faults: tables.faults, control, args, pools, window }
-    this.#grantedBindings = buffers.tables.map(({ buffer }) => ({ ...this.#bindings, table: buffer }))
+    this.#ownBindings = buffers.tables.map(({ buffer }) => ({ ...this.#bindings, table: buffer }))
     for (const way of ways) this.#tellings.set(way, this.#tellingOf(way))
   }
 
-  #tellingOf({ launch, shape, slots, steady, needs }: Way): Telling {
+  #tellingOf({ launch, shape, slots, steady, table }: Way): Telling {
     const { kernel } = launch
     const program = kernel.programNow(shape) as Program
     const direct = steady?.window ?? null
@@ -184,7 +194,7 @@ class Chain {
     const told = { launch, window: wholeOf(slots), fuel: steady === null ? kernel.fuel : waitsOf(launch), direct }
     fillHeader(this.#mirror, header, this.#tables, told, this.#views.layout)
     const groups = groupsOf(program, launch, slots, this.#mirror.device.limits.workgroupsPerDimension)
-    const bindings = needs !== null ? (this.#grantedBindings[needs.set] as DispatchBindings) : direct === null ? this.#bindings : this.#bindingsOf(direct)
+    const bindings = table !== null ? (this.#ownBindings[table.number] as DispatchBindings) : direct === null ? this.#bindings : this.#bindingsOf(direct)
     return { program, header, groups, bindings }
   }
 
@@ -201,7 +211,8 @@ class Chain {
     const started = device.now()
     let work: Work[] = [{ kind: 'clear', buffer: faults, offset: 0, byteLength: this.#views.layout.endWords * 4 }]
     let first = 0
-    for (let end = this.#segmentEnd(first); end < this.#links.length; end = this.#segmentEnd(first)) {
+    const endOf = (from: number) => (this.#named ? this.#links.length : this.#segmentEnd(this.#links, from))
+    for (let end = endOf(first); end < this.#links.length; end = endOf(first)) {
       // Nobody waits for it: what it did is in the report.
       copies.submit(this.#encode(work, first, end)).catch(() => undefined)
       work = []
@@ -212,38 +223,41 @@ class Chain {
       await copies.submit(this.#encode(work, first, this.#links.length), readbacks)
     } catch (failure) {
       if (device.lostReason === null) noteAllStores(this.#mirror)
+      // The device did not take it, and nothing of it ran: alone the launch that is wrong is refused for itself.
+      if (this.#named && failure instanceof SvmError) return { ...NOT_CHAINED, alone: this.#links.length }
       throw failure
     }
     return this.#settle(device.now() - started)
   }
 
   #prepare(): void {
-    if (this.#needs.size > 0) this.#mischief?.vanish((vpn) => this.#isReached(vpn))
-    // Beside links that may fault there may be some that walk the page table itself.
+    if (this.#mayFault) this.#mischief?.vanish((vpn) => this.#isReached(vpn))
     this.#mirror.vmm.flush(this.#tables.table, this.#tables.entries)
-    for (const needs of this.#needs) this.#sendGrants(needs)
+    for (const table of this.#own) this.#send(table)
   }
 
-  /** A link touches the page whose accesses nobody looks at. */
+  /** A link that cannot fault touches the page. */
   #isReached(vpn: Vpn): boolean {
-    for (const { steady } of this.#tellings.keys()) if (steady?.reached?.parts.some(({ start, end }) => vpn >= start && vpn < end)) return true
+    for (const { steady, launch } of this.#tellings.keys()) if (steady !== null && isWithin(steady.reached?.parts ?? launch.reach, vpn)) return true
     return false
   }
 
-  #sendGrants({ set, written }: ChainNeeds): void {
+  #send({ number, base, needs }: ChainTable): void {
     const { vmm } = this.#mirror
-    const table = this.#buffers.tables[set] as PassTable
+    const table = this.#buffers.tables[number] as PassTable
     vmm.flushLeaves(table, this.#tables.entries)
-    table.send(new Map(written.map((vpn) => [vmm.indexOf(vpn), (vmm.get(vpn) & ~(PTE.load | PTE.exclusive)) >>> 0])))
+    table.rebase(base)
+    table.send(new Map(needs?.written.map((vpn) => [vmm.indexOf(vpn), (vmm.get(vpn) & ~(PTE.load | PTE.exclusive)) >>> 0])))
   }
 
   /** One submission holds what fits its buffers, and the time of a pass. */
-  #segmentEnd(first: number): number {
-    const fits = Math.min(this.#links.length, first + Math.min(this.#buffers.links, first + FIRST_LINKS))
+  #segmentEnd(links: readonly Plan[], first: number): number {
+    const begins = this.#named ? links.length : first + FIRST_LINKS
+    const fits = Math.min(links.length, first + Math.min(this.#buffers.links, begins))
     const most = this.#mischief === null ? fits : first + this.#mischief.segment(fits - first)
     let milliseconds = 0
     for (let n = first; n < most; n++) {
-      milliseconds += (this.#links[n] as Plan).way.milliseconds
+      milliseconds += (links[n] as Plan).way.milliseconds
       if (n > first && milliseconds > PASS_MILLISECONDS) return n
     }
     return most
@@ -281,28 +295,33 @@ class Chain {
 
   async #settle(milliseconds: number): Promise<LinksOutcome> {
     const { dmem } = this.#mirror
-    const report = decode(this.#views, this.#needs.size === 0, milliseconds)
-    this.#noteStores(report)
-    for (const { touched } of this.#needs) for (const vpn of touched) dmem.touch(this.#mirror.frameOf(vpn))
-    if (this.#mirror.incomplete > 0) for (const { steady } of this.#tellings.keys()) if (steady?.reached) touchReached(this.#mirror, steady.reached)
     const word = this.#views.words[FAULT.abort] as number
     const done = word === 0 ? this.#links.length : FIRST_LINK - word
     const failed = this.#links[done]
+    const report = decode(this.#views, failed?.way.steady !== null, milliseconds)
+    this.#noteStores(report)
+    for (const { needs } of this.#own) for (const vpn of needs?.touched ?? []) dmem.touch(this.#mirror.frameOf(vpn))
+    if (this.#mirror.incomplete > 0) for (const { steady } of this.#tellings.keys()) if (steady?.reached) touchReached(this.#mirror, steady.reached)
     const results = this.#links.slice(0, done).map(({ way }) => resultOf(way.steady))
     this.#trace(done, milliseconds)
     if (failed === undefined) {
       this.#learn(milliseconds)
-      return { results, failure: null, alone: false }
+      return { results, failure: null, alone: 0 }
     }
-    if (failed.way.needs !== null) {
+    if (failed.way.steady === null) {
       failed.launch.kernel.chained(true)
-      return { results, failure: null, alone: true }
+      return { results, failure: null, alone: 1 }
     }
-    const bad = report.badKind === 0 ? null : await readBad(this.#mirror, this.#tables, this.#views, failed.launch, report.badKind)
-    const retired = failed.way.slots - countBits(report.workgroups[WORKGROUP_BITMAP.faulted] as Uint32Array)
-    if (report.fuelOut > 0) return { results, failure: endlessError(failed.launch, waitsOf(failed.launch), retired), alone: false }
+    return { results, failure: await this.#whyFailed(failed, report), alone: 0 }
+  }
+
+  /** Of a link that could not fault. @throws DeviceFailure */
+  async #whyFailed({ launch, way }: Plan, report: PassReport): Promise<SvmError> {
+    const bad = report.badKind === 0 ? null : await readBad(this.#mirror, this.#tables, this.#views, launch, report.badKind)
+    const retired = way.slots - countBits(report.workgroups[WORKGROUP_BITMAP.faulted] as Uint32Array)
+    if (report.fuelOut > 0) return endlessError(launch, waitsOf(launch), retired)
     assert(bad !== null, 'where no fault is possible a link fails by a bad access, or by a loop that does not end')
-    return { results, failure: accessError(this.#mirror, failed.launch, wholeOf(failed.way.slots), bad as BadAccess, retired), alone: false }
+    return accessError(this.#mirror, launch, wholeOf(way.slots), bad as BadAccess, retired)
   }
 
   /** Nobody can tell which link stored to a page: what one kernel may have stored to is what all have. */
@@ -334,6 +353,11 @@ class Chain {
       tracer.emit({ kind: 'dispatch', kernel: launch.kernel.label, variant, rounds, milliseconds: way.milliseconds * scale })
     }
   }
+}
+
+/** The device may refuse it. */
+function namesBindings({ kernel, authorGroups }: Launch): boolean {
+  return authorGroups.length > 0 || kernel.translated.authorBindings.length > 0
 }
 
 /** All workgroups of a launch in their order. */

@@ -23,6 +23,7 @@ import { SPACE_BYTES } from '../abi/geometry.ts'
 import { assert } from '../base/assert.ts'
 import { setBit } from '../base/bitmap.ts'
 import { isSameList } from '../base/lists.ts'
+import { isWithin } from '../base/units.ts'
 import type { DeviceBuffer, Program, Work } from '../device/device.ts'
 import type { Launch } from './launch.ts'
 import type { Window } from './remaining.ts'
@@ -200,11 +201,11 @@ function describeWindow({ space }: Mirror, { pages, place, writable, dirty }: Di
   header[CONTROL.dirtyWords] = none ? 1 : words(dirty.end - dirty.start)
 }
 
-/** What is in the report that was read to `views`. @param steady no fault was possible */
+/** What is in the report that was read to `views`. @param steady no fault was possible; in a chain: where it failed */
 export function decode({ layout, words, workgroups, pages, misses }: ReportViews, steady: boolean, milliseconds: number): PassReport {
   const address = (words[FAULT.badAddressHigh] as number) * 4294967296 + (words[FAULT.badAddress] as number)
   const bad = words[FAULT.badClaim] === 0 ? null : { address, kind: words[FAULT.badKind] as number, slot: words[FAULT.badSlot] as number }
-  const unforeseen = steady && words[FAULT.unforeseen] !== 0
+  const unforeseen = words[FAULT.unforeseen] !== 0
   const badKind = steady ? (words[FAULT.badKind] as number) : 0
   return {
     layout,
@@ -250,7 +251,7 @@ function explainKind({ vmm, space }: Mirror, reach: Launch['reach'], address: nu
   const { pageBytes, addressBits } = space.geometry
   const isRight = (at: number, need: number) => {
     const vpn = Math.floor(at / pageBytes)
-    return (vmm.get(vpn) & need) !== 0 && (reach === null || reach.some(({ start, end }) => vpn >= start && vpn < end))
+    return (vmm.get(vpn) & need) !== 0 && isWithin(reach, vpn)
   }
   const need = kind >> BAD_KIND_SHIFT
   // In a 64-bit space the page of the last byte has no entry; see wgsl/addresses.

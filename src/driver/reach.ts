@@ -1,7 +1,7 @@
 // An enforced `reach`: a table of this dispatch's own, in which only the pages that it may reach are mapped. Always: with reach 'any' it is
 // the device's table itself and costs nothing.
 
-import type { Vpn, VpnRange } from '../base/units.ts'
+import { isWithin, type VpnRange } from '../base/units.ts'
 import type { DeviceBuffer } from '../device/device.ts'
 import { type GrantWords, NOT_WITHOUT_GRANT } from './pass-table.ts'
 import type { Mirror } from './svmm.ts'
@@ -54,8 +54,7 @@ export class ReachTable {
   }
 
   #masked(entries: number): { table: Uint32Array; incomplete: number } {
-    const ranges = this.#ranges ?? []
-    return this.#mirror.vmm.masked(entries, (vpn: Vpn) => ranges.some(({ start, end }) => vpn >= start && vpn < end))
+    return this.#mirror.vmm.masked(entries, (vpn) => isWithin(this.#ranges, vpn))
   }
 }
 

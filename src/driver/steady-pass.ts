@@ -4,7 +4,7 @@
 import { WORKGROUP_BITMAP } from '../abi/fault-record.ts'
 import { PTE } from '../abi/pte.ts'
 import { testBit } from '../base/bitmap.ts'
-import type { Vpn } from '../base/units.ts'
+import { isWithin, type Vpn } from '../base/units.ts'
 import { storedPages } from './fault.ts'
 import { type DispatchResult, geometryOf, type Launch, waitsOf } from './launch.ts'
 import { type PassReport, runPass } from './pass.ts'
@@ -64,7 +64,7 @@ export function settleSteady(remaining: Remaining, window: Window, report: PassR
 }
 
 /**
- * Where the stores are marked, they are known exactly. Where they were foreseen, and there were others, nobody knows which: all that could be stored to counts
+ * Where the stores are marked, they are known exactly (in a chain, of all links at once: what is out of reach was another's). Where they were foreseen, and there were others, nobody knows which: all that could be stored to counts
  * as dirty then, and the next launch is exact again.
  */
 export function noteStores(mirror: Mirror, launch: Launch, report: PassReport, { marks, stores, proof }: Steady): void {
@@ -72,7 +72,7 @@ export function noteStores(mirror: Mirror, launch: Launch, report: PassReport, {
   for (const { start, end } of stores) for (let vpn = start; vpn < end; vpn++) if ((mirror.vmm.get(vpn) & PTE.dirty) === 0) markStored(mirror, vpn)
   const stored = storedPages(mirror, report)
   for (const vpn of stored) markStored(mirror, vpn)
-  if (marks) return history.stored(stored)
+  if (marks) return history.stored(stored.filter((vpn) => isWithin(launch.reach, vpn)))
   if (proof !== 'none' || !report.unforeseen) return
   noteAllStores(mirror, launch.reach)
   history.surprise()
@@ -89,7 +89,7 @@ export function noteAllStores(mirror: Mirror, reach: Launch['reach'] = null): vo
   const storable: Vpn[] = []
   mirror.dmem.forEachPage((_frame, vpn) => {
     if ((mirror.vmm.get(vpn) & (PTE.store | PTE.dirty)) !== PTE.store) return
-    if (reach === null || reach.some(({ start, end }) => vpn >= start && vpn < end)) storable.push(vpn)
+    if (isWithin(reach, vpn)) storable.push(vpn)
   })
   for (const vpn of storable) markStored(mirror, vpn)
 }

@@ -4,7 +4,7 @@
 
 import { POOL_HEAD_WORDS } from '../abi/pool.ts'
 import { PTE, PTE_FLAGS_MASK, pteFrameWords, ptePool } from '../abi/pte.ts'
-import type { Vpn, VpnRange } from '../base/units.ts'
+import { areSameRanges, type Vpn, type VpnRange } from '../base/units.ts'
 import type { Proof } from '../wgsl/proven.ts'
 import type { Launch } from './launch.ts'
 import type { ReachTable } from './reach.ts'
@@ -47,8 +47,9 @@ export class SteadyHistory {
   /** Of which state of the table `chosen` was said. */
   version = -1
   chosen: Steady | null = null
-  /** What was known of its reach then. */
+  /** What was known of its reach then, and what it was held to. */
   known: Reached | null = null
+  reach: Launch['reach'] = null
   readonly reached = new ReachCache()
   /** A launch that marks its stores exactly has ended. */
   seen = false
@@ -99,9 +100,10 @@ export function chooseSteady(mirror: Mirror, launch: Launch, reach: ReachTable):
   const known = history.reached.of(mirror, launch)
   if (known === null && launch.reach === null && mirror.incomplete > 0) return null
   const { version } = mirror
-  if (history.version === version && history.known === known) return history.chosen
+  if (history.version === version && history.known === known && areSameRanges(history.reach, launch.reach)) return history.chosen
   history.chosen = (known === null ? null : provenSteady(mirror, launch, known)) ?? steadyByTable(mirror, launch, reach, history)
   history.known = known
+  history.reach = launch.reach
   history.version = version
   return history.chosen
 }

@@ -46,7 +46,8 @@ export function launchOf(space: Space, mirror: Mirror, resources: Resources, req
     global,
     offset: request.offset,
     guard,
-    reach: request.reach?.flatMap((pointer) => reachOf(space, pointer)) ?? null,
+    // In one order, so that launches whose arguments change places reach the same.
+    reach: request.reach?.flatMap((pointer) => reachOf(space, pointer)).sort((a, b) => a.start - b.start) ?? null,
     class: request.class,
     atomic: request.atomic,
     authorGroups:

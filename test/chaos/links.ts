@@ -30,7 +30,8 @@ export class LinkScene {
       const { twin, name } = kernel
       const watched = (item: Parameters<typeof twin>[0], args: Record<string, number>, memory: Parameters<Monitor['memory']>[0]) =>
         twin(item, args, monitor.memory(memory, item.workgroupId[0])) as Generator<void>
-      scene.#made.set(kernel, await svm.createKernel({ code: textOf(kernel), entryPoint: 'k', label: name, twin: watched }))
+      const reach = random.pick<'any' | 'arguments' | number[]>(['any', 'any', 'arguments', [...scene.pointers]])
+      scene.#made.set(kernel, await svm.createKernel({ code: textOf(kernel), entryPoint: 'k', label: name, twin: watched, reach }))
     }
     return scene
   }

@@ -47,7 +47,7 @@ export class Monitor {
     refused: 0,
   }
   /** Links of chains that were sent. */
-  readonly links = { attempt: 0, sealed: 0, resident: 0, direct: 0, proven: 0 }
+  readonly links = { attempt: 0, sealed: 0, resident: 0, direct: 0, proven: 0, narrowed: 0 }
   /** The first invariant that did not hold. */
   broken: Error | null = null
   #mirror!: Mirror
@@ -269,8 +269,10 @@ export class Monitor {
     const chain = this.#chain
     if (chain === null) throw new Error('the first submission of a chain clears the report')
     const passes = new Map(dispatches.map((dispatch) => [dispatch.bindings.table, this.#begin(dispatch, readbacks[0] ?? NO_REPORT)]))
-    for (const { program } of dispatches) {
+    for (const { program, bindings } of dispatches) {
       this.links[program.descriptor.variant]++
+      // It goes by a table of the chain's own, though it cannot fault.
+      if (program.descriptor.variant === 'resident' && bindings.table.label === 'svm:chain') this.links.narrowed++
       if (program.descriptor.proven === true) this.links.proven++
     }
     for (const pass of passes.values()) {

@@ -3,6 +3,7 @@
 
 import { describe, expect, test } from 'vitest'
 import type { DispatchResult, Svm, SvmEvent, SvmKernel } from '../../src/index.ts'
+import { counted } from './counted.ts'
 import { gpuDefaults, PAGE, useGpu } from './device.ts'
 import { words } from './regime.ts'
 
@@ -39,39 +40,6 @@ var<workgroup> seen: array<u32, 16>;
 const COUNT = `struct Args { p: svm_ptr, n: u32 }
 @group(0) @binding(0) var<uniform> args: Args;
 @compute @workgroup_size(16) fn k() { svm_atomic_add_u32(args.p, args.n); }`
-
-interface Counts {
-  submits: number
-  maps: number
-}
-
-/** Counts what a GPUDevice is really asked for. */
-function watched(device: GPUDevice): { counts: Counts; end: () => void } {
-  const counts = { submits: 0, maps: 0 }
-  const { queue } = device
-  const submit = queue.submit
-  const createBuffer = device.createBuffer
-  queue.submit = function (this: GPUQueue, commands) {
-    counts.submits++
-    return submit.call(queue, commands)
-  }
-  device.createBuffer = function (this: GPUDevice, descriptor) {
-    const buffer = createBuffer.call(device, descriptor)
-    const { mapAsync } = buffer
-    buffer.mapAsync = (...given: Parameters<GPUBuffer['mapAsync']>) => {
-      counts.maps++
-      return mapAsync.apply(buffer, given)
-    }
-    return buffer
-  }
-  return {
-    counts,
-    end: () => {
-      queue.submit = submit
-      device.createBuffer = createBuffer
-    },
-  }
-}
 
 class Scene {
   readonly svm: Svm
@@ -138,7 +106,7 @@ describe.each([
 ])('chains %j', (regime) => {
   const { faults, known } = regime
   test('forty launches that depend on each other: one map, and no more submissions than the time of a pass asks for', async () => {
-    const { counts, end } = watched(gpu.device)
+    const { counts, end } = counted(gpu.device)
     try {
       const scene = await Scene.open(regime)
       await scene.mix(3).done

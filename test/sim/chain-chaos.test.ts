@@ -15,7 +15,7 @@ describe('chaos over chains leaves what an all-resident run leaves', () => {
         sum(({ mischief }) => mischief.done[kind]),
         kind,
       ).toBeGreaterThan(met.length / 4)
-    for (const kind of ['attempt', 'sealed', 'resident', 'direct', 'proven'] as const)
+    for (const kind of ['attempt', 'sealed', 'resident', 'direct', 'proven', 'narrowed'] as const)
       expect(
         sum(({ monitor }) => monitor.links[kind]),
         kind,
