@@ -1,6 +1,6 @@
 // svm run --explain: what the compiler found out about a kernel, for people. Always: it says nothing that kernel.analysis does not have.
 
-import type { KernelAccess, KernelAnalysis, SvmKernel } from '../src/node.ts'
+import type { KernelAccess, KernelAnalysis, KernelGuards, SvmKernel } from '../src/node.ts'
 import type { Outcome } from './command.ts'
 
 export function explained(kernel: SvmKernel): Outcome {
@@ -35,6 +35,7 @@ function explain(label: string, a: KernelAnalysis): string {
   for (const { name, type, line } of a.workgroupMemory) say('workgroup', `${name}: ${type}, ${at([line])}`)
   say('pools', a.atomicPools ? `of atomic words, because of ${at(a.atomicPoolLines)}` : 'of plain words')
   if (a.writableBindings.length > 0) say('bindings', `it writes ${a.writableBindings.join(', ')} of its own, so it starts only when no fault is possible`)
+  if (a.loops.length > 0) for (const [n, text] of guardsTaken(a.guards).entries()) say(n === 0 ? 'guards' : '', text)
   for (const loop of a.loops) {
     say('loop', `${at([loop.line])}: ${loop.kind} in ${loop.function}: ${loop.why}`)
     if (loop.waitsAt.length === 0) continue
@@ -42,6 +43,25 @@ function explain(label: string, a: KernelAnalysis): string {
   }
   for (const { line, text } of a.hints) say('hint', `${at([line])}: ${text}`)
   return `${lines.join('\n')}\n`
+}
+
+const LEVELS: Readonly<Record<KernelGuards['level'], string>> = {
+  unbuilt: 'not known before the first program is built, when a launch needs it',
+  all: 'every loop that is to have one',
+  accessing: 'with all of them it does not compile here, so only loops that access memory or in which work-items meet',
+  apart: 'with more it does not compile here, so only loops that access memory, and work-items leave those in which subgroups meet each for itself',
+  uncounted: 'with more it does not compile here, so only loops that do not count',
+  none: 'with any it does not compile here',
+}
+
+/** `attempt, sealed: every loop that is to have one`: variants of which the same is true, together. */
+function guardsTaken(all: readonly KernelGuards[]): string[] {
+  const variants = new Map<string, string[]>()
+  for (const { variant, level, droppedLines } of all) {
+    const text = `${LEVELS[level]}${droppedLines.length === 0 ? '' : `; none in ${at(droppedLines)}`}`
+    variants.set(text, [...(variants.get(text) ?? []), variant])
+  }
+  return [...variants].map(([text, names]) => `${names.join(', ')}: ${text}`)
 }
 
 function at(lines: readonly number[]): string {

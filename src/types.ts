@@ -11,7 +11,7 @@ import type { Pager } from './pager/pager.ts'
 import type { PolicyOptions } from './policy/policy.ts'
 import type { TraceSink } from './trace/event.ts'
 import type { KernelArgument } from './wgsl/args.ts'
-import type { KernelAccess, KernelAnalysis, KernelHint, KernelLoop, StructLayout } from './wgsl/program.ts'
+import type { KernelAccess, KernelAnalysis, KernelGuards, KernelHint, KernelLoop, StructLayout } from './wgsl/program.ts'
 
 export type { SvmErrorCode, SvmErrorDetails } from './base/error.ts'
 export type { KernelMemory, WorkItem } from './device/twin.ts'
@@ -27,6 +27,7 @@ export type {
   KernelAccess,
   KernelAnalysis,
   KernelArgument,
+  KernelGuards,
   KernelHint,
   KernelLoop,
   KernelTwin,

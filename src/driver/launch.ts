@@ -5,7 +5,7 @@ import { SvmError } from '../base/error.ts'
 import type { Bytes, Vpn, VpnRange } from '../base/units.ts'
 import { type Device, type Program, ProgramFailure, type ProgramVariant } from '../device/device.ts'
 import { explainPointerMisuse, explainProgramFailure, type KernelText } from '../wgsl/messages.ts'
-import type { LoopGuards, TranslatedKernel } from '../wgsl/program.ts'
+import { LOOP_GUARDS, type TranslatedKernel } from '../wgsl/program.ts'
 import type { Proof } from '../wgsl/proven.ts'
 import type { Geometry } from '../wgsl/wrapper.ts'
 import type { Demand } from './forecast.ts'
@@ -75,7 +75,6 @@ const HISTORY_MAX = 8
 const STEADY_MAX = 32
 const UNCHAINED_MAX = 64
 const NOTHING_KNOWN: NeedHistory = { needs: new Map(), demands: new Map(), workgroups: 1 }
-const GUARD_ORDER: readonly LoopGuards[] = ['all', 'accessing', 'apart', 'uncounted', 'none']
 
 export class DriverKernel {
   readonly translated: TranslatedKernel
@@ -182,12 +181,13 @@ export class DriverKernel {
   async #build({ variant, pools, guard, geometry, chained, marks, proof }: ProgramShape): Promise<Program> {
     // If nothing compiles the mistake is the author's, and told best of the text that is most like his: the last.
     let failure: SvmError | null = null
-    for (const loopGuards of GUARD_ORDER) {
+    for (const loopGuards of LOOP_GUARDS) {
       const descriptor = this.translated.variant({ variant, pools: widthOf(pools), guard, loopGuards, geometry, chained, marks, proof, watch: this.#watched })
       try {
         const program = await this.device.createProgram(descriptor)
         await this.#check()
         if (loopGuards === 'none') this.#refuseEndless(variant)
+        this.translated.built(variant, loopGuards)
         return program
       } catch (thrown) {
         if (!(thrown instanceof ProgramFailure)) throw thrown

@@ -39,7 +39,7 @@ export function findings(wish: FindingsWish): KernelFindings {
   }
 }
 
-function lineOf(module: SourceModule, token: number): number {
+export function lineOf(module: SourceModule, token: number): number {
   return placeOf(module.source, (module.tokens[token] as Token).start).line
 }
 

@@ -41,6 +41,18 @@ export interface KernelHint {
   readonly text: string
 }
 
+/**
+ * Which of a kernel's loops got a guard in the programs of one variant. A device's compiler refuses some guards (WGSL wants barriers in uniform control flow),
+ * and then takes fewer: that is known when it has built the first such program. A simulated device compiles nothing, and takes all.
+ */
+export interface KernelGuards {
+  readonly variant: ProgramVariant
+  /** 'unbuilt': not known yet. Where devices differ, the least. */
+  readonly level: LoopGuards | 'unbuilt'
+  /** Lines of the loops that have none, and would have at level 'all'. */
+  readonly droppedLines: readonly number[]
+}
+
 /** What the compiler found, by lines of the author's text: nothing that is right or wrong depends on it. */
 export interface KernelFindings {
   /** Every call of an accessor, in the order of the text. */
@@ -83,6 +95,8 @@ export interface KernelAnalysis extends KernelFindings {
   readonly protocol: 'grants' | 'transactional' | 'unsplittable'
   /** Variants that a launch may choose from. A kernel that is unsplittable or writes its own bindings has no attempt: no fault may be possible. */
   readonly variants: readonly ProgramVariant[]
+  /** One for each of the variants. What they say changes as programs are built. */
+  readonly guards: readonly KernelGuards[]
 }
 
 /** A member of the argument struct. */
@@ -115,7 +129,8 @@ export interface TranslateOptions {
  * Which loops get the poison test: the fallback order when a text does not compile. 'apart': work-items leave loops with subgroup operations each for itself;
  * 'uncounted': besides, loops that count are left alone, which end anyway; 'none': not for passes that may fault, unless all loops count.
  */
-export type LoopGuards = 'all' | 'accessing' | 'apart' | 'uncounted' | 'none'
+export const LOOP_GUARDS = ['all', 'accessing', 'apart', 'uncounted', 'none'] as const
+export type LoopGuards = (typeof LOOP_GUARDS)[number]
 
 export interface TranslatedKernel {
   readonly label: string
@@ -127,6 +142,8 @@ export interface TranslatedKernel {
   readonly checkText: string
   /** Where launches can reach. */
   readonly bounds: Bounds
+  /** A program of this variant was built, with these guards. */
+  built(variant: ProgramVariant, level: LoopGuards): void
   variant(wish: {
     variant: ProgramVariant
     pools: 1 | 2 | 4 | 8

@@ -145,6 +145,22 @@ describe("the author's text in the module", () => {
     expect(codeOf(text, { variant, loopGuards }).match(/svm_(stop|wait|tire)\(\)\) \{ break/g) ?? []).toHaveLength(count)
   })
 
+  test('the analysis tells which guards a program was built with: the least of several, and which loops lost theirs', () => {
+    const text = `${ARGS}${K} {\n  for (;;) { if (svm_load_u32(args.a) > 1u) { break; } }\n  loop { break; }\n  for (var i = 0u; i < 9u; i++) { _ = svm_load_u32(args.a); }\n}`
+    const kernel = translate(text)
+    const told = () => kernel.analysis.guards.map(({ variant, level, droppedLines }) => [variant, level, droppedLines])
+    const unbuilt = (['resident', 'direct'] as const).map((variant) => [variant, 'unbuilt', []])
+    const head = text.slice(0, text.indexOf('for (;;)')).split('\n').length
+    expect(told()).toEqual([['attempt', 'unbuilt', []], ...unbuilt])
+    kernel.built('attempt', 'all')
+    expect(told()).toEqual([['attempt', 'all', []], ...unbuilt])
+    kernel.built('attempt', 'uncounted')
+    kernel.built('attempt', 'accessing')
+    expect(told()).toEqual([['attempt', 'uncounted', [head + 1, head + 2]], ...unbuilt])
+    kernel.built('resident', 'none')
+    expect(told()[1]).toEqual(['resident', 'none', [head, head + 1]])
+  })
+
   test('the same wish gives the same text', () => {
     expect(codeOf(WALK)).toBe(codeOf(WALK))
     expect(codeOf(WALK)).not.toContain('svm_load_vec4')

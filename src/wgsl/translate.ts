@@ -5,23 +5,32 @@
 //   the runtime that he uses        (prelude.ts)
 //   the entry point svm_entry       (wrapper.ts)
 //
-// Always: a translated kernel is plain data and functions of it; nothing here asks a device. What the author can get wrong is refused here with his
-// line, or by the compiler with his line (messages.ts).
+// Always: a translated kernel is plain data and functions of it, but for what it is told of the guards that it was built with; nothing here asks a device.
+// What the author can get wrong is refused here with his line, or by the compiler with his line (messages.ts).
 
 import { SvmError } from '../base/error.ts'
-import type { AuthorBinding, ProgramDescriptor } from '../device/device.ts'
+import type { AuthorBinding, ProgramDescriptor, ProgramVariant } from '../device/device.ts'
 import { PUBLIC_NAMES, stubText } from './accessors.ts'
 import { Analyser, type Behaviour, type Loop } from './analyse.ts'
 import { attemptPrologue } from './attempt.ts'
 import { Bounds } from './bounds.ts'
 import { directPrologue, STORED_DIRECT } from './direct.ts'
 import { evaluateInteger, overrideKey } from './evaluate.ts'
-import { findings } from './findings.ts'
+import { findings, lineOf } from './findings.ts'
 import { heldDeclaration, heldPrologue, isHeld } from './held.ts'
 import { attributeOf, type FunctionDeclaration, readModule, type SourceModule, type VariableDeclaration } from './module.ts'
 import { checkNames } from './names.ts'
 import { preludeText } from './prelude.ts'
-import type { ArgumentLayout, KernelAnalysis, StructLayout, TranslatedKernel, TranslateOptions } from './program.ts'
+import {
+  type ArgumentLayout,
+  type KernelAnalysis,
+  type KernelGuards,
+  LOOP_GUARDS,
+  type LoopGuards,
+  type StructLayout,
+  type TranslatedKernel,
+  type TranslateOptions,
+} from './program.ts'
 import { provenPrologue } from './proven.ts'
 import { argumentLayout, authorBinding, bindingNumber, layoutConstants, plainType, structLayouts } from './reflect.ts'
 import { STORED_RESIDENT } from './resident.ts'
@@ -61,6 +70,8 @@ class Translation implements TranslatedKernel {
   /** The arguments, where each invocation holds them. */
   readonly #held: VariableDeclaration | null
   readonly #workgroupMemory: boolean
+  /** The analysis has them too. */
+  readonly #guards: { -readonly [Key in keyof KernelGuards]: KernelGuards[Key] }[] = []
 
   constructor(options: TranslateOptions) {
     this.#options = options
@@ -103,6 +114,16 @@ class Translation implements TranslatedKernel {
       ),
     })
     this.checkText = [this.#rewriter.check(), this.#constantsText, stubText(options.addressBits)].join('\n')
+  }
+
+  built(variant: ProgramVariant, level: LoopGuards): void {
+    const guards = this.#guards.find((one) => one.variant === variant)
+    if (guards === undefined || LOOP_GUARDS.indexOf(level) < LOOP_GUARDS.indexOf(guards.level as LoopGuards)) return
+    guards.level = level
+    const dropped = this.#loops.filter(
+      (loop) => this.#behaviour.reachable.has(loop.owner) && guardOf(loop, variant, 'all') !== null && guardOf(loop, variant, level) === null,
+    )
+    guards.droppedLines = dropped.map(({ range }) => lineOf(this.#module, range.start))
   }
 
   variant(wish: VariantWish): ProgramDescriptor {
@@ -243,6 +264,13 @@ class Translation implements TranslatedKernel {
     const writes = (binding: AuthorBinding) => binding.kind === 'storage' || (binding.kind === 'storage-texture' && /\b(write|read_write)\b/.test(binding.type))
     const writableBindings = this.authorBindings.filter(writes).map(({ name }) => name)
     const found = findings({ module: this.#module, analyser: this.#analyser, entryPoint, loops, variables: this.#mentioned(), isAtomicWord })
+    const variants: readonly ProgramVariant[] =
+      protocol === 'unsplittable' || writableBindings.length > 0
+        ? ['resident', 'direct']
+        : behaviour.collectives || found.waitLines.length > 0
+          ? ['attempt', 'resident', 'direct']
+          : ['attempt', 'sealed', 'resident', 'direct']
+    this.#guards.push(...variants.map((variant) => ({ variant, level: 'unbuilt' as const, droppedLines: [] })))
     return {
       workgroupSize: workgroupSizeOf(this.#module, this.#entry, this.#options.constants),
       loads: behaviour.loads,
@@ -258,12 +286,8 @@ class Translation implements TranslatedKernel {
       atomicPools: found.atomicPoolLines.length > 0,
       polls: behaviour.collectives,
       protocol,
-      variants:
-        protocol === 'unsplittable' || writableBindings.length > 0
-          ? ['resident', 'direct']
-          : behaviour.collectives || found.waitLines.length > 0
-            ? ['attempt', 'resident', 'direct']
-            : ['attempt', 'sealed', 'resident', 'direct'],
+      variants,
+      guards: this.#guards,
       ...found,
     }
   }

@@ -134,12 +134,39 @@ describe('svm', () => {
         waitLines: [4],
         atomicPoolLines: [4],
         loops: [{ kind: 'while', line: 4, guard: 'all', waitsAt: [4] }],
+        guards: [
+          { variant: 'attempt', level: 'all', droppedLines: [] },
+          { variant: 'resident', level: 'unbuilt' },
+          { variant: 'direct', level: 'unbuilt' },
+        ],
       },
       layouts: { Args: { byteLength: 8 } },
     })
     const { status, stdout } = svm('run', file, '--entry', 'k', '--explain')
     expect(status).toBe(0)
-    for (const text of ['protocol    grants', 'line 4: while in k', "declare class 'unsplittable'", 'barriers    line 5', 'svm_store_u32 (line 6)'])
+    writeFileSync(
+      file,
+      `struct Args { a: svm_ptr }
+@group(0) @binding(0) var<uniform> args: Args;
+@compute @workgroup_size(4) fn k() {
+  var n = 0u; var s = 0u;
+  for (var q = 0u; q < 4u; q++) { s += svm_load_u32(svm_index(args.a, q, 4u)); n++; }
+  for (var j = 0u; j < n; j++) { workgroupBarrier(); }
+  svm_store_u32(args.a, s);
+}
+`,
+    )
+    expect(svm('run', file, '--entry', 'k', '--explain').stdout).toMatch(
+      /guards +attempt: with more .* only loops that do not count; none in line 5\n +sealed, resident, direct: not known/,
+    )
+    for (const text of [
+      'guards      attempt: every loop',
+      'protocol    grants',
+      'line 4: while in k',
+      "declare class 'unsplittable'",
+      'barriers    line 5',
+      'svm_store_u32 (line 6)',
+    ])
       expect(stdout).toContain(text)
   })
 

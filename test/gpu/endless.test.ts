@@ -2,7 +2,7 @@
 // the space go on.
 
 import { describe, expect, test } from 'vitest'
-import type { SvmError } from '../../src/index.ts'
+import type { SvmError, SvmKernel } from '../../src/index.ts'
 import { PAGE, useGpu } from './device.ts'
 
 const gpu = useGpu()
@@ -52,6 +52,12 @@ describe.each(['cold', 'resident'])('%s', (state) => {
 
 // Placeholders of a poisoned work-item, and 0 for a bad access, in what loops end by.
 describe('what a fault leaves behind keeps no loop going', () => {
+  // What the first loop counts says how often all meet.
+  const COUNTED_BY_ALL = `var n = 0u; var s = 0u;
+  for (var q = 0u; q < 4u; q++) { s += svm_load_u32(svm_index(args.a, q, 4u)); n++; }
+  for (var j = 0u; j < n; j++) { workgroupBarrier(); }
+  while (svm_load_u32(args.a) != 5u) { }
+  svm_store_u32(svm_index(args.b, id.x, 4u), s);`
   const fives = new Uint32Array(PAGE / 4).fill(5)
   const run = async (code: string, resident: boolean, options: { class?: 'unsplittable' } = {}) => {
     const svm = await gpu.open()
@@ -61,6 +67,27 @@ describe('what a fault leaves behind keeps no loop going', () => {
     await svm.queue.enqueue(kernel, { args, global: 16 }).done
     return [...(await svm.read(args.b, Uint32Array, 16))]
   }
+
+  test('kernel.analysis says which guards compiled, once that is known', async () => {
+    const svm = await gpu.open()
+    const [a, b] = [svm.allocFrom(fives), svm.alloc(PAGE)]
+    const make = (body: string) => svm.createKernel({ code: `${HEAD.replace('var<workgroup> told: u32;\n', '')}${body}\n}`, entryPoint: 'k', label: 'k' })
+    const launch = (kernel: SvmKernel) => svm.queue.enqueue(kernel, { args: { a, b }, global: 16 }).done
+    const levels = ({ analysis }: SvmKernel) =>
+      Object.fromEntries(analysis.guards.map(({ variant, level, droppedLines }) => [variant, [level, ...droppedLines]]))
+    const whole = await make('var s = 0u;\n while (svm_load_u32(args.a) != 5u) { s++; }\n svm_store_u32(svm_index(args.b, id.x, 4u), s);')
+    expect(levels(whole)).toEqual({ attempt: ['all'], resident: ['unbuilt'], direct: ['unbuilt'] })
+    const some = await make(COUNTED_BY_ALL)
+    expect(levels(some)).toMatchObject({ attempt: ['uncounted', 5], resident: ['unbuilt'] })
+    await svm.queue.migrate([{ pointer: a }, { pointer: b }]).done
+    for (const [kernel, level] of [
+      [whole, 'all'],
+      [some, 'all'],
+    ] as const) {
+      const { variant } = await launch(kernel)
+      expect([variant, levels(kernel)[variant]]).toEqual([expect.stringMatching(/resident|direct/), [level]])
+    }
+  })
 
   test('a loop that counts to it, with a subgroup operation', async () => {
     const code = `enable subgroups;
@@ -73,12 +100,7 @@ ${HEAD.replace('var<workgroup> told: u32;\n', '')}let last = svm_load_u32(args.a
   })
 
   test('a loop that memory ends, in a kernel whose counted loops cannot be left early', async () => {
-    // What the first loop counts says how often all meet.
-    const code = `${HEAD.replace('var<workgroup> told: u32;\n', '')}var n = 0u; var s = 0u;
-  for (var q = 0u; q < 4u; q++) { s += svm_load_u32(svm_index(args.a, q, 4u)); n++; }
-  for (var j = 0u; j < n; j++) { workgroupBarrier(); }
-  while (svm_load_u32(args.a) != 5u) { }
-  svm_store_u32(svm_index(args.b, id.x, 4u), s);
+    const code = `${HEAD.replace('var<workgroup> told: u32;\n', '')}${COUNTED_BY_ALL}
 }`
     expect(await run(code, false)).toEqual(new Array(16).fill(20))
   })
