@@ -3,6 +3,7 @@
 
 import { describe, expect, it } from 'vitest'
 import { SvmError } from '../../src/base/error.ts'
+import { Random } from '../../src/base/world.ts'
 import type { SimDevice } from '../../src/device/sim/sim-device.ts'
 import type { DispatchResult, KernelDescriptor, KernelLaunch, KernelTwin, SvmEvent, SvmKernel, SvmPointer, SvmQueue } from '../../src/types.ts'
 import { checkInvariants, codeOf, makeKernel, openRig, PAGE_BYTES, PAGE_WORDS, type Rig, type RigOptions, sequence } from './rig.ts'
@@ -27,7 +28,7 @@ interface Scene {
   readonly arrays: readonly SvmPointer[]
   readonly kernel: SvmKernel
   launch(from: number, to: number, more?: { at?: number; term?: number; queue?: SvmQueue } & Partial<KernelLaunch>): SvmEvent<DispatchResult>
-  /** Enqueues all of them, or each when the one before has ended; what became of each. */
+  /** Enqueues all of them, or each when the one before has ended, until one fails; what became of each. */
   run(batch: Batch, together: boolean): Promise<string[]>
   bytes(): Promise<number[][]>
 }
@@ -43,14 +44,23 @@ async function scene(descriptor: Partial<KernelDescriptor> = {}, options: RigOpt
   const launch: Scene['launch'] = (from, to, { at = 0, term = 1, queue = svm.queue, ...more } = {}) =>
     queue.enqueue(kernel, { args: { from: arrays[from] as number, to: arrays[to] as number, at, term }, global: ITEMS, ...more })
   const run: Scene['run'] = async (batch, together) => {
-    if (together) return Promise.all(batch.map((one) => one()).map((event) => codeOf(() => event.done)))
-    const codes: string[] = []
+    if (together) return Promise.all(batch.map((one) => one()).map(fateOf))
+    const fates: string[] = []
     // Enqueued behind one that failed, they would fail with it.
-    for (const one of batch) codes.push(codes.some((code) => code !== 'no error') ? 'dependency-failed' : await codeOf(() => one().done))
-    return codes
+    for (const one of batch) fates.push(fates.some((fate) => fate !== 'no error') ? 'dependency-failed' : await fateOf(one()))
+    return fates
   }
   const bytes = () => Promise.all(arrays.map(async (pointer) => [...(await svm.read(pointer, Uint32Array, WORDS))]))
   return { rig, arrays, kernel, launch, run, bytes }
+}
+
+/** What became of a command: of one that failed by itself all that its error says. */
+function fateOf({ done }: SvmEvent<unknown>): Promise<string> {
+  return done.then(
+    () => 'no error',
+    ({ code, message, pointer, workgroup, retiredWorkgroups }: SvmError) =>
+      code === 'dependency-failed' ? code : [code, message, pointer, workgroup, retiredWorkgroups].join(' | '),
+  )
 }
 
 const chainsOf = ({ events }: Rig) => events.flatMap((event) => (event.kind === 'chain' ? [{ links: event.links, done: event.done }] : []))
@@ -63,16 +73,18 @@ async function alike(
   batchOf: (it: Scene) => Batch,
   prepare: (it: Scene) => Promise<unknown>,
 ): Promise<{ codes: string[]; rig: Rig; chains: ReturnType<typeof chainsOf> }> {
-  const worlds: { codes: string[]; bytes: number[][]; rig: Rig; chains: ReturnType<typeof chainsOf> }[] = []
+  const worlds: { fates: string[]; codes: string[]; bytes: number[][]; rig: Rig; chains: ReturnType<typeof chainsOf> }[] = []
   for (const together of [true, false]) {
     const it = await open()
     await prepare(it)
     it.rig.events.length = 0
-    const codes = await it.run(batchOf(it), together)
+    const fates = await it.run(batchOf(it), together)
+    const codes = fates.map((fate) => fate.replace(/ \|.*/s, ''))
     await checkInvariants(it.rig)
-    worlds.push({ codes, bytes: await it.bytes(), rig: it.rig, chains: chainsOf(it.rig) })
+    worlds.push({ fates, codes, bytes: await it.bytes(), rig: it.rig, chains: chainsOf(it.rig) })
   }
   const [first, second] = worlds as [(typeof worlds)[number], (typeof worlds)[number]]
+  expect(first.fates).toEqual(second.fates)
   expect(first.bytes).toEqual(second.bytes)
   expect(second.chains).toEqual([])
   return first
@@ -283,6 +295,57 @@ describe('a queue out of order', () => {
     await Promise.resolve()
     it.rig.device.lose('pulled')
     expect(await Promise.all(lost.map((event) => codeOf(() => event.done)))).toEqual(many(3, () => 'device-lost'))
+  })
+})
+
+describe('queues in order and out of order, with waits and failures at random', () => {
+  /** Its own word becomes 1; more, where something that it waited for has not run, or it has run before. */
+  const AFTER = { pointers: ['p'], numbers: ['own', 'left', 'right', 'wrong'] }
+  const after: KernelTwin = (_item, { p, own, left, right, wrong }, m) => {
+    const missing = [left, right].filter((n) => n !== own && m.loadU32(p + n * 4) !== 1).length
+    m.storeU32(p + own * 4 + wrong * PAGE_BYTES, m.loadU32(p + own * 4) + 1 + missing)
+  }
+
+  const SEEDS = 40
+  const chains: ReturnType<typeof chainsOf> = []
+
+  it.each(many(SEEDS, (n) => n + 1))('seed %i: each command ends as what it waits for says, and runs once, behind that', async (seed) => {
+    const random = new Random(seed)
+    const { rig } = await scene({}, { seed, mischief: { latency: random.below(4) } })
+    const { svm } = rig
+    const p = svm.alloc(PAGE_BYTES)
+    const kernel = await makeKernel(svm, after, { ...AFTER, reach: 'arguments' })
+    await svm.queue.migrate({ pointer: p }).done
+    for (let n = 0; n < 2; n++) await svm.queue.enqueue(kernel, { args: { p, own: n, left: n, right: n, wrong: 0 }, global: 1 }).done
+    rig.events.length = 0
+    const queues = [true, true, false].map((outOfOrder) => ({ queue: svm.createQueue({ outOfOrder }), outOfOrder, failed: false }))
+    let place = random.pick(queues)
+    const made: { event: SvmEvent<unknown>; fails: boolean }[] = []
+    for (let n = 0; n < 40; n++) {
+      if (random.chance(1, 3)) place = random.pick(queues)
+      const waits = n > 0 && random.chance(1, 3) ? many(1 + random.below(2), () => random.below(n)) : []
+      const wrong = random.chance(1, 12)
+      const behind = place.failed || waits.some((one) => made[one]?.fails)
+      const [left = n, right = n] = waits
+      const args = { p, own: 8 + n, left: 8 + left, right: 8 + right, wrong: Number(wrong) }
+      const waitFor = waits.map((one) => (made[one] as (typeof made)[number]).event)
+      made.push({ event: place.queue.enqueue(kernel, { args, global: 1, waitFor }), fails: behind || wrong })
+      // In order what is enqueued already fails with it: so nothing else is, until it has.
+      if (!place.outOfOrder && (behind || wrong)) place.failed = true
+      if (random.chance(1, 10)) await Promise.all(made.map(({ event }) => codeOf(() => event.done)))
+      for (const one of queues) if (made.every(({ event }) => event.status === 'complete' || event.status === 'failed')) one.failed = false
+    }
+    const codes = await Promise.all(made.map(({ event }) => codeOf(() => event.done)))
+    expect(codes.map((code) => code !== 'no error')).toEqual(made.map(({ fails }) => fails))
+    await checkInvariants(rig)
+    const words = await svm.read(p + 32, Uint32Array, 40)
+    expect([...words]).toEqual(made.map(({ fails }) => Number(!fails)))
+    chains.push(...chainsOf(rig))
+  })
+
+  it('and most of them ran in chains, of which some failed in the middle', () => {
+    expect(chains.reduce((sum, { done }) => sum + done, 0)).toBeGreaterThan(20 * SEEDS)
+    expect(chains.filter(({ links, done }) => done > 0 && done < links).length).toBeGreaterThan(SEEDS / 2)
   })
 })
 
