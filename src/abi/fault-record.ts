@@ -117,7 +117,7 @@ export const CONTROL = {
   dirtyWords: 26,
   /** 0: nobody notes which groups of slots used a page; else a group has 2 ** (this - 1) slots, and there are at most SLOT_GROUPS. */
   slotGroups: 27,
-  /** Of a launch whose accesses are known to be in place: what the low word of an address lacks to its place in the pool, in bytes. */
+  /** Of a launch whose accesses are known to be in place: what an address lacks to its place in the pool, in words; in a 64-bit space its low word, in bytes. */
   windowShift: 28,
   /** FAULT.abort as it was before this dispatch: for kernels with barriers, whose invocations must all see the same. */
   aborted: 30,

@@ -192,7 +192,7 @@ function describeWindow({ space }: Mirror, { pages, place, writable, dirty }: Di
   header[CONTROL.windowStartHigh] = Math.floor(address / 2 ** 32)
   header[CONTROL.windowWords] = words(pages.end - pages.start)
   header[CONTROL.windowPlace] = place
-  header[CONTROL.windowShift] = (place * 4 - address) % 2 ** 32
+  header[CONTROL.windowShift] = space.geometry.addressBits === 32 ? place - address / 4 : (place * 4 - address) % 2 ** 32
   header[CONTROL.writableFrom] = words(writable.start - pages.start)
   header[CONTROL.writableWords] = words(writable.end - writable.start)
   // Where nothing is dirty every store is news: the part begins behind the window then, and each word of it lies outside.

@@ -5,6 +5,7 @@
 
 import { SvmError } from '../base/error.ts'
 import type { CompilerMessage, ProgramDescriptor, ProgramFailure } from '../device/device.ts'
+import { withoutElements } from './elements.ts'
 import { authorColumn, ENTRY_PREFIX } from './rewrite.ts'
 import { withoutLines } from './watch.ts'
 
@@ -20,7 +21,7 @@ function linesOf(text: string): string[] {
 }
 
 function authorNames(text: string, code: string): string {
-  let told = withoutLines(text).replaceAll(ENTRY_PREFIX, '').replaceAll('svm_silent_', 'svm_atomic_')
+  let told = withoutElements(withoutLines(text)).replaceAll(ENTRY_PREFIX, '').replaceAll('svm_silent_', 'svm_atomic_')
   if (!code.includes('svm_barrier')) told = told.replace(/\bsvm_barrier\b/g, 'workgroupBarrier')
   return told.replace(/\bsvm_sbarrier\b/g, 'storageBarrier')
 }

@@ -27,20 +27,28 @@ export interface PreludeWish extends AttemptWish {
   readonly proof: Proof
   /** Accesses are noted in the shadow (debug). */
   readonly watch: boolean
+  /** Of accesses that are made in words. */
+  readonly elements: readonly string[]
 }
 
 /** The declarations that these texts need. */
 export function preludeText(wish: PreludeWish, ...users: readonly string[]): string {
   const pieces = new Pieces()
   addAccessors(pieces, wish.addressBits, wish.variant, wish.proof === 'paged')
-  addStrides(pieces, wish.addressBits, wish.proof !== 'none', ...users)
+  addStrides(pieces, wish.addressBits, wish.proof !== 'none', ...wish.elements, ...users)
   addFaults(pieces, wish)
   addWords(pieces, wish.pools, wish.atomicPools)
   if (wish.variant === 'attempt') addAttempt(pieces, wish)
-  else addSteady(pieces, { ...wish, fuelled: wish.variant === 'sealed' && wish.workgroupFlag })
+  else
+    addSteady(pieces, {
+      ...wish,
+      fuelled: wish.variant === 'sealed' && wish.workgroupFlag,
+      resolves: wish.elements.some((text) => text.includes('fn svm_resolve(')),
+    })
   if (wish.variant === 'direct') addDirect(pieces, wish.addressBits)
   else if (wish.variant !== 'attempt') addResident(pieces, wish.marks)
   if (wish.proof !== 'none') putProven(pieces, wish)
+  pieces.addAll(wish.elements)
   if (wish.watch) addWatch(pieces, wish, ...users)
   return pieces.link(...users)
 }

@@ -13,11 +13,12 @@ import type { Pieces } from './wgsl-text.ts'
  */
 export type Proof = 'none' | 'placed' | 'paged'
 
-const SHIFT = 'svm_window_shift'
+/** Where pages stand in order: what an address lacks to its place. */
+export const provenShift = 'svm_window_shift'
 
 /** Statements at the start of the entry point. */
 export function provenPrologue(variant: ProgramVariant): string[] {
-  return variant === 'direct' ? [`${SHIFT} = svm_control.header[${CONTROL.windowShift}];`] : []
+  return variant === 'direct' ? [`${provenShift} = svm_control.header[${CONTROL.windowShift}];`] : []
 }
 
 export interface ProvenWish {
@@ -61,9 +62,10 @@ function pointers(bits: AddressBits): string[] {
 
 /** Pages stand in order: the place is the address, shifted. */
 function byShift(bits: AddressBits): string[] {
-  const reach = (name: string, second: string) => `fn ${name}(a: svm_ptr, ${second}: u32) -> u32 { return (${low(bits, 'a')} + ${SHIFT}) >> 2u; }`
+  const place = bits === 32 ? `(a >> 2u) + ${provenShift}` : `(${low(bits, 'a')} + ${provenShift}) >> 2u`
+  const reach = (name: string, second: string) => `fn ${name}(a: svm_ptr, ${second}: u32) -> u32 { return ${place}; }`
   return [
-    `var<private> ${SHIFT}: u32;`,
+    `var<private> ${provenShift}: u32;`,
     reach('svm_reach_load', 'aligned'),
     reach('svm_reach_store', 'aligned'),
     reach('svm_reach_exclusive', 'aligned'),

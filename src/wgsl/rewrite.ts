@@ -5,6 +5,7 @@
 
 import type { ProgramVariant } from '../device/device.ts'
 import type { Analyser, Loop } from './analyse.ts'
+import type { ElementAccess } from './elements.ts'
 import { type Attribute, attributeOf, type FunctionDeclaration, type SourceModule, type VariableDeclaration } from './module.ts'
 import type { LoopGuards } from './program.ts'
 import { placeOf, type Token } from './scanner.ts'
@@ -66,6 +67,8 @@ export interface RewriteWish {
   readonly loops: readonly Loop[]
   readonly waits: WaitsFound
   readonly watch?: boolean
+  /** Calls that are made in words. */
+  readonly elements: readonly ElementAccess[]
 }
 
 export class Rewriter {
@@ -86,7 +89,7 @@ export class Rewriter {
       ...this.#entryEdits(wish.entry),
       ...(wish.args === null ? [] : this.#argumentEdits(wish.args, wish.held)),
       ...this.#callEdits(wish.watch === true ? wish.waits.loads : null),
-      ...[...this.#strides].map(([token, name]) => this.#replace(token, name)),
+      ...this.#indexEdits(wish.elements),
       ...this.#loopEdits(wish),
     ])
   }
@@ -113,6 +116,17 @@ export class Rewriter {
   #replace(token: number, text: string): Edit {
     const { start, end } = this.#module.tokens[token] as Token
     return { start, end, text: text.padEnd(end - start) }
+  }
+
+  /** The arguments of svm_index become those of the access itself. */
+  #indexEdits(elements: readonly ElementAccess[]): Edit[] {
+    const taken = new Set(elements.map(({ index }) => index))
+    const strides = [...this.#strides].filter(([token]) => !taken.has(token)).map(([token, name]) => this.#replace(token, name))
+    const blank = (token: number) => this.#replace(token, '')
+    return [
+      ...strides,
+      ...elements.flatMap(({ kind, accessor, index, close }) => [this.#replace(accessor, kind.name), blank(index), blank(index + 1), blank(close)]),
+    ]
   }
 
   #blank(attribute: Attribute): Edit {

@@ -27,9 +27,11 @@ export interface SteadyWish {
    * count.
    */
   readonly fuelled: boolean
+  /** Of some bad accesses the index was kept (elements.ts). */
+  readonly resolves: boolean
 }
 
-export function addSteady(pieces: Pieces, { addressBits: bits, chained, fuelled }: SteadyWish): void {
+export function addSteady(pieces: Pieces, { addressBits: bits, chained, fuelled, resolves }: SteadyWish): void {
   pieces.addAll([
     'var<private> svm_bad_address: svm_ptr;',
     'var<private> svm_bad_kind: u32;',
@@ -38,7 +40,7 @@ export function addSteady(pieces: Pieces, { addressBits: bits, chained, fuelled 
   svm_bad_address = select(svm_bad_address, a, first);
   svm_bad_kind = select(svm_bad_kind, kind, first);
 }`,
-    `fn svm_report() {
+    `fn svm_report() {${resolves ? ' svm_resolve();' : ''}
   let bad = svm_bad_kind != 0u;
   ${record(bits)}
   if (bad) { atomicStore(&svm_faults[${FAULT.badKind}], svm_bad_kind);${chained ? ` atomicStore(&svm_faults[${FAULT.abort}], ${control('link')});` : ''} }

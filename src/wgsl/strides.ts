@@ -15,8 +15,13 @@ const NAME = /\bsvm_at_([0-9a-z]{2})\b/g
 /** What two letters can tell. */
 const STRIDE_MAX = 36 ** 2 - 1
 
-function nameOf(stride: number): string {
+export function strideName(stride: number): string {
   return `svm_at_${stride.toString(36).padStart(2, '0')}`
+}
+
+/** Of a special name. */
+export function strideOf(name: string): number {
+  return Number.parseInt(name.slice(-2), 36)
 }
 
 /** The calls of svm_index that have a name of their own, by their tokens. @param known constants that the translation declares */
@@ -35,13 +40,13 @@ export function knownStrides(
     if (parts.length !== 3 || stride === undefined) return
     if (tokens.slice(stride.start, stride.end).some((token) => local.has(token.text))) return
     const value = evaluateInteger(module, stride, constants, known)
-    if (value !== undefined && value > 0 && value <= STRIDE_MAX) found.set(at, nameOf(value))
+    if (value !== undefined && value > 0 && value <= STRIDE_MAX) found.set(at, strideName(value))
   })
   return found
 }
 
 /** Names that a function declares for itself: there they may hide a constant of the module. */
-function namesInside({ tokens, functions }: SourceModule): ReadonlySet<string> {
+export function namesInside({ tokens, functions }: SourceModule): ReadonlySet<string> {
   const names = new Set(functions.flatMap(({ parameters }) => parameters.map(({ name }) => name)))
   for (const { body } of functions) {
     for (let i = body.start; i < body.end; i++) {
@@ -57,7 +62,7 @@ export function addStrides(pieces: Pieces, bits: AddressBits, proven: boolean, .
   const strides = new Set(users.flatMap((text) => [...text.matchAll(NAME)].map(([, digits]) => Number.parseInt(digits ?? '', 36))))
   for (const stride of strides)
     pieces.add(
-      `fn ${nameOf(stride)}(p: svm_ptr, i: u32, stride: u32) -> svm_ptr {${proven ? unchecked(bits, stride) : bits === 32 ? narrow(stride) : wide(stride)}\n}`,
+      `fn ${strideName(stride)}(p: svm_ptr, i: u32, stride: u32) -> svm_ptr {${proven ? unchecked(bits, stride) : bits === 32 ? narrow(stride) : wide(stride)}\n}`,
     )
 }
 
@@ -68,7 +73,7 @@ function unchecked(bits: AddressBits, stride: number): string {
 }
 
 /** The exponent of a power of two, else null. */
-function shiftOf(stride: number): number | null {
+export function shiftOf(stride: number): number | null {
   const shift = Math.log2(stride)
   return Number.isInteger(shift) ? shift : null
 }

@@ -15,6 +15,7 @@ import { Analyser, type Behaviour, type Loop } from './analyse.ts'
 import { attemptPrologue } from './attempt.ts'
 import { Bounds } from './bounds.ts'
 import { directPrologue, STORED_DIRECT } from './direct.ts'
+import { type ElementAccess, elementAccesses, elementTexts, isElement } from './elements.ts'
 import { evaluateInteger, overrideKey } from './evaluate.ts'
 import { findings, lineOf } from './findings.ts'
 import { heldDeclaration, heldPrologue, isHeld } from './held.ts'
@@ -69,6 +70,7 @@ class Translation implements TranslatedKernel {
   readonly #constantsText: string
   /** The arguments, where each invocation holds them. */
   readonly #held: VariableDeclaration | null
+  readonly #elements: readonly ElementAccess[]
   readonly #workgroupMemory: boolean
   /** The analysis has them too. */
   readonly #guards: { -readonly [Key in keyof KernelGuards]: KernelGuards[Key] }[] = []
@@ -92,12 +94,14 @@ class Translation implements TranslatedKernel {
     const constants = layoutConstants(this.#module, this.layouts)
     this.#constantsText = [...constants].map(([name, value]) => `const ${name}: u32 = ${value}u;`).join(' ')
     const known = new Map([...constants, ['SVM_PTR_SIZE', options.addressBits / 8]])
-    this.#rewriter = new Rewriter(this.#module, this.#analyser, knownStrides(this.#module, options.constants, known))
+    const strides = knownStrides(this.#module, options.constants, known)
+    this.#rewriter = new Rewriter(this.#module, this.#analyser, strides)
     this.#argsVariable = this.#findArguments()
     this.args = argumentLayout(this.#module, this.#argsVariable, this.layouts, options.addressBits)
     const holds =
       this.#argsVariable !== null && isHeld(this.#module, this.#argsVariable, this.args.byteLength, { behaviour: this.#behaviour, loops: this.#loops })
     this.#held = holds ? this.#argsVariable : null
+    this.#elements = elementAccesses(this.#module, { addressBits: options.addressBits, args: this.#argsVariable, layout: this.args, strides })
     this.authorBindings = this.#findBindings()
     this.#workgroupMemory = this.#mentioned().some(({ space }) => space === 'workgroup')
     this.analysis = this.#analyse()
@@ -141,7 +145,10 @@ class Translation implements TranslatedKernel {
     const marks = (wish.variant === 'sealed' || wish.variant === 'resident') && wish.marks !== false
     const proven = wish.proof !== undefined && wish.proof !== 'none'
     const changes = this.analysis.stores || this.analysis.atomics
-    const author = this.#authorText(wish)
+    const way = { proven, held: this.#held?.name ?? null }
+    const elements = direct && wish.watch !== true ? this.#elements.filter(({ kind }) => isElement(kind, way)) : []
+    const ways = elementTexts([...new Set(elements.map(({ kind }) => kind))], way)
+    const author = this.#authorText(wish, elements)
     const wrapper = wrapperText(this.#module, {
       entry: this.#entry,
       geometry: wish.geometry ?? 'any',
@@ -150,7 +157,7 @@ class Translation implements TranslatedKernel {
       workgroupSize,
       guard: wish.guard,
       collective,
-      prologue: this.#prologue(wish, proven, changes),
+      prologue: [...this.#prologue(wish, proven, changes), ...ways.prologue],
       epilogue: attempt || proven ? [] : steadyEpilogue(!changes || marks ? null : direct ? STORED_DIRECT : STORED_RESIDENT),
     })
     const prelude = preludeText(
@@ -166,6 +173,7 @@ class Translation implements TranslatedKernel {
         marks,
         watch: wish.watch === true,
         proof: wish.proof ?? 'none',
+        elements: ways.pieces,
       },
       author,
       wrapper,
@@ -194,9 +202,9 @@ class Translation implements TranslatedKernel {
   }
 
   /** Edited in place. */
-  #authorText(wish: VariantWish): string {
+  #authorText(wish: VariantWish, elements: readonly ElementAccess[]): string {
     const held = this.#held !== null
-    return this.#rewriter.program({ ...wish, entry: this.#entry, args: this.#argsVariable, held, loops: this.#loops, waits: this.#waits })
+    return this.#rewriter.program({ ...wish, elements, entry: this.#entry, args: this.#argsVariable, held, loops: this.#loops, waits: this.#waits })
   }
 
   #argumentsText(): string {

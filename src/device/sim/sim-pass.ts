@@ -168,7 +168,8 @@ export class SimPass {
   /** The entry of the table, as the one pool's: that is where the shift must lead. */
   #shiftedEntry(index: number, address: Address): number {
     const entry = this.#buffers.table[index]
-    const place = (((address % 2 ** 32) + this.#buffers.control[CONTROL.windowShift]) % 2 ** 32) >>> 2
+    const shift = this.#buffers.control[CONTROL.windowShift]
+    const place = this.addressBits === 32 ? ((address >>> 2) + shift) >>> 0 : (((address % 2 ** 32) + shift) % 2 ** 32) >>> 2
     const wanted = (entry & PTE_FRAME_MASK) + POOL_HEAD_WORDS + ((address & this.#pageMask) >>> 2)
     if (place !== wanted) assert(false, `${hex(address)} shifted is word ${place}, but by its entry ${printPte(entry)} it is word ${wanted}`)
     return (entry & ~(7 << PTE_POOL_SHIFT)) >>> 0
