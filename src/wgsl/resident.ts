@@ -10,10 +10,14 @@ import type { Pieces } from './wgsl-text.ts'
 /** True of an invocation that stored to a clean page. */
 export const STORED_RESIDENT = 'svm_stored'
 
+/** What a store that is `allowed` leaves. @param marks a mark of the page, if it was clean */
+export function noteStore(marks: boolean, index: string, entry: string): string {
+  return marks ? `if (allowed & ((${entry} & SVM_DIRTY) == 0u)) { svm_mark_dirty(${index}); }` : `svm_stored = svm_stored | ((${entry} & SVM_DIRTY) == 0u);`
+}
+
 /** @param marks stores leave marks of the pages that were clean */
 export function addResident(pieces: Pieces, marks: boolean): void {
-  const note = (index: string, entry: string) =>
-    marks ? `if (allowed & ((${entry} & SVM_DIRTY) == 0u)) { svm_mark_dirty(${index}); }` : `svm_stored = svm_stored | ((${entry} & SVM_DIRTY) == 0u);`
+  const note = (index: string, entry: string) => noteStore(marks, index, entry)
   pieces.addAll([
     'var<private> svm_stored: bool;',
     // The one mark of the hot path, without the loop of svm_mark_all.

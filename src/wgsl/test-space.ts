@@ -36,7 +36,7 @@ import {
 import { POOL_HEAD_WORDS } from '../abi/pool.ts'
 import { makePte, PTE } from '../abi/pte.ts'
 import { setBit } from '../base/bitmap.ts'
-import type { ProgramVariant } from '../device/device.ts'
+import type { ProgramDescriptor, ProgramVariant } from '../device/device.ts'
 import { type KernelArgument, packArguments } from './args.ts'
 import type { LoopGuards } from './program.ts'
 import { groupLayout, pipelineOf } from './test-gpu.ts'
@@ -88,8 +88,18 @@ export interface Miss {
 
 export interface Launch {
   readonly code: string
+  /** Those of launches before. */
+  readonly pipelines?: Pipelines
   readonly args?: Record<string, KernelArgument>
-  readonly variant?: 'attempt' | 'resident'
+  readonly variant?: 'attempt' | 'resident' | 'direct'
+  /** Of the direct variant: where it lies, in words from its start where nothing else is said. */
+  readonly window?: {
+    readonly address: number
+    readonly words: number
+    readonly frame: number
+    readonly writable: readonly [from: number, words: number]
+    readonly dirty: readonly [from: number, words: number]
+  }
   readonly pools?: 1 | 2 | 4 | 8
   readonly guard?: boolean
   readonly loopGuards?: LoopGuards
@@ -124,6 +134,11 @@ export class Outcome {
     this.bad = word(FAULT.badClaim) === 0 ? null : { address, kind: word(FAULT.badKind), slot: word(FAULT.badSlot) }
     if (steady) this.bad = this.#firstBad(slots)
     this.fuelOut = word(FAULT.fuelOut)
+  }
+
+  /** Where no fault is possible: the address of each slot's bad access; null: it had none. */
+  refused(slots: number): (number | null)[] {
+    return Array.from({ length: slots }, (_, slot) => recordedAddress(this.#faults.subarray(this.#layout.records), slot, this.#bits))
   }
 
   /** Of the first slot with a record; every slot with one counts as faulted. */
@@ -209,6 +224,22 @@ export class Outcome {
   }
 }
 
+/** Pipelines of texts that come again. */
+export class Pipelines {
+  readonly #device: GPUDevice
+  readonly #made = new Map<string, Promise<GPUComputePipeline>>()
+
+  constructor(device: GPUDevice) {
+    this.#device = device
+  }
+
+  of(program: ProgramDescriptor): Promise<GPUComputePipeline> {
+    const pipeline = this.#made.get(program.code) ?? pipelineOf(this.#device, program)
+    this.#made.set(program.code, pipeline)
+    return pipeline
+  }
+}
+
 export class TestSpace {
   readonly #device: GPUDevice
   readonly #bits: AddressBits
@@ -263,6 +294,13 @@ export class TestSpace {
     put('directory', entries)
     put('directoryMask', directoryBuckets(3) - 1)
     words.set(worklist, CONTROL_HEADER_WORDS)
+    if (launch.window === undefined) return words
+    const { address, words: length, frame, writable, dirty } = launch.window
+    put('windowStart', address)
+    put('windowWords', length)
+    put('windowPlace', POOL_HEAD_WORDS + frame * PAGE_WORDS)
+    words.set(writable, CONTROL.writableFrom)
+    words.set(dirty, CONTROL.dirtyFrom)
     return words
   }
 
@@ -288,7 +326,7 @@ export class TestSpace {
     const slots = launch.slots ?? groups[0] * groups[1] * groups[2]
     const kernel = translateKernel({ code: launch.code, entryPoint: 'k', label: 'test', addressBits: this.#bits, pageShift: PAGE_SHIFT, constants: {} })
     const program = kernel.variant({ variant, pools, guard, loopGuards })
-    const pipeline = await pipelineOf(this.#device, program)
+    const pipeline = await (launch.pipelines ?? new Pipelines(this.#device)).of(program)
     const faults = this.#buffer(new Uint32Array(faultLayout(slots, ENTRIES[this.#bits], this.#bits).endWords), GPUBufferUsage.STORAGE)
     const poolBuffers = this.#pools.slice(0, pools).map((words) => this.#buffer(words, GPUBufferUsage.STORAGE))
     const args = packArguments(kernel.args, launch.args ?? {}, 'test')

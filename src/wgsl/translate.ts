@@ -15,7 +15,8 @@ import { Analyser, type Behaviour, type Loop } from './analyse.ts'
 import { attemptPrologue } from './attempt.ts'
 import { Bounds } from './bounds.ts'
 import { directPrologue, STORED_DIRECT } from './direct.ts'
-import { type ElementAccess, elementAccesses, elementTexts, isElement } from './elements.ts'
+import { elementTexts, isElement } from './element-texts.ts'
+import { type ElementAccess, elementAccesses } from './elements.ts'
 import { evaluateInteger, overrideKey } from './evaluate.ts'
 import { findings, lineOf } from './findings.ts'
 import { heldDeclaration, heldPrologue, isHeld } from './held.ts'
@@ -145,9 +146,9 @@ class Translation implements TranslatedKernel {
     const marks = (wish.variant === 'sealed' || wish.variant === 'resident') && wish.marks !== false
     const proven = wish.proof !== undefined && wish.proof !== 'none'
     const changes = this.analysis.stores || this.analysis.atomics
-    const way = { proven, held: this.#held?.name ?? null }
-    const elements = direct && wish.watch !== true ? this.#elements.filter(({ kind }) => isElement(kind, way)) : []
-    const ways = elementTexts([...new Set(elements.map(({ kind }) => kind))], way)
+    const inWords = { way: direct ? 'direct' : 'table', proof: wish.proof ?? 'none', marks, held: this.#held?.name ?? null } as const
+    const elements = attempt || wish.watch === true ? [] : this.#elements.filter(({ kind }) => isElement(kind, inWords))
+    const ways = elementTexts([...new Set(elements.map(({ kind }) => kind))], inWords)
     const author = this.#authorText(wish, elements)
     const wrapper = wrapperText(this.#module, {
       entry: this.#entry,

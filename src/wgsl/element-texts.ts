@@ -1,0 +1,181 @@
+// The WGSL of accesses to elements of arrays (elements.ts), as pieces, and what each invocation must make of its arrays before.
+//
+//   direct   the place of element 0, and the index. Looked at: the index lies in the window, or in its part that may be stored to.
+//   table    the word of element 0, and the index: the way from an address to its place, without its bytes. Looked at: the entry, and that the index stays in the space.
+//
+// Always: an access that is looked at does so by what the invocation holds of its argument (held.ts), and of a bad one keeps the index in svm_bad_address and the
+// number of the array above the kind, until the report makes an address of them.
+
+import { POOL_HEAD_WORDS } from '../abi/pool.ts'
+import type { ElementKind } from './elements.ts'
+import { provenShift } from './proven.ts'
+import { noteStore } from './resident.ts'
+import { badKind } from './steady.ts'
+import { shiftOf, strideName } from './strides.ts'
+
+/** Above the kind of a bad access: the number of its array, plus 1. */
+const ARRAY_SHIFT = 16
+
+export interface ElementTexts {
+  /** Statements at the start of the entry point. */
+  readonly prologue: readonly string[]
+  readonly pieces: readonly string[]
+}
+
+export interface ElementTextWish {
+  readonly way: 'direct' | 'table'
+  /** What is known of all accesses: see Proof. */
+  readonly proof: 'none' | 'placed' | 'paged'
+  /** By table: stores to clean pages leave marks of them. */
+  readonly marks: boolean
+  /** The variable with the arguments that each invocation holds, if it does. */
+  readonly held: string | null
+}
+
+/** Whether an access can be made in words: by table only a word, or what never crosses the end of a page; where it is looked at what is held, with strides that are shifts. */
+export function isElement({ field, words, stride }: ElementKind, { way, proof, held }: ElementTextWish): boolean {
+  if (way === 'table' && words > 1 && proof !== 'paged') return false
+  return proof !== 'none' || (held !== null && field !== null && words <= stride && shiftOf(stride) !== null)
+}
+
+/** @param kinds for which `isElement` */
+export function elementTexts(kinds: readonly ElementKind[], wish: ElementTextWish): ElementTexts {
+  if (kinds.length === 0) return { prologue: [], pieces: [] }
+  const { way, proof } = wish
+  const textsOf = proof === 'none' ? (way === 'direct' ? windowTexts : entryTexts) : provenTexts
+  const arrays = kinds.map((kind, number) => textsOf(kind, wish, number))
+  const common = way === 'table' ? tableTexts(wish) : proof === 'none' ? [SPAN] : []
+  const pieces = [...common, ...arrays.flatMap((texts) => texts.pieces), ...(proof === 'none' ? [resolveText(kinds, wish)] : [])]
+  return { prologue: [...new Set(arrays.flatMap(({ prologue }) => prologue))], pieces: [...new Set(pieces)] }
+}
+
+/** Nothing is looked at. */
+function provenTexts(kind: ElementKind, { way, held }: ElementTextWish): ElementTexts {
+  const { field, stride } = kind
+  const first = (pointer: string) => (way === 'direct' ? `(${pointer} >> 2u) + ${provenShift}` : `${pointer} >> 2u`)
+  const holds = held !== null && field !== null
+  const word = `${holds ? `svm_first_${field}` : `(${first('p')})`} + ${wordsOf(stride)}`
+  const access = accessText(kind, [], way === 'direct' ? word : `svm_element_way(${word})`, way === 'direct' ? word : `svm_element_way_out(${word})`)
+  if (!holds) return { prologue: [], pieces: [access] }
+  return { prologue: [`svm_first_${field} = ${first(`${held}.${field}`)};`], pieces: [`var<private> svm_first_${field}: u32;`, access] }
+}
+
+/** Which elements lie in a part of the window: the first one, and their number. */
+const SPAN = `fn svm_span(p: svm_ptr, start: u32, words: u32, shift: u32, access: u32) -> vec2<u32> {
+  let at = p >> 2u;
+  let element = 1u << shift;
+  let first = (max(start, at) - at + (element - 1u)) >> shift;
+  let end = (max(start + words, at) - at + (element - access)) >> shift;
+  return vec2<u32>(first, select(0u, max(first, end) - first, (p & 3u) == 0u));
+}`
+
+/** By the window. */
+function windowTexts(kind: ElementKind, { held }: ElementTextWish, number: number): ElementTexts {
+  const { field, verb, words, stride } = kind
+  const [first, length, place, dirty] = ['first', 'length', 'place', 'dirty'].map((what) => `svm_${what}${number}`)
+  const start = 'svm_window_start >> 2u'
+  const part = verb === 'load' ? `${start}, svm_window_words` : `(${start}) + svm_writable_from, svm_writable_words`
+  const prologue = [
+    `let svm_span${number} = svm_span(${held}.${field}, ${part}, ${shiftOf(stride)}u, ${words}u);`,
+    `${first} = svm_span${number}.x;`,
+    `${length} = svm_span${number}.y;`,
+    `${place} = svm_window_place + (${held}.${field} >> 2u) - (${start}) + (svm_span${number}.x << ${shiftOf(stride)}u);`,
+    ...(verb === 'load' ? [] : [`${dirty} = ${place} - svm_window_place - svm_dirty_from;`]),
+  ]
+  const before = [
+    `let n = i - ${first};`,
+    `let right = n < ${length};`,
+    `svm_check(i, ${kindOfBad(kind, number)}, right);`,
+    ...(verb === 'load'
+      ? []
+      : [
+          `let stored = ${dirty} + ${wordsOf(stride, 'n')};`,
+          `svm_stored = max(svm_stored, ${words === 1 ? 'stored' : `max(stored, stored + ${words - 1}u)`});`,
+        ]),
+  ]
+  const at = `${place} + ${wordsOf(stride, 'n')}`
+  const access = accessText(kind, before, `select(SVM_ZERO, ${at}, right)`, `select(SVM_SINK, ${at}, svm_bad_kind == 0u)`)
+  return { prologue, pieces: [...[first, length, place, ...(verb === 'load' ? [] : [dirty])].map((name) => `var<private> ${name}: u32;`), access] }
+}
+
+/** By the entry of its page. */
+function entryTexts(kind: ElementKind, { held }: ElementTextWish, number: number): ElementTexts {
+  const { field, stride } = kind
+  const [first, room] = [`svm_first_${field}`, `svm_room_${field}_${stride}`]
+  const prologue = [
+    `${first} = ${held}.${field} >> 2u;`,
+    // Of elements whose first word lies in the space, where the pointer is one to words.
+    `${room} = select(0u, (0x40000000u - (${held}.${field} >> 2u) + ${stride - 1}u) >> ${shiftOf(stride)}u, (${held}.${field} & 3u) == 0u);`,
+  ]
+  const call = (verb: string) => `svm_element_${verb}(i, ${first} + ${wordsOf(stride)}, i < ${room}, ${kindOfBad(kind, number)})`
+  return { prologue, pieces: [`var<private> ${first}: u32;`, `var<private> ${room}: u32;`, accessText(kind, [], call('load'), call('store'))] }
+}
+
+/** The same for all arrays: from a word's number in the space to its place. */
+function tableTexts({ proof, marks }: ElementTextWish): string[] {
+  const place = `fn svm_element_place(e: u32, w: u32) -> u32 { return (e & SVM_PLACE_MASK) + ${POOL_HEAD_WORDS}u + (w & (SVM_PAGE_MASK >> 2u)); }`
+  const index = '(0xffffffffu >> SVM_PAGE_SHIFT) - (w >> (SVM_PAGE_SHIFT - 2u))'
+  if (proof !== 'none') {
+    return [
+      place,
+      `fn svm_element_way(w: u32) -> u32 { return svm_element_place(svm_table[${index}], w); }`,
+      `fn svm_element_way_out(w: u32) -> u32 {
+  let i = ${index};
+  let e = svm_table[i];${marks ? '\n  if ((e & SVM_DIRTY) == 0u) { svm_mark_dirty(i); }' : ''}
+  return svm_element_place(e, w);
+}`,
+    ]
+  }
+  // Beyond the space the difference is beyond the table.
+  const clamped = `min(${index}, arrayLength(&svm_table) - 1u)`
+  return [
+    place,
+    `fn svm_element_load(i: u32, w: u32, within: bool, kind: u32) -> u32 {
+  let e = svm_table[${clamped}];
+  let right = ((e & SVM_LOAD) != 0u) & within;
+  svm_check(i, kind, right);
+  return select(SVM_ZERO, svm_element_place(e, w), right);
+}`,
+    `fn svm_element_store(i: u32, w: u32, within: bool, kind: u32) -> u32 {
+  let page = ${clamped};
+  let e = svm_table[page];
+  svm_check(i, kind, ((e & SVM_STORE) != 0u) & within);
+  let allowed = svm_bad_kind == 0u;
+  ${noteStore(marks, 'page', 'e')}
+  return select(SVM_SINK, svm_element_place(e, w), allowed);
+}`,
+  ]
+}
+
+function kindOfBad({ verb }: ElementKind, number: number): string {
+  return `${(number + 1) * 2 ** ARRAY_SHIFT}u | ${badKind(verb === 'load' ? 'SVM_LOAD' : 'SVM_STORE', '3u')}`
+}
+
+/** The address of the bad access, of which the index was kept. */
+function resolveText(kinds: readonly ElementKind[], { held }: ElementTextWish): string {
+  const addresses = kinds.map(
+    ({ field, stride }, n) => `
+  a = select(a, ${strideName(stride * 4)}(${held}.${field}, svm_bad_address, ${stride * 4}u), array == ${n + 1}u);`,
+  )
+  return `fn svm_resolve() {
+  let array = svm_bad_kind >> ${ARRAY_SHIFT}u;
+  var a = svm_bad_address;${addresses.join('')}
+  svm_bad_address = a;
+  svm_bad_kind &= ${2 ** ARRAY_SHIFT - 1}u;
+}`
+}
+
+function wordsOf(stride: number, index = 'i'): string {
+  const shift = shiftOf(stride)
+  return shift === null ? `${index} * ${stride}u` : shift === 0 ? index : `(${index} << ${shift}u)`
+}
+
+function accessText({ name, verb, type, words }: ElementKind, before: readonly string[], loadAt: string, storeAt: string): string {
+  const value = type === 'ptr' ? 'u32' : type.replace(/^(vec.)_(.*)$/, '$1<$2>')
+  const bits = words === 1 ? 'u32' : `vec${words}<u32>`
+  const as = (to: string, text: string) => (value === bits ? text : `bitcast<${to}>(${text})`)
+  const access = words === 1 ? 'word' : `words${words}`
+  const lines = before.map((line) => `\n  ${line}`).join('')
+  if (verb === 'load') return `fn ${name}(p: svm_ptr, i: u32, stride: u32) -> ${value} {${lines}\n  return ${as(value, `svm_${access}(${loadAt})`)};\n}`
+  return `fn ${name}(p: svm_ptr, i: u32, stride: u32, value: ${value}) {${lines}\n  svm_set_${access}(${storeAt}, ${as(bits, 'value')});\n}`
+}
