@@ -139,7 +139,7 @@ export class Grants {
       }
       const copy = this.#copies.get(vpn)
       const flags = (base & (PTE.mayLoad | PTE.mayStore)) | PTE.load | PTE.store | PTE.exclusive | PTE.private
-      if (copy !== undefined && !copy.stale) words.set(vmm.indexOf(vpn), this.#entry(copy.frame, flags))
+      if (copy !== undefined && !copy.stale) words.set(vmm.indexOf(vpn), this.#entry(vpn, copy.frame, flags))
       else if (this.#inPlace.has(vpn)) words.set(vmm.indexOf(vpn), ((base & ~PTE_FLAGS_MASK) | flags) >>> 0)
     }
     return words
@@ -227,8 +227,9 @@ export class Grants {
     return (this.#mirror.vmm.get(vpn) & PTE.store) !== 0
   }
 
-  #entry(frame: number, flags: number): number {
-    return makePte(this.#mirror.dmem.poolOf(frame), this.#mirror.dmem.frameWords(frame), flags)
+  #entry(vpn: Vpn, frame: number, flags: number): number {
+    const { dmem, space } = this.#mirror
+    return makePte(dmem.poolOf(frame), dmem.frameWords(frame), flags, vpn * space.geometry.pageBytes)
   }
 
   #noRoom(vpn: Vpn): SvmError {

@@ -3,8 +3,7 @@
 // Always: a launch whose reach is known touches no other page, and none otherwise than that says. So when those pages are here with their rights no fault is
 // possible, whatever else is missing, and no access need be looked at.
 
-import { POOL_HEAD_WORDS } from '../abi/pool.ts'
-import { PTE, pteFrameWords, ptePool } from '../abi/pte.ts'
+import { PTE, PTE_FLAGS_MASK, ptePool, pteWord } from '../abi/pte.ts'
 import { isSameList } from '../base/lists.ts'
 import type { Vpn, VpnRange } from '../base/units.ts'
 import type { Launch } from './launch.ts'
@@ -75,9 +74,9 @@ export function provenSteady(mirror: Mirror, { reach }: Launch, reached: Reached
   const { vmm } = mirror
   const stores: VpnRange[] = []
   let inOrder = mirror.direct
-  let shift: { readonly pool: number; readonly words: number } | null = null
+  /** An entry of them all, if there is one of them all. */
+  let first: number | null = null
   let marks = false
-  const pageWords = mirror.space.geometry.pageBytes / 4
   for (const { start, end, need, certain } of parts) {
     if (reach !== null && !reach.some((range) => start >= range.start && end <= range.end)) return null
     let clean = false
@@ -85,14 +84,13 @@ export function provenSteady(mirror: Mirror, { reach }: Launch, reached: Reached
       const pte = vmm.get(vpn)
       if ((pte & need) === 0) return null
       clean ||= need !== PTE.load && (pte & PTE.dirty) === 0
-      const words = pteFrameWords(pte) - vpn * pageWords
-      shift ??= { pool: ptePool(pte), words }
-      inOrder &&= shift.words === words && shift.pool === ptePool(pte)
+      first ??= pte
+      inOrder &&= ((pte ^ first) & ~PTE_FLAGS_MASK) === 0
     }
     if (clean && certain) stores.push({ start, end })
     marks ||= clean && !certain
   }
-  const window = inOrder && !marks && shift !== null ? windowOf(parts, shift, pageWords) : null
+  const window = inOrder && !marks && first !== null ? windowOf(mirror, parts, first) : null
   return {
     variant: window === null ? 'resident' : 'direct',
     window,
@@ -116,9 +114,10 @@ export function touchReached(mirror: Mirror, { parts }: Reached): void {
 }
 
 /** Only the place of its first page counts: nobody looks at the rest. */
-function windowOf(parts: readonly ReachedPart[], { pool, words }: { pool: number; words: number }, pageWords: number): DirectWindow {
+function windowOf({ space }: Mirror, parts: readonly ReachedPart[], pte: number): DirectWindow {
   const start: Vpn = Math.min(...parts.map((part) => part.start))
   const end: Vpn = Math.max(...parts.map((part) => part.end))
   const none = { start: 0, end: 0 }
-  return { pool, pages: { start, end }, place: POOL_HEAD_WORDS + words + start * pageWords, writable: none, dirty: none }
+  const address = start * space.geometry.pageBytes
+  return { pool: ptePool(pte, address), place: pteWord(pte, address), pages: { start, end }, writable: none, dirty: none }
 }

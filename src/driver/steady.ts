@@ -2,8 +2,7 @@
 // one window is here in order and what the launch stores to is known to be dirty. What a kernel stored to is a hint: the window names the
 // pages that are dirty, and the kernel notes a store to any other.
 
-import { POOL_HEAD_WORDS } from '../abi/pool.ts'
-import { PTE, PTE_FLAGS_MASK, pteFrameWords, ptePool } from '../abi/pte.ts'
+import { PTE, PTE_FLAGS_MASK, ptePool, pteWord } from '../abi/pte.ts'
 import { areSameRanges, type Vpn, type VpnRange } from '../base/units.ts'
 import type { Proof } from '../wgsl/proven.ts'
 import type { Launch } from './launch.ts'
@@ -150,13 +149,12 @@ function hullOf({ space }: Mirror, reach: readonly VpnRange[] | null): VpnRange 
 
 /** The window of these pages, and the runs of it that are dirty; null when they do not stand in order, or one of them has no right. */
 function scan({ vmm, space }: Mirror, pages: VpnRange): { window: DirectWindow; dirty: readonly VpnRange[] } | null {
-  const pageWords = space.geometry.pageBytes / 4
   const first = vmm.get(pages.start)
   const dirty: { start: Vpn; end: Vpn }[] = []
   let writable: { start: Vpn; end: Vpn } | null = null
-  for (let vpn = pages.start, place = (first & ~PTE_FLAGS_MASK) >>> 0; vpn < pages.end; vpn++, place += pageWords) {
+  for (let vpn = pages.start; vpn < pages.end; vpn++) {
     const pte = vmm.get(vpn)
-    if ((pte & PTE.load) === 0 || (pte & ~PTE_FLAGS_MASK) >>> 0 !== place) return null
+    if ((pte & PTE.load) === 0 || ((pte ^ first) & ~PTE_FLAGS_MASK) !== 0) return null
     if ((pte & PTE.store) === 0) continue
     if (writable === null) writable = { start: vpn, end: vpn + 1 }
     else if (writable.end === vpn) writable.end = vpn + 1
@@ -166,7 +164,8 @@ function scan({ vmm, space }: Mirror, pages: VpnRange): { window: DirectWindow; 
     if (last !== undefined && last.end === vpn) last.end = vpn + 1
     else dirty.push({ start: vpn, end: vpn + 1 })
   }
-  const window = { pool: ptePool(first), pages, place: POOL_HEAD_WORDS + pteFrameWords(first), writable: writable ?? NO_PAGES, dirty: NO_PAGES }
+  const address = pages.start * space.geometry.pageBytes
+  const window = { pool: ptePool(first, address), place: pteWord(first, address), pages, writable: writable ?? NO_PAGES, dirty: NO_PAGES }
   return { window, dirty }
 }
 

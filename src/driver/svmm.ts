@@ -157,13 +157,13 @@ export class Mirror implements PageOwner {
         return 0
       case PAGE.mapped: {
         const frame = this.systemFrame(vpn)
-        return frame < 0 ? may : this.#entry(frame, may | PTE.load | PTE.system)
+        return frame < 0 ? may : this.#entry(vpn, frame, may | PTE.load | PTE.system)
       }
       case PAGE.clean:
       case PAGE.dirty: {
         if (pages.memory(vpn) !== this.memory) return may
         const rights = PTE.load | (writable ? PTE.store | PTE.exclusive : 0)
-        return this.#entry(pages.frame(vpn), may | rights | (state === PAGE.dirty ? PTE.dirty : 0))
+        return this.#entry(vpn, pages.frame(vpn), may | rights | (state === PAGE.dirty ? PTE.dirty : 0))
       }
       default:
         return unreachable(state)
@@ -451,8 +451,8 @@ export class Mirror implements PageOwner {
     this.space.owners[this.memory] = null
   }
 
-  #entry(frame: number, flags: number): number {
-    return makePte(this.dmem.poolOf(frame), this.dmem.frameWords(frame), flags)
+  #entry(vpn: Vpn, frame: number, flags: number): number {
+    return makePte(this.dmem.poolOf(frame), this.dmem.frameWords(frame), flags, vpn * this.space.geometry.pageBytes)
   }
 
   #blank(start: Vpn, end: Vpn): number {

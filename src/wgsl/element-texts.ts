@@ -6,7 +6,6 @@
 // Always: an access that is looked at does so by what the invocation holds of its argument (held.ts), and of a bad one keeps the index in svm_bad_address and the
 // number of the array above the kind, until the report makes an address of them.
 
-import { POOL_HEAD_WORDS } from '../abi/pool.ts'
 import type { ElementKind } from './elements.ts'
 import { provenShift } from './proven.ts'
 import { noteStore } from './resident.ts'
@@ -113,7 +112,7 @@ function entryTexts(kind: ElementKind, { held }: ElementTextWish, number: number
 
 /** The same for all arrays: from a word's number in the space to its place. */
 function tableTexts({ proof, marks }: ElementTextWish): string[] {
-  const place = `fn svm_element_place(e: u32, w: u32) -> u32 { return (e & SVM_PLACE_MASK) + ${POOL_HEAD_WORDS}u + (w & (SVM_PAGE_MASK >> 2u)); }`
+  const place = 'fn svm_element_place(e: u32, w: u32) -> u32 { return (e & SVM_PLACE_MASK) + w; }'
   const index = '(0xffffffffu >> SVM_PAGE_SHIFT) - (w >> (SVM_PAGE_SHIFT - 2u))'
   if (proof !== 'none') {
     return [

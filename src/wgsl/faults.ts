@@ -18,7 +18,6 @@ import {
   WORKGROUP_BITMAP,
   WORKGROUP_BITMAPS,
 } from '../abi/fault-record.ts'
-import { POOL_HEAD_WORDS } from '../abi/pool.ts'
 import { PTE, PTE_FLAGS_MASK } from '../abi/pte.ts'
 import { assert } from '../base/assert.ts'
 import { type AddressBits, addAddresses, low } from './addresses.ts'
@@ -61,7 +60,7 @@ export function addFaults(pieces: Pieces, wish: { readonly addressBits: AddressB
     ...Object.entries(WORKGROUP_BITMAP).map(([name, bitmap]) => constant(`SVM_MARK_${name.toUpperCase()}`, 2 ** (PAGE_BITMAPS + bitmap))),
     constant('SVM_PLACE_MASK', ~PTE_FLAGS_MASK >>> 0),
     'var<private> svm_slot: u32;',
-    `fn svm_place(e: u32, a: svm_ptr) -> u32 { return (e & SVM_PLACE_MASK) + ${POOL_HEAD_WORDS}u + ((${low(bits, 'a')} & SVM_PAGE_MASK) >> 2u); }`,
+    `fn svm_place(e: u32, a: svm_ptr) -> u32 { return (e & SVM_PLACE_MASK) + (${low(bits, 'a')} >> 2u); }`,
     // What follows in the chain must not run: see the wrapper.
     wish.chained
       ? `fn svm_abort() {

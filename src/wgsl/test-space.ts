@@ -255,12 +255,12 @@ export class TestSpace {
   }
 
   table(page: number, flags: number, frame = page, pool = 0): this {
-    this.#table[indexOf(page, this.#bits)] = makePte(pool, frame * PAGE_WORDS, flags)
+    this.#table[indexOf(page, this.#bits)] = makePte(pool, frame * PAGE_WORDS, flags, pageAt(page, this.#bits))
     return this
   }
 
   grant(page: number, flags: number, frame = page, pool = 0): this {
-    this.#grants[indexOf(page, this.#bits)] = makePte(pool, frame * PAGE_WORDS, flags)
+    this.#grants[indexOf(page, this.#bits)] = makePte(pool, frame * PAGE_WORDS, flags, pageAt(page, this.#bits))
     return this
   }
 

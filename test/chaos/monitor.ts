@@ -23,6 +23,12 @@ type Dispatch = Extract<Work, { kind: 'dispatch' }>
 type PassEvent = Extract<TraceEvent, { kind: 'pass' }>
 
 const PAGE_WORDS = 1024
+
+/** The frame that an entry names. */
+function frameOf(entry: number, vpn: number, poolFrames: number): number {
+  const address = vpn * PAGE_WORDS * 4
+  return ptePool(entry, address) * poolFrames + pteFrameWords(entry, address) / PAGE_WORDS
+}
 const STORES = PTE.store | PTE.exclusive
 const NO_REPORT = { into: new Uint8Array(0) }
 /** As in driver/replay. */
@@ -356,7 +362,7 @@ export class Monitor {
       const entry = this.#entry(pass, index)
       if ((entry & PTE_RIGHTS) === 0) continue
       if ((entry & PTE.private) !== 0) this.seen.privatePages++
-      const frame = ptePool(entry) * plan.poolFrames + pteFrameWords(entry) / PAGE_WORDS
+      const frame = frameOf(entry, vmm.vpnOf(index), plan.poolFrames)
       const other = owner.get(frame)
       owner.set(frame, index)
       this.#expect('I8', other === undefined, () => `frame ${frame} is mapped by entries ${other} and ${index}`)
@@ -407,7 +413,7 @@ export class Monitor {
     for (const pass of passes) {
       for (let index = 0; index < this.#entries(pass); index++) {
         const entry = this.#entry(pass, index)
-        if ((entry & STORES) !== 0) writable.set(ptePool(entry) * plan.poolFrames + pteFrameWords(entry) / PAGE_WORDS, vmm.vpnOf(index))
+        if ((entry & STORES) !== 0) writable.set(frameOf(entry, vmm.vpnOf(index), plan.poolFrames), vmm.vpnOf(index))
       }
     }
     const [{ before }] = passes

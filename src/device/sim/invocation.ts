@@ -137,7 +137,7 @@ export class Invocation {
     if (!pass.resident) pass.markUsed(index, this.slot)
     if (kind !== 'load' && this.poisoned) return -1
     this.#note(index, entry, kind)
-    this.words = pass.pool(entry)
+    this.words = pass.pool(entry, address)
     return pass.wordOf(entry, address, this.words)
   }
 
@@ -147,7 +147,7 @@ export class Invocation {
     if (pass.resident || address % 4 !== 0 || !(address >= 0 && address < SPACE_BYTES[pass.addressBits] - 1)) return 0
     const entry = pass.entry(pass.indexOf(address), address)
     if ((entry & PTE.load) === 0) return 0
-    const words = pass.pool(entry)
+    const words = pass.pool(entry, address)
     return words[pass.wordOf(entry, address, words)]
   }
 

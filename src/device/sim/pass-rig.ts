@@ -71,7 +71,7 @@ export function pass(setup: Setup) {
   const indexOf = (page: number) => (wide ? entries - 1 - page : page)
   const layout = faultLayout(slots, entries, bits)
   const entry = (flags: number | undefined, index: number) =>
-    flags === undefined || flags === 0 ? 0 : makePte(0, (flags & ALL) === 0 ? 0 : index * FRAME_WORDS, flags)
+    flags === undefined || flags === 0 ? 0 : (flags & ALL) === 0 ? flags : makePte(0, index * FRAME_WORDS, flags, addressOf(index, 0, bits))
   const buckets = directoryBuckets(2)
   const table = new Uint32Array(entries + (wide ? buckets * BUCKET_WORDS : 0))
   const key = leafKey(addressOf(0, 0, 64) / PAGE_BYTES)

@@ -125,7 +125,7 @@ describe('bytes and order', () => {
     control.fill(1, CONTROL.workgroupsX, CONTROL.globalX)
     control.set([layout.workgroupWords, layout.pageWords], CONTROL.workgroupWords)
     device.write(bindings.control, 0, new Uint8Array(control.buffer))
-    device.write(bindings.table, 0, words(makePte(0, 0, PTE.load | PTE.store | PTE.exclusive), 0))
+    device.write(bindings.table, 0, words(makePte(0, 0, PTE.load | PTE.store | PTE.exclusive, 0xfffff000), 0))
     const dispatch = { kind: 'dispatch', program, bindings, groups: [1, 1, 1], authorGroups: [], args: { value: 5 } } as const
     device.write(pool, POOL_HEAD_BYTES, words(100))
     const done = device.submit([dispatch, dispatch])

@@ -22,7 +22,7 @@ import {
 import { SPACE_BYTES } from '../../abi/geometry.ts'
 import { BUCKET_WORDS, LEAF_PAGES, leafHash, leafKey, MISS, MISS_KIND_SHIFT, MISS_LEAVES, MISS_PROBES, MISS_WANTS, MISS_WORDS } from '../../abi/leaf.ts'
 import { POOL_HEAD_WORDS } from '../../abi/pool.ts'
-import { makePte, PTE, PTE_FRAME_MASK, PTE_POOL_SHIFT, printPte, ptePool } from '../../abi/pte.ts'
+import { makePte, PTE, PTE_POOL_SHIFT, printPte, ptePool, pteWord } from '../../abi/pte.ts'
 import { assert } from '../../base/assert.ts'
 import { type Address, hex } from '../../base/units.ts'
 import type { ProgramDescriptor } from '../device.ts'
@@ -170,9 +170,9 @@ export class SimPass {
     const entry = this.#buffers.table[index]
     const shift = this.#buffers.control[CONTROL.windowShift]
     const place = this.addressBits === 32 ? ((address >>> 2) + shift) >>> 0 : (((address % 2 ** 32) + shift) % 2 ** 32) >>> 2
-    const wanted = (entry & PTE_FRAME_MASK) + POOL_HEAD_WORDS + ((address & this.#pageMask) >>> 2)
+    const wanted = pteWord(entry, address)
     if (place !== wanted) assert(false, `${hex(address)} shifted is word ${place}, but by its entry ${printPte(entry)} it is word ${wanted}`)
-    return (entry & ~(7 << PTE_POOL_SHIFT)) >>> 0
+    return (entry - (ptePool(entry, address) << PTE_POOL_SHIFT)) >>> 0
   }
 
   #windowEntry(address: Address): number {
@@ -184,7 +184,7 @@ export class SimPass {
     if (!(word >= 0 && word < control[CONTROL.windowWords])) return 0
     const stores = within(CONTROL.writableFrom, CONTROL.writableWords) ? PTE.store | PTE.exclusive : 0
     const dirty = within(CONTROL.dirtyFrom, CONTROL.dirtyWords) ? PTE.dirty : 0
-    return makePte(0, control[CONTROL.windowPlace] - POOL_HEAD_WORDS + word, PTE.load | stores | dirty)
+    return makePte(0, control[CONTROL.windowPlace] - POOL_HEAD_WORDS + word, PTE.load | stores | dirty, page)
   }
 
   /** A page was stored to that the driver did not know to be dirty. */
@@ -193,8 +193,8 @@ export class SimPass {
     else this.#buffers.faults[FAULT.unforeseen] = 1
   }
 
-  pool(entry: number): Uint32Array {
-    const words = this.#buffers.pools[ptePool(entry)]
+  pool(entry: number, address: Address): Uint32Array {
+    const words = this.#buffers.pools[ptePool(entry, address)]
     // Messages of this hot path are made only when they are needed.
     if (words === null || words === undefined) assert(false, `the entry ${printPte(entry)} names a pool that is bound`)
     return words as Uint32Array
@@ -202,7 +202,7 @@ export class SimPass {
 
   /** Where in its pool an address lies, in words. */
   wordOf(entry: number, address: Address, pool: Uint32Array): number {
-    const word = (entry & PTE_FRAME_MASK) + POOL_HEAD_WORDS + ((address & this.#pageMask) >>> 2)
+    const word = pteWord(entry, address)
     if (word >= pool.length) assert(false, `${hex(address)} lies in its pool, by the entry ${printPte(entry)}`)
     return word
   }
