@@ -3,8 +3,7 @@
 //   direct   the place of element 0, and the index. Looked at: the index lies in the window, or in its part that may be stored to.
 //   table    the word of element 0, and the index: the way from an address to its place, without its bytes. Looked at: the entry, and that the index stays in the space.
 //
-// Always: an access that is looked at does so by what the invocation holds of its argument (held.ts), and of a bad one keeps the index in svm_bad_address and the
-// number of the array above the kind, until the report makes an address of them.
+// Always: of a bad access the index is kept in svm_bad_address, and the number of the array above its kind, until the report makes an address of them.
 
 import type { ElementKind } from './elements.ts'
 import { provenShift } from './proven.ts'
@@ -27,14 +26,19 @@ export interface ElementTextWish {
   readonly proof: 'none' | 'placed' | 'paged'
   /** By table: stores to clean pages leave marks of them. */
   readonly marks: boolean
-  /** The variable with the arguments that each invocation holds, if it does. */
-  readonly held: string | null
+  /** The variable with the arguments. */
+  readonly args: string
+  /** Each invocation holds them in a variable of its own, and what is made of them too. */
+  readonly held: boolean
 }
 
-/** Whether an access can be made in words: by table only a word, or what never crosses the end of a page; where it is looked at what is held, with strides that are shifts. */
+/**
+ * Whether an access can be made in words. By table only a word can, or what never crosses the end of a page; where it is looked at only an array that is an
+ * argument, with a stride that is a shift, and by the window only one that is held: else there would be more to do than to save.
+ */
 export function isElement({ field, words, stride }: ElementKind, { way, proof, held }: ElementTextWish): boolean {
   if (way === 'table' && words > 1 && proof !== 'paged') return false
-  return proof !== 'none' || (held !== null && field !== null && words <= stride && shiftOf(stride) !== null)
+  return proof !== 'none' || (field !== null && words <= stride && shiftOf(stride) !== null && (held || way === 'table'))
 }
 
 /** @param kinds for which `isElement` */
@@ -49,14 +53,14 @@ export function elementTexts(kinds: readonly ElementKind[], wish: ElementTextWis
 }
 
 /** Nothing is looked at. */
-function provenTexts(kind: ElementKind, { way, held }: ElementTextWish): ElementTexts {
+function provenTexts(kind: ElementKind, { way, args, held }: ElementTextWish): ElementTexts {
   const { field, stride } = kind
   const first = (pointer: string) => (way === 'direct' ? `(${pointer} >> 2u) + ${provenShift}` : `${pointer} >> 2u`)
-  const holds = held !== null && field !== null
+  const holds = held && field !== null
   const word = `${holds ? `svm_first_${field}` : `(${first('p')})`} + ${wordsOf(stride)}`
   const access = accessText(kind, [], way === 'direct' ? word : `svm_element_way(${word})`, way === 'direct' ? word : `svm_element_way_out(${word})`)
   if (!holds) return { prologue: [], pieces: [access] }
-  return { prologue: [`svm_first_${field} = ${first(`${held}.${field}`)};`], pieces: [`var<private> svm_first_${field}: u32;`, access] }
+  return { prologue: [`svm_first_${field} = ${first(`${args}.${field}`)};`], pieces: [`var<private> svm_first_${field}: u32;`, access] }
 }
 
 /** Which elements lie in a part of the window: the first one, and their number. */
@@ -69,16 +73,16 @@ const SPAN = `fn svm_span(p: svm_ptr, start: u32, words: u32, shift: u32, access
 }`
 
 /** By the window. */
-function windowTexts(kind: ElementKind, { held }: ElementTextWish, number: number): ElementTexts {
+function windowTexts(kind: ElementKind, { args }: ElementTextWish, number: number): ElementTexts {
   const { field, verb, words, stride } = kind
   const [first, length, place, dirty] = ['first', 'length', 'place', 'dirty'].map((what) => `svm_${what}${number}`)
   const start = 'svm_window_start >> 2u'
   const part = verb === 'load' ? `${start}, svm_window_words` : `(${start}) + svm_writable_from, svm_writable_words`
   const prologue = [
-    `let svm_span${number} = svm_span(${held}.${field}, ${part}, ${shiftOf(stride)}u, ${words}u);`,
+    `let svm_span${number} = svm_span(${args}.${field}, ${part}, ${shiftOf(stride)}u, ${words}u);`,
     `${first} = svm_span${number}.x;`,
     `${length} = svm_span${number}.y;`,
-    `${place} = svm_window_place + (${held}.${field} >> 2u) - (${start}) + (svm_span${number}.x << ${shiftOf(stride)}u);`,
+    `${place} = svm_window_place + (${args}.${field} >> 2u) - (${start}) + (svm_span${number}.x << ${shiftOf(stride)}u);`,
     ...(verb === 'load' ? [] : [`${dirty} = ${place} - svm_window_place - svm_dirty_from;`]),
   ]
   const before = [
@@ -98,16 +102,18 @@ function windowTexts(kind: ElementKind, { held }: ElementTextWish, number: numbe
 }
 
 /** By the entry of its page. */
-function entryTexts(kind: ElementKind, { held }: ElementTextWish, number: number): ElementTexts {
+function entryTexts(kind: ElementKind, { args, held }: ElementTextWish, number: number): ElementTexts {
   const { field, stride } = kind
+  const pointer = held ? `${args}.${field}` : 'p'
+  // Elements whose first word lies in the space; none where the pointer is not one to words.
+  const count = `(0x40000000u - (${pointer} >> 2u) + ${stride - 1}u) >> ${shiftOf(stride)}u`
+  const aligned = `(${pointer} & 3u) == 0u`
+  const call = (verb: string, first: string, within: string) => `svm_element_${verb}(i, ${first} + ${wordsOf(stride)}, ${within}, ${kindOfBad(kind, number)})`
+  const access = (first: string, within: string) => accessText(kind, [], call('load', first, within), call('store', first, within))
+  if (!held) return { prologue: [], pieces: [access('(p >> 2u)', `(i < (${count})) & (${aligned})`)] }
   const [first, room] = [`svm_first_${field}`, `svm_room_${field}_${stride}`]
-  const prologue = [
-    `${first} = ${held}.${field} >> 2u;`,
-    // Of elements whose first word lies in the space, where the pointer is one to words.
-    `${room} = select(0u, (0x40000000u - (${held}.${field} >> 2u) + ${stride - 1}u) >> ${shiftOf(stride)}u, (${held}.${field} & 3u) == 0u);`,
-  ]
-  const call = (verb: string) => `svm_element_${verb}(i, ${first} + ${wordsOf(stride)}, i < ${room}, ${kindOfBad(kind, number)})`
-  return { prologue, pieces: [`var<private> ${first}: u32;`, `var<private> ${room}: u32;`, accessText(kind, [], call('load'), call('store'))] }
+  const prologue = [`${first} = ${pointer} >> 2u;`, `${room} = select(0u, ${count}, ${aligned});`]
+  return { prologue, pieces: [`var<private> ${first}: u32;`, `var<private> ${room}: u32;`, access(first, `i < ${room}`)] }
 }
 
 /** The same for all arrays: from a word's number in the space to its place. */
@@ -151,10 +157,10 @@ function kindOfBad({ verb }: ElementKind, number: number): string {
 }
 
 /** The address of the bad access, of which the index was kept. */
-function resolveText(kinds: readonly ElementKind[], { held }: ElementTextWish): string {
+function resolveText(kinds: readonly ElementKind[], { args }: ElementTextWish): string {
   const addresses = kinds.map(
     ({ field, stride }, n) => `
-  a = select(a, ${strideName(stride * 4)}(${held}.${field}, svm_bad_address, ${stride * 4}u), array == ${n + 1}u);`,
+  a = select(a, ${strideName(stride * 4)}(${args}.${field}, svm_bad_address, ${stride * 4}u), array == ${n + 1}u);`,
   )
   return `fn svm_resolve() {
   let array = svm_bad_kind >> ${ARRAY_SHIFT}u;

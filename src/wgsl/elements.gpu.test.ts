@@ -30,8 +30,18 @@ function indicesFor(pointer: number, stride: number): number[] {
   return [...new Set(all)]
 }
 
-/** Each workgroup makes one access, in a loop, so that the arguments are held. @param apart by a pointer of its own */
-function codeOf(verb: 'load' | 'store', type: Type, stride: number, apart: boolean): string {
+interface Text {
+  readonly verb: 'load' | 'store'
+  readonly type: Type
+  readonly stride: number
+  /** By a pointer of its own. */
+  readonly apart: boolean
+  /** In a loop, so that the arguments are held. */
+  readonly held: boolean
+}
+
+/** Each workgroup makes one access. */
+function codeOf({ verb, type, stride, apart, held }: Text): string {
   const value = type === 'ptr' ? 'svm_ptr' : type.replace(/^(vec.)_(.*)$/, '$1<$2>')
   const words = TYPES[type] === 1 ? 'u32' : `vec${TYPES[type]}<u32>`
   const [before, pointer] = apart ? [`let p = svm_index(args.a, i, ${stride}u);`, 'p'] : ['', `svm_index(args.a, i, ${stride}u)`]
@@ -40,7 +50,7 @@ function codeOf(verb: 'load' | 'store', type: Type, stride: number, apart: boole
   return `struct Args { a: svm_ptr, list: svm_ptr, out: svm_ptr, turns: u32 }
 @group(0) @binding(0) var<uniform> args: Args;
 @compute @workgroup_size(1) fn k(@builtin(workgroup_id) w: vec3u) {
-  for (var turn = 0u; turn < args.turns; turn++) {
+  ${held ? 'for (var turn = 0u; turn < args.turns; turn++) {' : '{'}
     let i = svm_load_u32(svm_add(args.list, 4u * w.x));
     ${before} ${verb === 'load' ? load : store}
   }
@@ -81,7 +91,11 @@ function seen(done: Outcome, slots: number): unknown {
   }
 }
 
-describe.each(['resident', 'direct'] as const)('%s', (variant) => {
+describe.each([
+  ['resident', true],
+  ['resident', false],
+  ['direct', true],
+] as const)('%s, arguments held: %s', (variant, held) => {
   test.each((Object.keys(TYPES) as Type[]).flatMap((type) => [4 * 2 ** Math.ceil(Math.log2(TYPES[type])), 32].map((stride) => [type, stride] as const)))(
     '%s, %i bytes apart',
     async (type, stride) => {
@@ -92,8 +106,8 @@ describe.each(['resident', 'direct'] as const)('%s', (variant) => {
           const indices = indicesFor(pointer, stride)
           const { space, launch } = launchOf(verb, pointer, indices, variant)
           const [words, apart] = [
-            await space.run({ ...launch, pipelines, code: codeOf(verb, type, stride, false) }),
-            await space.run({ ...launch, pipelines, code: codeOf(verb, type, stride, true) }),
+            await space.run({ ...launch, pipelines, code: codeOf({ verb, type, stride, held, apart: false }) }),
+            await space.run({ ...launch, pipelines, code: codeOf({ verb, type, stride, held, apart: true }) }),
           ]
           expect(seen(words, indices.length), `${verb} from 0x${pointer.toString(16)}`).toEqual(seen(apart, indices.length))
           refusals += words.refused(indices.length).filter((address) => address !== null).length
@@ -105,13 +119,22 @@ describe.each(['resident', 'direct'] as const)('%s', (variant) => {
 })
 
 test('what the two texts call', () => {
-  const called = (variant: 'resident' | 'direct', type: Type, stride: number, apart: boolean) => {
-    const options = { code: codeOf('load', type, stride, apart), entryPoint: 'k', label: 'k', addressBits: 32, pageShift: 12, constants: {} } as const
+  const called = (variant: 'resident' | 'direct', type: Type, stride: number, apart: boolean, held = true) => {
+    const options = {
+      code: codeOf({ verb: 'load', type, stride, apart, held }),
+      entryPoint: 'k',
+      label: 'k',
+      addressBits: 32,
+      pageShift: 12,
+      constants: {},
+    } as const
     return / x = (svm_\w+)/.exec(translateKernel(options).variant({ variant, pools: 1, guard: false, loopGuards: 'all' }).code)?.[1]
   }
   expect(called('direct', 'vec4_i32', 16, false)).toMatch(/^svm_l\w\w_vec4_i32$/)
   expect(called('direct', 'vec4_i32', 16, true)).toBe('svm_load_vec4_i32')
   expect(called('resident', 'f32', 32, false)).toMatch(/^svm_l\w\w_f32$/)
+  expect(called('resident', 'f32', 32, false, false)).toMatch(/^svm_l\w\w_f32$/)
+  expect(called('direct', 'f32', 32, false, false)).toBe('svm_load_f32')
   // A vector may cross the end of a page; a stride of 12 is no shift.
   expect(called('resident', 'vec4_i32', 16, false)).toBe('svm_load_vec4_i32')
   expect(called('direct', 'vec3_f32', 12, false)).toBe('svm_load_vec3_f32')

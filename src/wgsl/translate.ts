@@ -146,7 +146,13 @@ class Translation implements TranslatedKernel {
     const marks = (wish.variant === 'sealed' || wish.variant === 'resident') && wish.marks !== false
     const proven = wish.proof !== undefined && wish.proof !== 'none'
     const changes = this.analysis.stores || this.analysis.atomics
-    const inWords = { way: direct ? 'direct' : 'table', proof: wish.proof ?? 'none', marks, held: this.#held?.name ?? null } as const
+    const inWords = {
+      way: direct ? 'direct' : 'table',
+      proof: wish.proof ?? 'none',
+      marks,
+      args: this.#argsVariable?.name ?? '',
+      held: this.#held !== null,
+    } as const
     const elements = attempt || wish.watch === true ? [] : this.#elements.filter(({ kind }) => isElement(kind, inWords))
     const ways = elementTexts([...new Set(elements.map(({ kind }) => kind))], inWords)
     const author = this.#authorText(wish, elements)
