@@ -15,7 +15,7 @@ import { Analyser, type Behaviour, type Loop } from './analyse.ts'
 import { attemptPrologue } from './attempt.ts'
 import { Bounds } from './bounds.ts'
 import { directPrologue, STORED_DIRECT } from './direct.ts'
-import { elementTexts, isElement } from './element-texts.ts'
+import { type ElementTexts, elementTexts, isElement } from './element-texts.ts'
 import { type ElementAccess, elementAccesses } from './elements.ts'
 import { evaluateInteger, overrideKey } from './evaluate.ts'
 import { findings, lineOf } from './findings.ts'
@@ -146,16 +146,8 @@ class Translation implements TranslatedKernel {
     const marks = (wish.variant === 'sealed' || wish.variant === 'resident') && wish.marks !== false
     const proven = wish.proof !== undefined && wish.proof !== 'none'
     const changes = this.analysis.stores || this.analysis.atomics
-    const inWords = {
-      way: direct ? 'direct' : 'table',
-      proof: wish.proof ?? 'none',
-      marks,
-      args: this.#argsVariable?.name ?? '',
-      held: this.#held !== null,
-    } as const
-    const elements = attempt || wish.watch === true ? [] : this.#elements.filter(({ kind }) => isElement(kind, inWords))
-    const ways = elementTexts([...new Set(elements.map(({ kind }) => kind))], inWords)
-    const author = this.#authorText(wish, elements)
+    const elements = this.#inWords(wish, marks)
+    const author = this.#authorText(wish, elements.calls)
     const wrapper = wrapperText(this.#module, {
       entry: this.#entry,
       geometry: wish.geometry ?? 'any',
@@ -164,7 +156,7 @@ class Translation implements TranslatedKernel {
       workgroupSize,
       guard: wish.guard,
       collective,
-      prologue: [...this.#prologue(wish, proven, changes), ...ways.prologue],
+      prologue: [...this.#prologue(wish, proven, changes), ...elements.prologue],
       epilogue: attempt || proven ? [] : steadyEpilogue(!changes || marks ? null : direct ? STORED_DIRECT : STORED_RESIDENT),
     })
     const prelude = preludeText(
@@ -180,7 +172,7 @@ class Translation implements TranslatedKernel {
         marks,
         watch: wish.watch === true,
         proof: wish.proof ?? 'none',
-        elements: ways.pieces,
+        elements: elements.pieces,
       },
       author,
       wrapper,
@@ -206,6 +198,14 @@ class Translation implements TranslatedKernel {
       pageShift: this.#options.pageShift,
       ...(this.#options.twin === undefined ? {} : { twin: this.#options.twin }),
     }
+  }
+
+  /** The calls that go to elements in words, and their texts. */
+  #inWords({ variant, proof = 'none', watch }: VariantWish, marks: boolean): ElementTexts & { readonly calls: readonly ElementAccess[] } {
+    const way = variant === 'direct' ? 'direct' : 'table'
+    const wish = { way, proof, marks, args: this.#argsVariable?.name ?? '', held: this.#held !== null } as const
+    const calls = variant === 'attempt' || watch === true ? [] : this.#elements.filter(({ kind }) => isElement(kind, wish))
+    return { calls, ...elementTexts([...new Set(calls.map(({ kind }) => kind))], wish) }
   }
 
   /** Edited in place. */

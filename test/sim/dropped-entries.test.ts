@@ -69,7 +69,7 @@ describe('entries of device-private pages were dropped, and nothing else', () =>
     const kernel = await makeKernel(rig.svm, (item, args, memory) => memory.storeU32(args.a + item.globalId[0] * PAGE_BYTES, 7 + item.globalId[0]))
     const result = await rig.svm.queue.enqueue(kernel, { args: { a: data }, global: PAGES }).done
     expect(result).toMatchObject({ variant: 'attempt', faults: PAGES, bytesIn: 0, bytesOut: 0 })
-    expect(entries(rig, data).map((entry) => entry & ~PTE.dirty)).toEqual(before)
+    expect(entries(rig, data).map((entry) => (entry & ~PTE.dirty) >>> 0)).toEqual(before)
     expect(rig.draw(data, PAGES)).toBe('d'.repeat(PAGES))
     await checkInvariants(rig)
     for (let i = 0; i < PAGES; i++) expect(await rig.svm.read(data + i * PAGE_BYTES, Uint32Array, 2)).toEqual(Uint32Array.of(7 + i, i * PAGE_WORDS + 2))
