@@ -15,6 +15,8 @@ import type { Mirror } from './svmm.ts'
 
 /** Pages in one step: bounded arrays, whatever the range. */
 const WINDOW = 16_384
+/** Ranges with at most so many pages between them go in one step: to pass over a page is quicker than to begin another step. */
+const BETWEEN_MAX = 16
 
 /** Pages, bytes and entries; for the program. */
 export interface MigrateResult {
@@ -43,12 +45,16 @@ export async function bind(mirror: Mirror, evictor: Evictor, request: BindReques
   const requested = (vpn: Vpn) => request.ranges.some((range) => vpn >= range.start && vpn < range.end)
   if (request.mode === 'all-or-nothing') refuseInAdvance(mirror, evictor, request)
   try {
-    for (const range of request.ranges) {
-      const whole = request.to === 'host' ? undefined : mirror.space.addresses.findWhole(range)
-      if (whole !== undefined && bindDeviceNow(mirror, { vma: whole, start: range.start, end: range.end, request, result, moved, requested })) continue
-      for (const { vma, start, end } of [...mirror.space.addresses.pieces(range)]) {
-        if (request.to === 'host') await bindHome(mirror, start, end, request, result)
-        else await bindDevice(mirror, evictor, { vma, start, end, request, result, moved, requested })
+    for (let n = 0; n < request.ranges.length; ) {
+      const step = request.to === 'host' ? null : stepAt(mirror, request.ranges, n)
+      const ranges = step?.ranges ?? [request.ranges[n] as VpnRange]
+      n += ranges.length
+      if (step !== null && bindDeviceNow(mirror, { ...step, request, result, moved, requested }, ranges)) continue
+      for (const range of ranges) {
+        for (const { vma, start, end } of [...mirror.space.addresses.pieces(range)]) {
+          if (request.to === 'host') await bindHome(mirror, start, end, request, result)
+          else await bindDevice(mirror, evictor, { vma, start, end, request, result, moved, requested })
+        }
       }
     }
     if (request.mode === 'all-or-nothing') refusePartial(mirror, result.skipped)
@@ -71,22 +77,52 @@ interface DevicePiece {
   readonly requested: (vpn: Vpn) => boolean
 }
 
-/** Where a piece is one window, frames for it are free and nobody need be asked, it is done without an await. False: it is not, and nothing was. */
-function bindDeviceNow(mirror: Mirror, piece: DevicePiece): boolean {
+/** Ranges of one mapping that follow each other closely enough for one step: the n-th, and those behind it. Null: the n-th is not in one mapping. */
+function stepAt(mirror: Mirror, ranges: readonly VpnRange[], n: number): { vma: Vma; start: Vpn; end: Vpn; ranges: readonly VpnRange[] } | null {
+  const first = ranges[n] as VpnRange
+  const vma = mirror.space.addresses.findWhole(first)
+  if (vma === undefined) return null
+  const bound = Math.min(vma.end, first.start + windowOf(mirror, vma))
+  let { end } = first
+  let next = n + 1
+  for (; next < ranges.length; next++) {
+    const range = ranges[next] as VpnRange
+    if (range.start < end || range.start - end > BETWEEN_MAX || range.end > bound) break
+    end = range.end
+  }
+  return { vma, start: first.start, end, ranges: ranges.slice(n, next) }
+}
+
+/** Where ranges are one window, frames for them are free and nobody need be asked, it is done without an await. False: it is not, and nothing was. */
+function bindDeviceNow(mirror: Mirror, piece: DevicePiece, ranges: readonly VpnRange[]): boolean {
   const { space } = mirror
   const { vma, start, end, result } = piece
   if (end - start > windowOf(mirror, vma)) return false
-  const resident = space.pages.residentIn(start, end, mirror.memory)
-  if (resident === end - start) {
+  let resident = 0
+  let pages = 0
+  let room = 0
+  for (const range of ranges) {
+    const here = space.pages.residentIn(range.start, range.end, mirror.memory)
+    resident += here
+    pages += range.end - range.start
+    room += here === range.end - range.start ? 0 : framesWanted(mirror, range.start, range.end, here)
+  }
+  if (resident === pages) {
     result.present += resident
     return true
   }
-  const room = framesWanted(mirror, start, end, resident)
   if (room > mirror.dmem.freeNow || !isPresent(mirror, piece)) return false
   const before = result.moved
-  const copied = migrateWindow(mirror, piece, start, end, room)
+  const copied = migrateWindow(mirror, piece, start, end, room, ranges.length === 1 ? undefined : within(piece, ranges))
   noteMoved(mirror, result, result.moved - before, copied)
   return true
+}
+
+/** True of the pages of these ranges. */
+function within({ start, end }: DevicePiece, ranges: readonly VpnRange[]): (vpn: Vpn) => boolean {
+  const asked = new Uint8Array(end - start)
+  for (const range of ranges) asked.fill(1, range.start - start, range.end - start)
+  return (vpn) => asked[vpn - start] === 1
 }
 
 function noteMoved({ space, label }: Mirror, result: MigrateResult, moved: number, copied: number): void {
@@ -172,11 +208,21 @@ function wholeRange(mirror: Mirror, { vma, start, end }: Piece, keepCopies: bool
   return { space, start, end, owner: mirror, subscription, defaultFlags: 0, keepCopies, pfns }
 }
 
-/** Setup, copy, pages, table, finalize: no await in here. Compare nouveau_dmem_migrate_chunk(). Returns the bytes copied. */
-function migrateWindow(mirror: Mirror, piece: DevicePiece, start: Vpn, end: Vpn, room: number): number {
+/** Setup, copy, pages, table, finalize: no await in here. Compare nouveau_dmem_migrate_chunk(). Returns the bytes copied. @param only these pages of it */
+function migrateWindow(mirror: Mirror, piece: DevicePiece, start: Vpn, end: Vpn, room: number, only?: (vpn: Vpn) => boolean): number {
   const { result, request } = piece
   const { space } = mirror
-  const args = migrateSetup({ space, vma: piece.vma, start, end, owner: mirror, select: SELECT.system, to: 'owner', room: Math.min(room, mirror.dmem.freeNow) })
+  const args = migrateSetup({
+    space,
+    vma: piece.vma,
+    start,
+    end,
+    owner: mirror,
+    select: SELECT.system,
+    to: 'owner',
+    only,
+    room: Math.min(room, mirror.dmem.freeNow),
+  })
   if (request.discard.length > 0) discard(args, request.discard)
   const bytes = fillDestinations(mirror, args, room)
   const moved = migratePages(args)

@@ -56,7 +56,7 @@ export interface MigrateWish {
   readonly to: 'owner' | 'host'
   /** To the host only: the owner keeps its frames as read-only copies. */
   readonly keepCopy?: boolean | undefined
-  /** To the host only: pages besides these are passed over. */
+  /** Pages besides these are passed over. */
   readonly only?: ((vpn: Vpn) => boolean) | undefined
   /** To the owner only: frames that he has. Pages beyond them are skipped before anybody hears of them. */
   readonly room?: number
@@ -173,6 +173,7 @@ type Verdict = 'take' | 'present' | 'pass' | SkipReason
 
 function collectForOwner(args: MigrateArgs, vpn: Vpn, i: number, held: boolean): Verdict {
   const { space, owner } = args
+  if (args.only?.(vpn) === false) return 'pass'
   const state: PageState = space.pages.state(vpn)
   switch (state) {
     case PAGE.clean:

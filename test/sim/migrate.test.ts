@@ -84,6 +84,52 @@ describe('migrate', () => {
     await checkInvariants(rig)
   })
 
+  it('scattered ranges of one request do what they do one by one, and what lies between stays', async () => {
+    // By page: what there is before, a mapping by the host, and the ranges asked for; some with far more than a step's gap between them.
+    const PAGES = 48
+    const ranges = [
+      [1, 1],
+      [3, 2],
+      [6, 1],
+      [7, 1],
+      [10, 3],
+      [44, 2],
+      [40, 1],
+      [40, 2],
+      [47, 1],
+    ] as const
+    const prepared = async () => {
+      const rig = await openRig({ frames: 60 })
+      const pointer = await filled(rig, PAGES)
+      const at = (page: number) => pointer + page * PAGE_BYTES
+      await rig.svm.queue.migrate({ pointer: at(4), byteLength: 2 * PAGE_BYTES }).done
+      await dirty(rig, at(5), 1)
+      const held = await rig.svm.map(at(11), 4, 'read')
+      const asked = ranges.map(([page, pages]) => ({ pointer: at(page), byteLength: pages * PAGE_BYTES }))
+      return { rig, pointer, held, asked }
+    }
+    const [together, apart] = [await prepared(), await prepared()]
+    const result = await together.rig.svm.queue.migrate(together.asked).done
+    const sum = { moved: 0, present: 0, discarded: 0, skipped: 0, bytesCopied: 0, ptesWritten: 0 }
+    for (const range of apart.asked) {
+      const { skipped, ...counts } = await apart.rig.svm.queue.migrate(range).done
+      for (const [name, count] of Object.entries(counts)) sum[name as 'moved'] += count
+      sum.skipped += skipped['host-mapped'] ?? 0
+    }
+    expect({ ...result, skipped: result.skipped['host-mapped'] }).toEqual(sum)
+    expect(result).toMatchObject({ moved: 11, present: 2, skipped: { 'host-mapped': 1 } })
+    expect(together.rig.draw(together.pointer, PAGES)).toBe(apart.rig.draw(apart.pointer, PAGES))
+    expect(together.rig.draw(together.pointer, 14)).toBe('hchccdcchhchch')
+    // What lies close is one step; what comes again or lies before is another.
+    const steps = together.rig.events.filter((event) => event.kind === 'migrate' && event.to === 'device' && event.why === 'request')
+    expect(steps.slice(1).map((event) => (event as { pages: number }).pages)).toEqual([6, 2, 1, 2])
+    for (const { rig, held } of [together, apart]) {
+      await checkInvariants(rig)
+      held.unmap()
+      expect(rig.svm.stats().devices[0].mappingsLost).toBe(0)
+    }
+  })
+
   it('bytes at any offset are rounded outwards; content undefined only drops whole pages', async () => {
     const rig = await openRig({ frames: 20 })
     const pointer = await filled(rig, 4)
