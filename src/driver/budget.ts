@@ -75,10 +75,12 @@ export function planMemory(wish: {
   const ringBytes = RING_SMALL + slotBytes * (budgetBytes >= 64 * MIB ? 4 : budgetBytes >= 16 * MIB ? 2 : 1)
   const bouncePages = Math.max(1, Math.floor(Math.min(2 * MIB, budgetBytes / 64) / pageBytes))
   const poolBytesMax = Math.min(limits.bufferBytes, POOL_BYTES_MAX) - POOL_HEAD_BYTES
-  const spare = budgetBytes - reserveBytes - ringBytes - bouncePages * pageBytes - most * POOL_HEAD_BYTES
-  const frames = Math.min(Math.floor(spare / pageBytes), Math.floor(poolBytesMax / pageBytes) * most)
-  const wanted = wish.pools !== undefined ? Math.min(wish.pools, frames) : frames * pageBytes <= 32 * MIB ? 1 : frames * pageBytes <= 128 * MIB ? 2 : 4
-  const poolCount = Math.min(most, Math.max(wanted, Math.ceil((frames * pageBytes) / poolBytesMax)))
+  const spare = budgetBytes - reserveBytes - ringBytes - bouncePages * pageBytes
+  // How many pools, by what there would be without their heads.
+  const bare = Math.min(Math.floor(spare / pageBytes), Math.floor(poolBytesMax / pageBytes) * most)
+  const wanted = wish.pools !== undefined ? Math.min(wish.pools, bare) : bare * pageBytes <= 32 * MIB ? 1 : bare * pageBytes <= 128 * MIB ? 2 : 4
+  const poolCount = Math.min(most, Math.max(wanted, Math.ceil((bare * pageBytes) / poolBytesMax)))
+  const frames = Math.min(Math.floor((spare - poolCount * POOL_HEAD_BYTES) / pageBytes), Math.floor(poolBytesMax / pageBytes) * poolCount)
   const windowMax = Math.min(WINDOW_MAX, 2 ** Math.floor(Math.log2(tableBytes / 32)))
   return { budgetBytes, reserveBytes, shadowBytes, slotBytes, ringBytes, bouncePages, poolCount, poolFrames: Math.ceil(frames / poolCount), frames, windowMax }
 }
