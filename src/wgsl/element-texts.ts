@@ -45,11 +45,28 @@ export function isElement({ field, words, stride }: ElementKind, { way, proof, h
 export function elementTexts(kinds: readonly ElementKind[], wish: ElementTextWish): ElementTexts {
   if (kinds.length === 0) return { prologue: [], pieces: [] }
   const { way, proof } = wish
-  const textsOf = proof === 'none' ? (way === 'direct' ? windowTexts : entryTexts) : provenTexts
-  const arrays = kinds.map((kind, number) => textsOf(kind, wish, number))
+  const arrays = arraysOf(kinds)
+  const texts = kinds.map((kind, number) => {
+    if (proof !== 'none') return provenTexts(kind, wish)
+    const bad = kindOfBad(kind, arrays)
+    return way === 'direct' ? windowTexts(kind, wish, bad, number) : entryTexts(kind, wish, bad)
+  })
   const common = way === 'table' ? tableTexts(wish) : proof === 'none' ? [SPAN] : []
-  const pieces = [...common, ...arrays.flatMap((texts) => texts.pieces), ...(proof === 'none' ? [resolveText(kinds, wish)] : [])]
-  return { prologue: [...new Set(arrays.flatMap(({ prologue }) => prologue))], pieces: [...new Set(pieces)] }
+  const pieces = [...common, ...texts.flatMap((text) => text.pieces), ...(proof === 'none' ? [resolveText(arrays, wish)] : [])]
+  return { prologue: [...new Set(texts.flatMap(({ prologue }) => prologue))], pieces: [...new Set(pieces)] }
+}
+
+type ElementArray = Pick<ElementKind, 'field' | 'stride'>
+
+/** Each array once; those with one stride follow each other. */
+function arraysOf(kinds: readonly ElementKind[]): readonly ElementArray[] {
+  const arrays: ElementArray[] = []
+  for (const kind of kinds) if (!arrays.some((array) => isOf(kind, array))) arrays.push(kind)
+  return arrays.sort((a, b) => a.stride - b.stride)
+}
+
+function isOf({ field, stride }: ElementKind, array: ElementArray): boolean {
+  return array.field === field && array.stride === stride
 }
 
 /** Nothing is looked at. */
@@ -73,7 +90,7 @@ const SPAN = `fn svm_span(p: svm_ptr, start: u32, words: u32, shift: u32, access
 }`
 
 /** By the window. */
-function windowTexts(kind: ElementKind, { args }: ElementTextWish, number: number): ElementTexts {
+function windowTexts(kind: ElementKind, { args }: ElementTextWish, bad: string, number: number): ElementTexts {
   const { field, verb, words, stride } = kind
   const [first, length, place, dirty] = ['first', 'length', 'place', 'dirty'].map((what) => `svm_${what}${number}`)
   const start = 'svm_window_start >> 2u'
@@ -88,7 +105,7 @@ function windowTexts(kind: ElementKind, { args }: ElementTextWish, number: numbe
   const before = [
     `let n = i - ${first};`,
     `let right = n < ${length};`,
-    `svm_check(i, ${kindOfBad(kind, number)}, right);`,
+    `svm_check(i, ${bad}, right);`,
     ...(verb === 'load'
       ? []
       : [
@@ -101,16 +118,22 @@ function windowTexts(kind: ElementKind, { args }: ElementTextWish, number: numbe
   return { prologue, pieces: [...[first, length, place, ...(verb === 'load' ? [] : [dirty])].map((name) => `var<private> ${name}: u32;`), access] }
 }
 
+const TURNED = 'fn svm_turned(p: svm_ptr) -> u32 { return (p >> 2u) | (p << 30u); }'
+
 /** By the entry of its page. */
-function entryTexts(kind: ElementKind, { args, held }: ElementTextWish, number: number): ElementTexts {
+function entryTexts(kind: ElementKind, { args, held }: ElementTextWish, bad: string): ElementTexts {
   const { field, stride } = kind
   const pointer = held ? `${args}.${field}` : 'p'
   // Elements whose first word lies in the space; none where the pointer is not one to words.
   const count = `(0x40000000u - (${pointer} >> 2u) + ${stride - 1}u) >> ${shiftOf(stride)}u`
   const aligned = `(${pointer} & 3u) == 0u`
-  const call = (verb: string, first: string, within: string) => `svm_element_${verb}(i, ${first} + ${wordsOf(stride)}, ${within}, ${kindOfBad(kind, number)})`
+  const call = (verb: string, first: string, within: string) => `svm_element_${verb}(i, ${first} + ${wordsOf(stride)}, ${within}, ${bad})`
   const access = (first: string, within: string) => accessText(kind, [], call('load', first, within), call('store', first, within))
-  if (!held) return { prologue: [], pieces: [access('(p >> 2u)', `(i < (${count})) & (${aligned})`)] }
+  if (!held) {
+    // Turned around, a pointer that is none to words lies beyond the space; and a sum of words that comes back into it is less than its parts.
+    const within = stride === 1 ? '(svm_turned(p) + i >= svm_turned(p))' : `(i < (${count})) & (${aligned})`
+    return { prologue: [], pieces: [TURNED, access('svm_turned(p)', within)] }
+  }
   const [first, room] = [`svm_first_${field}`, `svm_room_${field}_${stride}`]
   const prologue = [`${first} = ${pointer} >> 2u;`, `${room} = select(0u, ${count}, ${aligned});`]
   return { prologue, pieces: [`var<private> ${first}: u32;`, `var<private> ${room}: u32;`, access(first, `i < ${room}`)] }
@@ -152,16 +175,20 @@ function tableTexts({ proof, marks }: ElementTextWish): string[] {
   ]
 }
 
-function kindOfBad({ verb }: ElementKind, number: number): string {
-  return `${(number + 1) * 2 ** ARRAY_SHIFT}u | ${badKind(verb === 'load' ? 'SVM_LOAD' : 'SVM_STORE', '3u')}`
+function kindOfBad(kind: ElementKind, arrays: readonly ElementArray[]): string {
+  const number = arrays.findIndex((array) => isOf(kind, array)) + 1
+  return `${number * 2 ** ARRAY_SHIFT}u | ${badKind(kind.verb === 'load' ? 'SVM_LOAD' : 'SVM_STORE', '3u')}`
 }
 
-/** The address of the bad access, of which the index was kept. */
-function resolveText(kinds: readonly ElementKind[], { args }: ElementTextWish): string {
-  const addresses = kinds.map(
-    ({ field, stride }, n) => `
-  a = select(a, ${strideName(stride * 4)}(${args}.${field}, svm_bad_address, ${stride * 4}u), array == ${n + 1}u);`,
-  )
+/** The address of the bad access, of which the index was kept. Of the arrays with one stride the pointer is chosen first: a software device does all of this always. */
+function resolveText(arrays: readonly ElementArray[], { args }: ElementTextWish): string {
+  const addresses = [...new Set(arrays.map(({ stride }) => stride))].map((stride) => {
+    const first = arrays.findIndex((array) => array.stride === stride)
+    const alike = arrays.filter((array) => array.stride === stride)
+    const pointer = alike.reduce((text, { field }, n) => (n === 0 ? `${args}.${field}` : `select(${text}, ${args}.${field}, array == ${first + n + 1}u)`), '')
+    return `
+  a = select(a, ${strideName(stride * 4)}(${pointer}, svm_bad_address, ${stride * 4}u), array - ${first + 1}u < ${alike.length}u);`
+  })
   return `fn svm_resolve() {
   let array = svm_bad_kind >> ${ARRAY_SHIFT}u;
   var a = svm_bad_address;${addresses.join('')}

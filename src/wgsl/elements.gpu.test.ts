@@ -118,6 +118,32 @@ describe.each([
   )
 })
 
+test.each([
+  ['resident', true],
+  ['resident', false],
+  ['direct', true],
+] as const)('the address of a bad access is one of its array, whichever it is: %s, arguments held: %s', async (variant, held) => {
+  const code = `struct Args { a: svm_ptr, b: svm_ptr, c: svm_ptr, d: svm_ptr, turns: u32 }
+@group(0) @binding(0) var<uniform> args: Args;
+@compute @workgroup_size(1) fn k(@builtin(workgroup_id) w: vec3u) {
+  ${held ? 'for (var turn = 0u; turn < args.turns; turn++) {' : '{'}
+    let far = 0xc00u + w.x;
+    switch w.x {
+      case 0u: { svm_store_u32(svm_index(args.a, far, 4u), 1u); }
+      case 1u: { svm_store_u32(svm_index(args.b, far, 4u), svm_load_u32(svm_index(args.b, 0u, 4u))); }
+      case 2u: { svm_store_f32(svm_index(args.c, far / 4u, 16u), 1.0); }
+      case 3u: { svm_store_u32(svm_index(args.d, 0u, 4u), svm_load_u32(svm_index(args.d, far, 4u))); }
+      case 4u: { svm_store_u32(svm_index(args.a, 1u, 16u), svm_load_u32(svm_index(args.a, far / 4u, 16u))); }
+      default: { svm_store_u32(svm_index(args.b, 0xffffffffu, 4u), 1u); }
+    }
+  }
+}`
+  const { space, launch } = launchOf('load', START, [], variant)
+  const [a, b, c, d] = [START, START + 4, START + 64, START + PAGE_BYTES]
+  const done = await space.run({ ...launch, code, args: { a, b, c, d, turns: 1 }, slots: 6 })
+  expect(done.refused(6)).toEqual([a + 0xc00 * 4, b + 0xc01 * 4, c + 0x300 * 16, 0xffffffff, a + 0x301 * 16, 0xffffffff])
+})
+
 test('what the two texts call', () => {
   const called = (variant: 'resident' | 'direct', type: Type, stride: number, apart: boolean, held = true) => {
     const options = {
