@@ -29,13 +29,13 @@ export function denseNeighbours(mirror: Mirror, wants: readonly Want[]): Want[] 
   for (const part of partsOf(mirror, wants)) {
     const { vma, start, end, write, wanted } = part
     const pages = end - start
-    const here = Uint8Array.from({ length: pages }, (_, n) => Number(isHere(mirror, start + n, write)))
+    const here = new Uint8Array(pages)
+    for (let n = 0; n < pages; n++) if (isHere(mirror, start + n, write)) here[n] = 1
     const unitPages = Math.max(1, UNIT_BYTES / mirror.space.geometry.pageBytes)
     const block = { pages, unitPages, offset: start % mirror.space.pages.blockPages, threshold: DENSITY_THRESHOLD }
-    const thrashing = Uint8Array.from({ length: pages }, (_, n) => Number(mirror.thrash.isBouncing(start + n)))
-    densityPrefetch(block, here, wanted, thrashing).forEach((chosen, n) => {
-      if (chosen === 1 && canCome(mirror, vma, start + n, write)) along.push({ vpn: start + n, write, workgroup: 0 })
-    })
+    const thrashing = mirror.thrash.isQuiet ? null : Uint8Array.from(here, (_, n) => Number(mirror.thrash.isBouncing(start + n)))
+    const chosen = densityPrefetch(block, here, wanted, thrashing)
+    for (let n = 0; n < pages; n++) if (chosen[n] === 1 && canCome(mirror, vma, start + n, write)) along.push({ vpn: start + n, write, workgroup: 0 })
   }
   return along
 }

@@ -24,11 +24,14 @@ export interface DensityBlock {
  */
 export function densityPrefetch(block: DensityBlock, here: Uint8Array, wanted: Uint8Array, thrashing: Uint8Array | null = null): Uint8Array {
   const { pages, unitPages, offset } = block
-  const bits = Uint8Array.from({ length: pages }, (_, page) => (here[page] as number) | (wanted[page] as number))
-  growToUnits(bits, wanted, thrashing, pages, unitPages, offset)
+  const bits = new Uint8Array(pages)
+  for (let page = 0; page < pages; page++) bits[page] = (here[page] as number) | (wanted[page] as number)
+  if (unitPages > 1) growToUnits(bits, wanted, thrashing, pages, unitPages, offset)
   const sums = new Uint32Array(pages + 1)
   for (let page = 0; page < pages; page++) sums[page + 1] = (sums[page] as number) + (bits[page] as number)
   const chosen = new Uint8Array(pages)
+  // One page alone is half of the smallest subtree around it, and less of the others.
+  if (sums[pages] === 1 && block.threshold >= 50) return chosen
   for (let page = 0; page < pages; page++) {
     if (wanted[page] === 0 || thrashing?.[page] === 1) continue
     const region = densestRegion(block, sums, page)
