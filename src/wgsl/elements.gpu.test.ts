@@ -161,6 +161,15 @@ test('what the two texts call', () => {
   expect(called('resident', 'f32', 32, false)).toMatch(/^svm_l\w\w_f32$/)
   expect(called('resident', 'f32', 32, false, false)).toMatch(/^svm_l\w\w_f32$/)
   expect(called('direct', 'f32', 32, false, false)).toBe('svm_load_f32')
+  const [text] = [codeOf({ verb: 'load', type: 'f32', stride: 4, held: true, apart: false })]
+  const inText = (code: string) => {
+    const options = { code, entryPoint: 'k', label: 'k', addressBits: 32, pageShift: 12, constants: {} } as const
+    return /x = (svm_\w+)/.exec(translateKernel(options).variant({ variant: 'resident', pools: 1, guard: false, loopGuards: 'all' }).code)?.[1]
+  }
+  expect(inText(text)).toMatch(/^svm_l/)
+  // Another variable with the arguments' name, and a list with a comma at its end.
+  expect(inText(text.replace('let x', 'let args = Args(args.out, args.list, args.out, 1u); let x'))).toBe('svm_load_f32')
+  expect(inText(text.replace('i, 4u)', 'i, 4u,)'))).toBe('svm_load_f32')
   // A vector may cross the end of a page; a stride of 12 is no shift.
   expect(called('resident', 'vec4_i32', 16, false)).toBe('svm_load_vec4_i32')
   expect(called('direct', 'vec3_f32', 12, false)).toBe('svm_load_vec3_f32')

@@ -62,7 +62,8 @@ export function elementAccesses(module: SourceModule, wish: ElementWish): readon
     const [, verb, type, width = '1'] = ACCESSOR.exec(tokens[accessor]?.text ?? '') ?? []
     if (verb === undefined || type === undefined || tokens[index - 1]?.text !== '(' || strideOf(strideName) % 4 !== 0) continue
     const close = closingOf(tokens, index + 1)
-    if (tokens[close + 1]?.text !== (verb === 'load' ? ')' : ',')) continue
+    // A comma at the end of a list would stand in the middle of the longer one.
+    if (tokens[close - 1]?.text === ',') continue
     const field = argumentOf(module, wish, local, index)
     const like = { verb: verb as ElementKind['verb'], type, words: Number(width), stride: strideOf(strideName) / 4, field }
     const key = JSON.stringify(like)

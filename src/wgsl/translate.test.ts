@@ -368,6 +368,14 @@ describe('messages', () => {
     expect(explainProgramFailure(failure, options(code), program).message).toBe(`kernel 'test', line 1:${code.indexOf('1.5') + 1}: bad value in 'k'`)
   })
 
+  test('what was renamed has its name', () => {
+    const code = `${ARGS}${K} { svm_store_u32(svm_index(args.a, 1u, 4u), svm_load_u32(svm_index(args.a, 0u, 4u))); }`
+    const program = translate(code).variant({ variant: 'direct', pools: 1, guard: false, loopGuards: 'all', proof: 'paged' })
+    const [renamed] = program.code.match(/svm_s\w\w_u32/) ?? []
+    const failure = new ProgramFailure([{ type: 'error', line: 3, column: 1, text: `no matching call to '${renamed}'` }])
+    expect(explainProgramFailure(failure, options(code), program).message).toContain("no matching call to 'svm_store_u32'")
+  })
+
   test('without any place the text is told alone', () => {
     expect(explainProgramFailure(new ProgramFailure([message(0, 0, 'too many bindings')]), options(WALK)).message).toBe("kernel 'test', too many bindings")
   })

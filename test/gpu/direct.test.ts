@@ -47,6 +47,16 @@ describe.each([false, true])('with a reach that is known: %s', (known) => {
     expect([got[0], got[PAGE / 4], got[(3 * PAGE) / 4 - 1], got[(3 * PAGE) / 4]]).toEqual([7, 7, 7, 8])
   })
 
+  test('a store to an element that was not foreseen makes its page dirty', async () => {
+    const { svm, b, launch, home } = await made(known, 'if (id.x == 0u) { svm_store_u32(svm_index(args.b, args.at + none, 4u), 9u); }')
+    for (const at of [PAGE / 4 + 1, (3 * PAGE) / 4]) {
+      expect((await launch(at, 64)).rounds).toBe(1)
+      expect(await home(b)).toBeGreaterThanOrEqual(PAGE)
+      expect((await svm.read(b + at * 4, Uint32Array, 1))[0]).toBe(9)
+      await svm.queue.migrate({ pointer: b }).done
+    }
+  })
+
   test('bad accesses are named: below, above, across the end, misaligned, nowhere', async () => {
     const { svm, a, b, launch } = await made(known, 'if (id.x == 0u) { svm_store_u32(args.b, svm_load_vec2_u32(svm_add(args.b, args.at + none)).x); }')
     await launch(0, 64)
