@@ -41,7 +41,8 @@ export const POOLS_MAX = 8
 
 /** Of the low half of an address in bytes: all that kernels look at. */
 function wordNumber(address: number): number {
-  return (address % 2 ** 32) / 4
+  // The shift takes the address modulo 2^32, and quicker than the remainder does.
+  return address >>> 2
 }
 
 /** @param frameWords the frame's offset in its pool, in 32-bit words, not counting the pool's head @param address of the page, in bytes */
@@ -52,7 +53,7 @@ export function makePte(pool: number, frameWords: number, flags: number, address
 
 /** Of an entry that names a frame: the place of the word at an address of its page. */
 function ptePlace(pte: number, address: number): number {
-  return ((pte & ~PTE_FLAGS_MASK) + Math.floor(wordNumber(address))) >>> 0
+  return ((pte & ~PTE_FLAGS_MASK) + wordNumber(address)) >>> 0
 }
 
 export function ptePool(pte: number, address: number): number {
