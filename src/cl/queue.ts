@@ -235,6 +235,11 @@ export class Queue implements SvmQueue, Lane {
     const groups = launch.bindGroups ? [...launch.bindGroups] : NO_GROUPS
     if (groups.length > 3)
       throw new SvmError('invalid-value', `enqueue: bindGroups are for groups 0 to 2, but ${groups.length} were given.`, { kernel: kernel.label })
+    const odd = groups.findIndex((group) => group !== undefined && (typeof group !== 'object' || group === null))
+    if (odd >= 0)
+      throw new SvmError('invalid-value', `enqueue: bindGroups[${odd}] must be a GPUBindGroup, or undefined, but is ${String(groups[odd])}.`, {
+        kernel: kernel.label,
+      })
     const waitFor = waitsOf(launch)
     const event = new CommandEvent<DispatchResult>('kernel', launch.label ?? kernel.label, this.#home.clock)
     this.#events.add(event as CommandEvent<unknown>)
@@ -325,14 +330,21 @@ export class Queue implements SvmQueue, Lane {
   /** Kernel commands that may run one after the other, as one request. Where they wait for nobody, those behind one that failed go on. */
   async #runLaunches(launches: readonly LaunchEntry[]): Promise<void> {
     for (const { event } of launches) event.started()
-    for (let first = 0; first < launches.length; first++) {
-      const { results, failure } = await this.#exec(first === 0 ? launches : launches.slice(first))
+    // Each failure sends what is behind it once more: where many fail, less is sent at once.
+    let most = launches.length
+    for (let first = 0; first < launches.length; ) {
+      const { results, failure, failed } = await this.#exec(launches.slice(first, first + most))
       for (const result of results) this.#done(launches[first++] as LaunchEntry, result)
-      const failed = launches[first]
-      if (failed === undefined) return
-      this.#failed(failed.event as CommandEvent<unknown>, failed, failure)
+      if (failed === 0) {
+        most *= 2
+        continue
+      }
+      const gone = this.inOrder ? 1 : failed
+      for (const entry of launches.slice(first, first + gone)) this.#failed(entry.event as CommandEvent<unknown>, entry, failure)
+      first += gone
+      most = Math.max(1, most >> 1)
       if (!this.inOrder) continue
-      for (const { event } of launches.slice(first + 1)) event.fail(dependencyFailed(failure))
+      for (const { event } of launches.slice(first)) event.fail(dependencyFailed(failure))
       return
     }
   }
@@ -343,7 +355,7 @@ export class Queue implements SvmQueue, Lane {
   }
 
   /** The results of those that were done, and why the one behind them was not. Never rejects. */
-  async #exec(entries: readonly LaunchEntry[]): Promise<{ results: readonly DispatchResult[]; failure: unknown }> {
+  async #exec(entries: readonly LaunchEntry[]): Promise<{ results: readonly DispatchResult[]; failure: unknown; failed: number }> {
     const { port } = this.#home
     const handles: number[] = []
     const hold = (handle: number) => {
@@ -361,9 +373,9 @@ export class Queue implements SvmQueue, Lane {
       const reply = launches.length > 1 ? await port.ioctl('SVM_EXEC_CHAIN', { launches }).catch(() => null) : null
       if (reply !== null) return reply
       for (const launch of launches) results.push(await port.ioctl('SVM_EXEC', launch))
-      return { results, failure: null }
+      return { results, failure: null, failed: 0 }
     } catch (failure) {
-      return { results, failure }
+      return { results, failure, failed: 1 }
     } finally {
       for (const handle of handles) port.unregister(handle)
     }

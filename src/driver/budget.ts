@@ -78,7 +78,9 @@ export function planMemory(wish: {
   const spare = budgetBytes - reserveBytes - ringBytes - bouncePages * pageBytes
   // How many pools, by what there would be without their heads.
   const bare = Math.min(Math.floor(spare / pageBytes), Math.floor(poolBytesMax / pageBytes) * most)
-  const wanted = wish.pools !== undefined ? Math.min(wish.pools, bare) : bare * pageBytes <= 32 * MIB ? 1 : bare * pageBytes <= 128 * MIB ? 2 : 4
+  // Their heads must leave the least that works.
+  const fits = Math.max(1, Math.floor((spare - FRAMES_MIN * pageBytes) / POOL_HEAD_BYTES))
+  const wanted = wish.pools !== undefined ? Math.min(wish.pools, bare, fits) : bare * pageBytes <= 32 * MIB ? 1 : bare * pageBytes <= 128 * MIB ? 2 : 4
   const poolCount = Math.min(most, Math.max(wanted, Math.ceil((bare * pageBytes) / poolBytesMax)))
   const frames = Math.min(Math.floor((spare - poolCount * POOL_HEAD_BYTES) / pageBytes), Math.floor(poolBytesMax / pageBytes) * poolCount)
   const windowMax = Math.min(WINDOW_MAX, 2 ** Math.floor(Math.log2(tableBytes / 32)))

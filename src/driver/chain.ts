@@ -24,7 +24,7 @@ import { CONTROL, CONTROL_HEADER_WORDS, FAULT, WORKGROUP_BITMAP } from '../abi/f
 import { PTE } from '../abi/pte.ts'
 import { assert } from '../base/assert.ts'
 import { countBits } from '../base/bitmap.ts'
-import { SvmError } from '../base/error.ts'
+import type { SvmError } from '../base/error.ts'
 import { isWithin, type Vpn } from '../base/units.ts'
 import { DeviceFailure, type DispatchBindings, type Program, WINDOW_UNIT, type Work } from '../device/device.ts'
 import { type ChainBuffers, chainNow, makeChain, SETS_MAX } from './chain-buffers.ts'
@@ -62,12 +62,14 @@ export interface ChainOutcome {
   readonly results: DispatchResult[]
   /** Of the launch behind them; null: it did not fail. */
   readonly failure: unknown
+  /** So many launches are what failed: more than one where nobody knows how far they came, for their report is lost. */
+  readonly failed: number
 }
 
 /** How far a chain came. `alone`: so many launches behind must run on the ordinary way. */
 type LinksOutcome = ChainOutcome & { readonly alone: number }
 
-const NOT_CHAINED: LinksOutcome = { results: [], failure: null, alone: 1 }
+const NOT_CHAINED: LinksOutcome = { results: [], failure: null, failed: 0, alone: 1 }
 
 /** Runs launches one after the other, in chains where it can; stops at the first failure. Never rejects. */
 export async function dispatchAll(mirror: Mirror, evictor: Evictor, launches: readonly Launch[]): Promise<ChainOutcome> {
@@ -76,15 +78,15 @@ export async function dispatchAll(mirror: Mirror, evictor: Evictor, launches: re
     while (results.length < launches.length) {
       const outcome = await runChain(mirror, launches, results.length, mischiefOf(mirror, evictor))
       results.push(...outcome.results)
-      if (outcome.failure !== null) return { results, failure: outcome.failure }
+      if (outcome.failure !== null) return { results, failure: outcome.failure, failed: outcome.failed }
       for (const next of launches.slice(results.length, results.length + outcome.alone)) {
         if (next.kernel.unchained > 0) next.kernel.unchained--
         results.push(await dispatch(mirror, evictor, next))
       }
     }
-    return { results, failure: null }
+    return { results, failure: null, failed: 0 }
   } catch (failure) {
-    return { results, failure }
+    return { results, failure, failed: 1 }
   }
 }
 
@@ -222,10 +224,10 @@ class Chain {
     try {
       await copies.submit(this.#encode(work, first, this.#links.length), readbacks)
     } catch (failure) {
-      if (device.lostReason === null) noteAllStores(this.#mirror)
       // The device did not take it, and nothing of it ran: alone the launch that is wrong is refused for itself.
-      if (this.#named && failure instanceof SvmError) return { ...NOT_CHAINED, alone: this.#links.length }
-      throw failure
+      if (this.#named && !(failure instanceof DeviceFailure)) return { ...NOT_CHAINED, alone: this.#links.length }
+      if (device.lostReason === null) noteAllStores(this.#mirror)
+      return { results: [], failure, failed: this.#links.length, alone: 0 }
     }
     return this.#settle(device.now() - started)
   }
@@ -306,13 +308,15 @@ class Chain {
     this.#trace(done, milliseconds)
     if (failed === undefined) {
       this.#learn(milliseconds)
-      return { results, failure: null, alone: 0 }
+      return { results, failure: null, failed: 0, alone: 0 }
     }
     if (failed.way.steady === null) {
       failed.launch.kernel.chained(true)
-      return { results, failure: null, alone: 1 }
+      return { results, failure: null, failed: 0, alone: 1 }
     }
-    return { results, failure: await this.#whyFailed(failed, report), alone: 0 }
+    // Also when nobody can tell why: the links before it are done.
+    const failure = await this.#whyFailed(failed, report).catch((why: unknown) => why)
+    return { results, failure, failed: 1, alone: 0 }
   }
 
   /** Of a link that could not fault. @throws DeviceFailure */

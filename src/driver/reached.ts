@@ -74,7 +74,10 @@ export function provenSteady(mirror: Mirror, { reach }: Launch, reached: Reached
   const { vmm } = mirror
   const stores: VpnRange[] = []
   let inOrder = mirror.direct
-  /** An entry of them all, if there is one of them all. */
+  // The entry of the first page; of other pools, two thousand MiB away, it may be the same.
+  const firstPage = parts[0]?.start ?? 0
+  const onePool = mirror.dmem.poolsInUse === 1
+  const { pageBytes } = mirror.space.geometry
   let first: number | null = null
   let marks = false
   for (const { start, end, need, certain } of parts) {
@@ -85,7 +88,7 @@ export function provenSteady(mirror: Mirror, { reach }: Launch, reached: Reached
       if ((pte & need) === 0) return null
       clean ||= need !== PTE.load && (pte & PTE.dirty) === 0
       first ??= pte
-      inOrder &&= ((pte ^ first) & ~PTE_FLAGS_MASK) === 0
+      inOrder &&= ((pte ^ first) & ~PTE_FLAGS_MASK) === 0 && (onePool || ptePool(pte, vpn * pageBytes) === ptePool(first, firstPage * pageBytes))
     }
     if (clean && certain) stores.push({ start, end })
     marks ||= clean && !certain

@@ -148,13 +148,16 @@ function hullOf({ space }: Mirror, reach: readonly VpnRange[] | null): VpnRange 
 }
 
 /** The window of these pages, and the runs of it that are dirty; null when they do not stand in order, or one of them has no right. */
-function scan({ vmm, space }: Mirror, pages: VpnRange): { window: DirectWindow; dirty: readonly VpnRange[] } | null {
+function scan({ vmm, space, dmem }: Mirror, pages: VpnRange): { window: DirectWindow; dirty: readonly VpnRange[] } | null {
   const first = vmm.get(pages.start)
+  const address = pages.start * space.geometry.pageBytes
+  const onePool = dmem.poolsInUse === 1
   const dirty: { start: Vpn; end: Vpn }[] = []
   let writable: { start: Vpn; end: Vpn } | null = null
   for (let vpn = pages.start; vpn < pages.end; vpn++) {
     const pte = vmm.get(vpn)
     if ((pte & PTE.load) === 0 || ((pte ^ first) & ~PTE_FLAGS_MASK) !== 0) return null
+    if (!onePool && ptePool(pte, vpn * space.geometry.pageBytes) !== ptePool(first, address)) return null
     if ((pte & PTE.store) === 0) continue
     if (writable === null) writable = { start: vpn, end: vpn + 1 }
     else if (writable.end === vpn) writable.end = vpn + 1
@@ -164,7 +167,6 @@ function scan({ vmm, space }: Mirror, pages: VpnRange): { window: DirectWindow; 
     if (last !== undefined && last.end === vpn) last.end = vpn + 1
     else dirty.push({ start: vpn, end: vpn + 1 })
   }
-  const address = pages.start * space.geometry.pageBytes
   const window = { pool: ptePool(first, address), place: pteWord(first, address), pages, writable: writable ?? NO_PAGES, dirty: NO_PAGES }
   return { window, dirty }
 }

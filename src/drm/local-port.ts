@@ -305,7 +305,7 @@ export class LocalPort implements Port {
 
   async #execChain(requests: readonly Requests['SVM_EXEC'][]): Promise<Awaited<Replies['SVM_EXEC_CHAIN']>> {
     const [first] = requests
-    if (first === undefined) return { results: [], failure: null }
+    if (first === undefined) return { results: [], failure: null, failed: 0 }
     const mirror = this.#mirror(first.memory)
     const other = requests.find(({ memory }) => memory !== first.memory)
     if (other !== undefined) {
@@ -313,9 +313,9 @@ export class LocalPort implements Port {
     }
     const launches = requests.map((request) => launchOf(this.space, mirror, this.resources, request))
     this.#refuseLost(mirror)
-    const { results, failure } = await dispatchAll(mirror, this.#evictors[first.memory] as Evictor, launches)
+    const { results, failure, failed } = await dispatchAll(mirror, this.#evictors[first.memory] as Evictor, launches)
     for (const result of results) this.#count(result)
-    return { results, failure: failure === null ? null : this.explain(failure) }
+    return { results, failure: failure === null ? null : this.explain(failure), failed }
   }
 
   #count({ variant, rounds, faults, hints }: DispatchResult): void {

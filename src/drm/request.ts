@@ -224,7 +224,7 @@ export interface Replies {
   SVM_BUFFER: Promise<null>
   SVM_EXEC: Promise<DispatchResult>
   /** Of the launches that are done; `failure` is why the one behind them is not, null when all are. */
-  SVM_EXEC_CHAIN: Promise<{ readonly results: readonly DispatchResult[]; readonly failure: unknown }>
+  SVM_EXEC_CHAIN: Promise<{ readonly results: readonly DispatchResult[]; readonly failure: unknown; readonly failed: number }>
   SVM_QUERY: readonly QueryRun[]
   SVM_STATS: SpaceStats
   SVM_SNAPSHOT: SpaceDump

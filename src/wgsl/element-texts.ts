@@ -46,10 +46,13 @@ export function elementTexts(kinds: readonly ElementKind[], wish: ElementTextWis
   if (kinds.length === 0) return { prologue: [], pieces: [] }
   const { way, proof } = wish
   const arrays = arraysOf(kinds)
+  const fields = [...new Set(kinds.map(({ field }) => field))]
   const texts = kinds.map((kind, number) => {
-    if (proof !== 'none') return provenTexts(kind, wish)
+    // Numbers, not the author's names: those may have any letters.
+    const variable = `svm_first_${fields.indexOf(kind.field)}`
+    if (proof !== 'none') return provenTexts(kind, wish, variable)
     const bad = kindOfBad(kind, arrays)
-    return way === 'direct' ? windowTexts(kind, wish, bad, number) : entryTexts(kind, wish, bad)
+    return way === 'direct' ? windowTexts(kind, wish, bad, number) : entryTexts(kind, wish, bad, variable)
   })
   const common = way === 'table' ? tableTexts(wish) : proof === 'none' ? [SPAN] : []
   const pieces = [...common, ...texts.flatMap((text) => text.pieces), ...(proof === 'none' ? [resolveText(arrays, wish)] : [])]
@@ -69,15 +72,15 @@ function isOf({ field, stride }: ElementKind, array: ElementArray): boolean {
   return array.field === field && array.stride === stride
 }
 
-/** Nothing is looked at. */
-function provenTexts(kind: ElementKind, { way, args, held }: ElementTextWish): ElementTexts {
+/** Nothing is looked at. @param variable where the place of its element 0 is held */
+function provenTexts(kind: ElementKind, { way, args, held }: ElementTextWish, variable: string): ElementTexts {
   const { field, stride } = kind
   const first = (pointer: string) => (way === 'direct' ? `(${pointer} >> 2u) + ${provenShift}` : `${pointer} >> 2u`)
   const holds = held && field !== null
-  const word = `${holds ? `svm_first_${field}` : `(${first('p')})`} + ${wordsOf(stride)}`
+  const word = `${holds ? variable : `(${first('p')})`} + ${wordsOf(stride)}`
   const access = accessText(kind, [], way === 'direct' ? word : `svm_element_way(${word})`, way === 'direct' ? word : `svm_element_way_out(${word})`)
   if (!holds) return { prologue: [], pieces: [access] }
-  return { prologue: [`svm_first_${field} = ${first(`${args}.${field}`)};`], pieces: [`var<private> svm_first_${field}: u32;`, access] }
+  return { prologue: [`${variable} = ${first(`${args}.${field}`)};`], pieces: [`var<private> ${variable}: u32;`, access] }
 }
 
 /** Which elements lie in a part of the window: the first one, and their number. */
@@ -121,20 +124,20 @@ function windowTexts(kind: ElementKind, { args }: ElementTextWish, bad: string, 
 const TURNED = 'fn svm_turned(p: svm_ptr) -> u32 { return (p >> 2u) | (p << 30u); }'
 
 /** By the entry of its page. */
-function entryTexts(kind: ElementKind, { args, held }: ElementTextWish, bad: string): ElementTexts {
+function entryTexts(kind: ElementKind, { args, held }: ElementTextWish, bad: string, first: string): ElementTexts {
   const { field, stride } = kind
   const pointer = held ? `${args}.${field}` : 'p'
   // Elements whose first word lies in the space; none where the pointer is not one to words.
   const count = `(0x40000000u - (${pointer} >> 2u) + ${stride - 1}u) >> ${shiftOf(stride)}u`
   const aligned = `(${pointer} & 3u) == 0u`
-  const call = (verb: string, first: string, within: string) => `svm_element_${verb}(i, ${first} + ${wordsOf(stride)}, ${within}, ${bad})`
-  const access = (first: string, within: string) => accessText(kind, [], call('load', first, within), call('store', first, within))
+  const call = (verb: string, from: string, within: string) => `svm_element_${verb}(i, ${from} + ${wordsOf(stride)}, ${within}, ${bad})`
+  const access = (from: string, within: string) => accessText(kind, [], call('load', from, within), call('store', from, within))
   if (!held) {
     // Turned around, a pointer that is none to words lies beyond the space; and a sum of words that comes back into it is less than its parts.
     const within = stride === 1 ? '(svm_turned(p) + i >= svm_turned(p))' : `(i < (${count})) & (${aligned})`
     return { prologue: [], pieces: [TURNED, access('svm_turned(p)', within)] }
   }
-  const [first, room] = [`svm_first_${field}`, `svm_room_${field}_${stride}`]
+  const room = `${first}_of_${stride}`
   const prologue = [`${first} = ${pointer} >> 2u;`, `${room} = select(0u, ${count}, ${aligned});`]
   return { prologue, pieces: [`var<private> ${first}: u32;`, `var<private> ${room}: u32;`, access(first, `i < ${room}`)] }
 }

@@ -12,7 +12,7 @@ import { closingOf, splitAtCommas } from './scanner.ts'
 import { namesInside, strideOf } from './strides.ts'
 
 const ACCESSOR = /^svm_(load|store)_(ptr|(?:vec([234])_)?[uif]32)$/
-const NAME = /\bsvm_([ls])[0-9a-z]{2}_/g
+const NAME = /\bsvm_([ls])[0-9a-z]{2}_(?=ptr\b|(?:vec[234]_)?[uif]32\b)/g
 /** What two letters can tell. */
 const KINDS_MAX = 36 ** 2
 

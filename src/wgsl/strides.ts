@@ -51,7 +51,8 @@ export function namesInside({ tokens, functions }: SourceModule): ReadonlySet<st
   for (const { body } of functions) {
     for (let i = body.start; i < body.end; i++) {
       const before = tokens[i - 1]?.text ?? ''
-      if (tokens[i]?.kind === 'word' && (before === 'let' || before === 'const' || before === 'var' || before === '>')) names.add(tokens[i]?.text ?? '')
+      if (tokens[i]?.kind === 'word' && (/^(let|const|var)$/.test(before) || (before === '>' && tokens[i - 4]?.text === 'var')))
+        names.add(tokens[i]?.text ?? '')
     }
   }
   return names

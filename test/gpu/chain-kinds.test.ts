@@ -166,9 +166,14 @@ describe('bindings of the author’s', () => {
     }
   })
 
-  test.each([0, 3])('that the device refuses fail link %i, and what is behind it', async (k) => {
+  test.each([
+    [0, 'of a buffer that is gone'],
+    [3, 'of a buffer that is gone'],
+    [3, 'that are none'],
+  ])('that the device refuses fail link %i, and what is behind it: %s', async (k, what) => {
     const mine = groups()
-    const [good, bad] = mine.groups as [GPUBindGroup, GPUBindGroup]
+    const [good, gone] = mine.groups as [GPUBindGroup, GPUBindGroup]
+    const bad = what === 'that are none' ? ({} as GPUBindGroup) : gone
     const it = await open(true, PAIRS, { code: CODE, more: { bindGroups: [good] } })
     mine.made[1]?.destroy()
     const events = many(6, (n) => it.launch(...pairOf(n), 0, n, { bindGroups: [n === k ? bad : good] }))

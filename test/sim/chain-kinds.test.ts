@@ -238,16 +238,41 @@ describe('a queue out of order', () => {
       wrong.includes(n) ? it.launch(2, 3, { at: BEYOND, queue: it.queue }) : it.launch(0, 2, { at: 8 * n, term: n, queue: it.queue }),
     )
     expect(await Promise.all(events.map((event) => codeOf(() => event.done)))).toEqual(many(12, (n) => (wrong.includes(n) ? 'access-violation' : 'no error')))
-    // The last two; of what is left of a chain the first may be the one that fails.
+    // Half as many after each failure, twice as many after a success; the first of what is left may be one that fails.
     expect(chainsOf(it.rig)).toEqual([
       { links: 12, done: 3 },
-      { links: 8, done: 0 },
-      { links: 7, done: 4 },
+      { links: 6, done: 0 },
+      { links: 3, done: 3 },
+      { links: 4, done: 1 },
       { links: 2, done: 2 },
     ])
     const words = await it.rig.svm.read(it.arrays[2] as number, Uint32Array, WORDS)
     for (let n = 0; n < 12; n++) for (let i = 0; i < ITEMS; i++) expect(words[8 * n + i]).toBe(wrong.includes(n) ? 200 + 8 * n + i : 3 * (8 * n + i) + n)
     await checkInvariants(it.rig)
+  })
+
+  it('a report that is lost fails all whose fate it was, and none of them runs again', async () => {
+    let fails = 0
+    const it = await scene({ reach: 'arguments' }, { mischief: { failReadback: () => fails > 0 && fails-- > 0 } })
+    for (let n = 0; n < 3; n++) await it.launch(1, 1, { at: 8 * n }).done
+    const before = await it.rig.svm.read(it.arrays[1] as number, Uint32Array, WORDS)
+    await it.rig.svm.queue.migrate({ pointer: it.arrays[1] as number }).done
+    const queue = it.rig.svm.createQueue({ outOfOrder: true })
+    fails = 1
+    const events = many(6, (n) => it.launch(1, 1, { at: 64 + 8 * n, queue }))
+    expect(await Promise.all(events.map((event) => codeOf(() => event.done)))).toEqual(many(6, () => 'device-memory'))
+    const after = await it.rig.svm.read(it.arrays[1] as number, Uint32Array, WORDS)
+    for (let i = 64; i < 64 + 6 * ITEMS; i++) expect([before[i], (before[i] as number) * 3 + 1]).toContain(after[i])
+    await it.launch(1, 1, { at: 200, queue }).done
+    await checkInvariants(it.rig)
+  })
+
+  it('many that fail do not send all the others again and again', async () => {
+    const it = await open()
+    const events = many(64, (n) => it.launch(2, n % 2 === 0 ? 3 : 2, { at: n % 2 === 0 ? BEYOND : 8, queue: it.queue }))
+    const fates = await Promise.all(events.map((event) => codeOf(() => event.done)))
+    expect(fates).toEqual(many(64, (n) => (n % 2 === 0 ? 'access-violation' : 'no error')))
+    expect(chainsOf(it.rig).reduce((sum, { links }) => sum + links, 0)).toBeLessThan(4 * 64)
   })
 
   it('what waits is passed over; it runs when that has ended, and not when that failed', async () => {
@@ -406,6 +431,12 @@ describe('bindings of the author’s', () => {
     const { codes, rig } = await alike(open, batch, async () => undefined)
     expect(codes).toEqual(many(7, (n) => (n < k ? 'no error' : n === k ? 'invalid-value' : 'dependency-failed')))
     expect(chainsOf(rig)).toEqual([])
+  })
+
+  it('what is no group is refused by the call', async () => {
+    const it = await open()
+    for (const group of [null, 42, 'group'])
+      expect(() => it.launch(0, 1, { bindGroups: [group as unknown as GPUBindGroup] })).toThrow(/bindGroups\[0\] must be a GPUBindGroup, or undefined/)
   })
 
   it('out of order all others run', async () => {

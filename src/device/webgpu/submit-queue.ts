@@ -234,7 +234,8 @@ export class SubmitQueue {
         if (chunk !== null) return (slot as Slot).buffer.mapAsync(MAP_MODE_READ, 0, chunk.byteLength)
         return countsAsPart ? device.queue.onSubmittedWorkDone() : Promise.resolve()
       } catch (error) {
-        this.#fail(job, error)
+        // What is no bind group is refused before the device sees it.
+        this.#fail(job, job.checked && error instanceof TypeError ? refusalOf(error) : error)
         return null
       }
     })
@@ -330,7 +331,7 @@ export class SubmitQueue {
   }
 }
 
-function refusalOf({ message }: GPUError): SvmError {
+function refusalOf({ message }: { readonly message: string }): SvmError {
   return new SvmError('invalid-value', `The device refused a submission: ${message}`)
 }
 
