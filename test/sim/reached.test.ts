@@ -2,7 +2,10 @@
 // an assertion of the device; here it is seen what follows for bytes, dirty pages, chains and windows.
 
 import { describe, expect, it } from 'vitest'
+import { makePte, PTE } from '../../src/abi/pte.ts'
 import type { PassMischief } from '../../src/device/device.ts'
+import type { Launch } from '../../src/driver/launch.ts'
+import { provenSteady, type Reached } from '../../src/driver/reached.ts'
 import type { KernelTwin } from '../../src/sim.ts'
 import { checkInvariants, codeOf, openRig, PAGE_BYTES, PAGE_WORDS, type Rig, type RigOptions, sequence } from './rig.ts'
 
@@ -83,6 +86,32 @@ describe('a launch whose reach is known', () => {
     const launch = rig.svm.queue.enqueue(store, { args: { p, at: 0, value: 7 }, global: 4 })
     expect(await codeOf(() => launch.done)).toBe('access-violation')
     expect(sent.some((variant) => variant.endsWith('+'))).toBe(false)
+  })
+
+  it('is not taken for one window where two pools, two thousand MiB apart, have the same entries', async () => {
+    const { rig } = await open({ frames: 16, policy: { pools: 2 } })
+    const { svm, mirror } = rig
+    const upper = svm.alloc(8 * PAGE_BYTES)
+    svm.alloc(2 ** 31 - 8 * PAGE_BYTES)
+    const lower = svm.alloc(8 * PAGE_BYTES)
+    await there(rig, lower, upper)
+    expect([upper - lower, mirror.dmem.poolsInUse]).toEqual([2 ** 31, 2])
+    const flags = PTE.load | PTE.store | PTE.dirty
+    const entries = () => {
+      for (let n = 0; n < 8; n++) {
+        const at = n * PAGE_BYTES
+        mirror.vmm.set((lower + at) / PAGE_BYTES, makePte(0, n * PAGE_WORDS, flags, lower + at))
+        mirror.vmm.set((upper + at) / PAGE_BYTES, makePte(1, n * PAGE_WORDS, flags, upper + at))
+      }
+      return mirror.vmm.get(lower / PAGE_BYTES) === mirror.vmm.get(upper / PAGE_BYTES)
+    }
+    const part = (pointer: number) => ({ start: pointer / PAGE_BYTES, end: pointer / PAGE_BYTES + 8, need: PTE.load, certain: true })
+    const parts = [part(lower), part(upper)]
+    const way = () => provenSteady(mirror, { reach: null } as Launch, { parts, crosses: false } as unknown as Reached)?.variant
+    expect([entries(), way()]).toEqual([true, 'resident'])
+    // Of one of them alone all pages stand in order.
+    parts.pop()
+    expect(way()).toBe('direct')
   })
 
   it('is looked at where it says nothing of itself, or says it wrongly', async () => {
