@@ -4,7 +4,7 @@
 import { describe, expect, test } from 'vitest'
 import type { KernelLaunch, Svm, SvmEvent } from '../../src/index.ts'
 import { counted } from './counted.ts'
-import { PAGE, useGpu } from './device.ts'
+import { codes, PAGE, useGpu } from './device.ts'
 import { words } from './regime.ts'
 
 const gpu = useGpu({ authorStorageBuffers: 1 })
@@ -49,15 +49,6 @@ async function open(
   return { svm, launch, bytes }
 }
 
-const codes = (events: readonly SvmEvent<unknown>[]) =>
-  Promise.all(
-    events.map(({ done }) =>
-      done.then(
-        () => 'done',
-        (error) => error.code,
-      ),
-    ),
-  )
 const many = <T>(count: number, make: (n: number) => T): T[] => Array.from({ length: count }, (_, n) => make(n))
 
 /** Submissions and maps of these launches, all of which succeed. */

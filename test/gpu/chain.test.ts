@@ -4,7 +4,7 @@
 import { describe, expect, test } from 'vitest'
 import type { DispatchResult, Svm, SvmEvent, SvmKernel } from '../../src/index.ts'
 import { counted } from './counted.ts'
-import { gpuDefaults, PAGE, useGpu } from './device.ts'
+import { codes, gpuDefaults, PAGE, useGpu } from './device.ts'
 import { words } from './regime.ts'
 
 const gpu = useGpu()
@@ -88,16 +88,6 @@ class Scene {
     return bytes
   }
 }
-
-const codes = (events: readonly SvmEvent<unknown>[]) =>
-  Promise.all(
-    events.map(({ done }) =>
-      done.then(
-        () => 'done',
-        (error) => error.code,
-      ),
-    ),
-  )
 
 describe.each([
   { faults: false, known: false },

@@ -2,7 +2,7 @@
 // where there is none, a test is skipped and says why; every space that a test opened is closed when it ends.
 
 import { afterAll, afterEach, beforeAll, beforeEach } from 'vitest'
-import { openSvm, type Svm, type SvmDevice, type SvmOptions, svmDeviceDescriptor, webgpuDevice } from '../../src/index.ts'
+import { openSvm, type Svm, type SvmDevice, type SvmEvent, type SvmOptions, svmDeviceDescriptor, webgpuDevice } from '../../src/index.ts'
 
 export const KIB = 1024
 export const MIB = 1024 * 1024
@@ -127,4 +127,16 @@ export function useGpu(wishes: GpuWishes = {}): TestGpu {
   afterEach(() => gpu.closeSpaces())
   afterAll(() => gpu.end())
   return gpu
+}
+
+/** What became of these commands: 'done', or the code of the error. */
+export function codes(events: readonly SvmEvent<unknown>[]): Promise<string[]> {
+  return Promise.all(
+    events.map(({ done }) =>
+      done.then(
+        () => 'done',
+        (error) => error.code,
+      ),
+    ),
+  )
 }

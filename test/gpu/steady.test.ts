@@ -3,31 +3,10 @@
 
 import { expect, test } from 'vitest'
 import { openSvm, type Svm, type SvmKernel, webgpuDevice } from '../../src/index.ts'
+import { type Counts, counted } from './counted.ts'
 import { MIB, PAGE, useGpu } from './device.ts'
 
 const gpu = useGpu()
-
-/** The calls of one device from now on. */
-function counted(device: GPUDevice): { submits: number; maps: number } {
-  const counts = { submits: 0, maps: 0 }
-  const { queue } = device
-  const submit = queue.submit.bind(queue)
-  queue.submit = (buffers) => {
-    counts.submits++
-    return submit(buffers)
-  }
-  const createBuffer = device.createBuffer.bind(device)
-  device.createBuffer = (descriptor) => {
-    const buffer = createBuffer(descriptor)
-    const mapAsync = buffer.mapAsync.bind(buffer)
-    buffer.mapAsync = (...args) => {
-      counts.maps++
-      return mapAsync(...args)
-    }
-    return buffer
-  }
-  return counts
-}
 
 /** One workgroup, so that no window is ever cut by time; each work-item has pages of its own. */
 const ITEMS = 64
@@ -41,7 +20,7 @@ const TRIAD = `struct Args { a: svm_ptr, b: svm_ptr, c: svm_ptr }
 
 interface World {
   readonly svm: Svm
-  readonly counts: { submits: number; maps: number }
+  readonly counts: Counts
   readonly arrays: { a: number; b: number; c: number }
   readonly kernel: SvmKernel
 }
@@ -49,7 +28,7 @@ interface World {
 /** A space on a device of its own, whose calls are counted. */
 async function world(body: (world: World) => Promise<void>): Promise<void> {
   const device = await gpu.another()
-  const counts = counted(device)
+  const { counts } = counted(device)
   const svm = await openSvm({ device: webgpuDevice(device), pageSize: PAGE, deviceMemory: 16 * MIB })
   const data = () => svm.allocFrom(Uint32Array.from({ length: ITEMS * STRIDE }, (_, i) => i))
   const arrays = { a: data(), b: data(), c: data() }
@@ -96,7 +75,7 @@ test('independent faults take two rounds, each of one submission and one map; wi
 
 test('private copies that history foresees are made in the submission of the pass', async () => {
   const device = await gpu.another()
-  const counts = counted(device)
+  const { counts } = counted(device)
   const svm = await openSvm({ device: webgpuDevice(device), pageSize: PAGE, deviceMemory: 16 * MIB })
   const code = `struct Args { slots: svm_ptr, sums: svm_ptr }
 @group(0) @binding(0) var<uniform> args: Args;

@@ -99,6 +99,16 @@ describe.each([true, false])('links that may not reach all (direct: %s)', (direc
     for (let n = 0; n < 3; n++) for (const [from, to] of pairs) await launch(from, to).done
   }
 
+  /** Of what the last two arrays' launches reach, a page is missing that they do not touch. */
+  const prepare = async (it: Scene) => {
+    await warm(it, [
+      [0, 1],
+      [2, 3],
+    ])
+    await it.rig.svm.queue.migrate({ pointer: (it.arrays[3] as number) + PAGE_BYTES, byteLength: PAGE_BYTES }, { to: 'host' }).done
+    for (let n = 0; n < 2; n++) await it.launch(2, 3).done
+  }
+
   it('go together where all that they reach is here, whatever else is missing: one submission, one map', async () => {
     const pairs = [
       [0, 1],
@@ -140,15 +150,6 @@ describe.each([true, false])('links that may not reach all (direct: %s)', (direc
   })
 
   it('who reaches a page that is on the host goes by its history, and is held to its reach in that table too', async () => {
-    const prepare = async (it: Scene) => {
-      await warm(it, [
-        [0, 1],
-        [2, 3],
-      ])
-      // Of what the last two reach, a page is missing that they do not touch.
-      await it.rig.svm.queue.migrate({ pointer: (it.arrays[3] as number) + PAGE_BYTES, byteLength: PAGE_BYTES }, { to: 'host' }).done
-      for (let n = 0; n < 2; n++) await it.launch(2, 3).done
-    }
     const batch = (wrong: boolean) => (it: Scene) => [
       () => it.launch(0, 1, { term: 5 }),
       () => it.launch(2, 3, { term: 6 }),
@@ -164,14 +165,6 @@ describe.each([true, false])('links that may not reach all (direct: %s)', (direc
   })
 
   it('a store that nobody foresaw, before a link that faults: its page comes home with it', async () => {
-    const prepare = async (it: Scene) => {
-      await warm(it, [
-        [0, 1],
-        [2, 3],
-      ])
-      await it.rig.svm.queue.migrate({ pointer: (it.arrays[3] as number) + PAGE_BYTES, byteLength: PAGE_BYTES }, { to: 'host' }).done
-      for (let n = 0; n < 2; n++) await it.launch(2, 3).done
-    }
     const batch = (it: Scene) => [
       () => it.launch(0, 1, { at: 2 * PAGE_WORDS, term: 5 }),
       () => it.launch(2, 3, { at: PAGE_WORDS, term: 6 }),
